@@ -1,0 +1,1 @@
+"""Chalkgrad: equations in, backpropagation shown, PyTorch layer out."""
