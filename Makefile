@@ -1,0 +1,50 @@
+# make setup      the environment in .venv, nothing outside it (a second run does nothing)
+# make check      ruff and pyright
+# make test       setup, check, and every fast test; what continuous integration runs
+# make test-all   the same with the slow tests
+# make demo       trains a small language model and shows what it learned
+# make clean      removes the environment and all caches
+#
+# On Linux torch's default wheel brings several gigabytes of CUDA. For the CPU alone:
+#     make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+# pyproject.toml is the one place that names versions.
+TORCH := $(shell sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+.DELETE_ON_ERROR:
+.PHONY: setup check test test-all demo clean
+
+setup: $(READY)
+
+# torch first, from its own index where one is given; the rest then finds it there. `--group` needs pip 25.1.
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --upgrade "pip>=25.1"
+	$(PIP) install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "$(TORCH)"
+	$(PIP) install --group dev --editable .
+	touch $@
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
+
+test: check
+	$(BIN)/python -m pytest --doctest-modules -m "not slow"
+
+test-all: check
+	$(BIN)/python -m pytest --doctest-modules
+
+demo: $(READY)
+	$(BIN)/python -m chalkgrad.demo
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis build dist
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
