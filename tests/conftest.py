@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-# A deadline would be an assertion about the machine. Continuous integration draws the same examples each time.
+# A deadline would test the machine. Continuous integration draws the same examples every time.
 settings.register_profile("develop", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "develop")
