@@ -1,0 +1,73 @@
+"""A cursor over tokens, and the errors of a text that is not well formed."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from chalkgrad.language.source import EquationError, Label, Span
+from chalkgrad.language.text import Kind, Token
+
+
+class Cursor:
+    """Where the parser stands; the parsers of expressions and of whole texts go on from here."""
+
+    def __init__(self, source: str, tokens: list[Token]) -> None:
+        self.source = source
+        self.tokens = tokens
+        self.at = 0
+        self.depth = 0
+
+    @property
+    def next(self) -> Token:
+        return self.tokens[self.at]
+
+    def take(self) -> Token:
+        token = self.tokens[self.at]
+        if token.kind != "end":
+            self.at += 1
+        return token
+
+    def sees(self, *marks: str) -> bool:
+        return self.next.kind == "mark" and self.next.text in marks
+
+    def sees_word(self, *words: str) -> bool:
+        return self.sees_kind("name") and self.next.text in words
+
+    def sees_kind(self, *kinds: Kind) -> bool:
+        return self.next.kind in kinds
+
+    def accept(self, *marks: str) -> Token | None:
+        return self.take() if self.sees(*marks) else None
+
+    def fail(self, problem: str, *labels: Label, help: str = "") -> NoReturn:
+        raise EquationError(problem, self.source, labels, help)
+
+    def unexpected(self, wanted: str, help: str = "") -> NoReturn:
+        token = self.next
+        if token.kind == "end":
+            span = Span(max(0, len(self.source.rstrip()) - 1), len(self.source.rstrip()))
+            self.fail(f"the text ends where {wanted} should follow", (span, "after this"), help=help)
+        shown = "the end of the line" if token.kind == "newline" else f"`{token.text}`"
+        span = Span(token.span.start - 1, token.span.start) if token.kind == "newline" else token.span
+        self.fail(f"{shown} stands where {wanted} should", (span, "here"), help=help)
+
+    def expect(self, mark: str, wanted: str) -> Token:
+        if not self.sees(mark):
+            self.unexpected(wanted)
+        return self.take()
+
+    def close(self, opened: Token, mark: str) -> Token:
+        if self.sees(mark):
+            return self.take()
+        if self.sees_kind("end") or self.sees("=", ")", "]", "}"):
+            token = self.next
+            here: tuple[Label, ...] = (
+                () if token.kind == "end" else ((token.span, f"`{mark}` is missing before this"),)
+            )
+            self.fail(
+                f"the bracket `{opened.text}` is not closed",
+                (opened.span, "opened here"),
+                *here,
+                help=f"add the missing `{mark}`",
+            )
+        return self.unexpected(f"`{mark}` or an operator")

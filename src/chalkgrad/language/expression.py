@@ -1,0 +1,264 @@
+"""Tokens → expressions, by recursive descent.
+
+sum      = ["-"] term (("+" | "-") term)*
+term     = product (("⊙" | "/") product)*          ⊙ binds looser than the matrix product
+product  = factor (["·"] factor)*                   side by side is a matrix product
+factor   = atom ("^" atom | "²" | "ᵀ")*
+atom     = number | name ["[" at "]"] ["(" sum, … ")"] | "(" sum ")" | "[" sum (";" | ",") … "]"
+         | ("Σ" | max | min) "[" binder, … "]" term
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from chalkgrad.language.cursor import Cursor
+from chalkgrad.language.source import Span
+from chalkgrad.language.syntax import (
+    Big,
+    Binary,
+    BinaryOp,
+    Binder,
+    Call,
+    Concat,
+    Group,
+    Indexed,
+    Negate,
+    Node,
+    Number,
+    Power,
+    Symbol,
+    Transpose,
+)
+from chalkgrad.language.text import Token
+
+BIG_WORDS: dict[str, Literal["sum", "max", "min"]] = {"Σ": "sum", "sum": "sum", "max": "max", "min": "min"}
+DEEPEST = 100
+"""How far brackets may nest: beyond it a text is damaged, not mathematics."""
+
+_FACTOR_MARKS = {"(", "[", "Σ", "∞"}
+
+
+class ExpressionParser(Cursor):
+    """Each method reads one rule of the grammar above."""
+
+    def sum(self) -> Node:
+        self.depth += 1
+        if self.depth > DEEPEST:
+            self.fail(
+                f"brackets nest deeper than {DEEPEST}",
+                (self.next.span, "too deep here"),
+                help="give the inner part a name and an equation of its own",
+            )
+        left = self.signed_term()
+        while mark := self.accept("+", "-"):
+            right = self.signed_term()
+            op: BinaryOp = "+" if mark.text == "+" else "-"
+            left = Binary(op, left, right, left.span.to(right.span), mark.span)
+        self.depth -= 1
+        return left
+
+    def signed_term(self) -> Node:
+        """A term with its sign: ``-x y`` is minus the whole product."""
+        if minus := self.accept("-"):
+            body = self.signed_term()
+            return Negate(body, minus.span.to(body.span))
+        self.accept("+")
+        return self.term()
+
+    def term(self) -> Node:
+        left = self.product()
+        while mark := self.accept("⊙", "/"):
+            right = self.signed_factor() if self.sees("-") else self.product()
+            op: BinaryOp = "⊙" if mark.text == "⊙" else "/"
+            left = Binary(op, left, right, left.span.to(right.span), mark.span)
+        if self.sees("×"):
+            self.fail(
+                "`×` stands between sizes only",
+                (self.next.span, "which product is this?"),
+                help="write ⊙ (or *) for element by element, a space (or @) for the matrix product",
+            )
+        return left
+
+    def signed_factor(self) -> Node:
+        minus = self.take()
+        body = self.product()
+        return Negate(body, minus.span.to(body.span))
+
+    def product(self) -> Node:
+        left = self.factor()
+        while True:
+            if mark := self.accept("·"):
+                right = self.factor()
+                left = Binary("·", left, right, left.span.to(right.span), mark.span)
+            elif self.starts_factor():
+                right = self.factor()
+                between = Span(left.span.end, right.span.start)
+                left = Binary("·", left, right, left.span.to(right.span), between)
+            else:
+                return left
+
+    def starts_factor(self) -> bool:
+        if self.sees_kind("name"):
+            return self.next.text != "where"
+        return self.sees_kind("number") or self.sees(*_FACTOR_MARKS)
+
+    def factor(self) -> Node:
+        node = self.atom()
+        while True:
+            if mark := self.accept("²", "³"):
+                exponent = Number(2 if mark.text == "²" else 3, mark.span)
+                node = Power(node, exponent, node.span.to(mark.span))
+            elif mark := self.accept("ᵀ", "⊤"):
+                node = Transpose(node, node.span.to(mark.span))
+            elif self.accept("^"):
+                if self.sees("⊤", "ᵀ") or (self.sees_word("T", "top") and not isinstance(node, Number)):
+                    mark = self.take()
+                    node = Transpose(node, node.span.to(mark.span))
+                    continue
+                minus = self.accept("-")
+                exponent = self.atom()
+                if minus:
+                    exponent = Negate(exponent, minus.span.to(exponent.span))
+                node = Power(node, exponent, node.span.to(exponent.span))
+            else:
+                return node
+
+    def atom(self) -> Node:
+        token = self.next
+        if token.kind == "number":
+            self.take()
+            return Number(float(token.text), token.span)
+        if self.sees("∞"):
+            self.take()
+            return Number(float("inf"), token.span)
+        if self.sees("Σ") or (self.sees_word("sum", "max", "min") and self.bracket_follows()):
+            return self.big()
+        if token.kind == "name":
+            return self.named()
+        if self.sees("("):
+            self.take()
+            body = self.sum()
+            end = self.close(token, ")")
+            return Group(body, token.span.to(end.span))
+        if self.sees("["):
+            return self.concat()
+        return self.unexpected("a name, a number or a bracket")
+
+    def bracket_follows(self) -> bool:
+        following = self.tokens[self.at + 1]
+        return following.kind == "mark" and following.text == "["
+
+    def big(self) -> Node:
+        token = self.take()
+        if not self.sees("["):
+            self.unexpected("the index of the sum, in brackets,", help="write it as Σ[j] a[j] b[j]")
+        opened = self.take()
+        binders = [self.binder()]
+        while self.accept(","):
+            binders.append(self.binder())
+        self.close(opened, "]")
+        body = self.signed_factor() if self.sees("-") else self.term()
+        return Big(BIG_WORDS[token.text], tuple(binders), body, token.span.to(body.span))
+
+    def binder(self) -> Binder:
+        """``j``, ``j<3``, ``j≤3``, ``j=1..k``, ``1≤j≤k``, ``a∈ℤ``."""
+        low: Node | None = None
+        first = self.sum()
+        if mark := self.accept("≤", "<"):
+            bound = self.sum()
+            if isinstance(first, Symbol) and not (self.sees("≤", "<") and isinstance(bound, Symbol)):
+                return Binder(first, None, _inclusive(bound, mark), False, first.span.to(bound.span))
+            low = first if mark.text == "≤" else _plus_one(first, mark)
+            first = bound
+            if not self.sees("≤", "<"):
+                self.unexpected("`≤` and the upper end", help="write Σ[1≤j≤k], Σ[j=1..k] or Σ[j<k]")
+            mark = self.take()
+            high = self.sum()
+            return Binder(self.index_of(first), low, _inclusive(high, mark), False, low.span.to(high.span))
+        index = self.index_of(first)
+        if self.accept("="):
+            low = self.sum()
+            self.expect("..", "`..` and the upper end of the index")
+            high = self.sum()
+            return Binder(index, low, high, False, index.span.to(high.span))
+        if self.accept("∈"):
+            mark = self.expect("ℤ", "`ℤ`")
+            return Binder(index, None, None, True, index.span.to(mark.span))
+        return Binder(index, None, None, False, index.span)
+
+    def index_of(self, node: Node) -> Symbol:
+        if not isinstance(node, Symbol):
+            self.fail("an index is a letter", (node.span, "not an index"), help="write Σ[j] a[j] b[j]")
+        return node
+
+    def named(self) -> Node:
+        token = self.take()
+        symbol = Symbol(token.text, token.span)
+        node: Symbol | Indexed = symbol
+        if self.sees("[") and not self.concat_follows():
+            opened = self.take()
+            items = [self.index_item()]
+            while self.accept(","):
+                items.append(self.index_item())
+            end = self.close(opened, "]")
+            node = Indexed(symbol, tuple(items), token.span.to(end.span))
+        # A name and a bracket: whether it is an application, a read or a product is for the resolver.
+        if self.sees("(") and not (self.next.gap and isinstance(node, Indexed)):
+            opened = self.take()
+            args = [self.sum()]
+            while self.accept(","):
+                args.append(self.sum())
+            end = self.close(opened, ")")
+            return Call(node, tuple(args), token.span.to(end.span))
+        return node
+
+    def index_item(self) -> Node:
+        """One index; ``·`` alone stands for "any" (the edges of a table)."""
+        if dot := self.accept("·"):
+            return Symbol("·", dot.span)
+        return self.sum()
+
+    def concat_follows(self) -> bool:
+        """Whether the bracket ahead joins vectors: it holds a `;`, or something that is no affine index."""
+        depth, k = 0, self.at
+        while k < len(self.tokens):
+            t = self.tokens[k]
+            if t.kind == "end":
+                return False
+            if t.kind == "mark" and t.text in "([":
+                depth += 1
+                if depth == 2:
+                    return not self.inside_index(k)
+            elif t.kind == "mark" and t.text in ")]":
+                depth -= 1
+                if depth == 0:
+                    return False
+            elif t.kind == "mark" and t.text == ";":
+                return True
+            k += 1
+        return False
+
+    def inside_index(self, at: int) -> bool:
+        """Whether an inner bracket may belong to an index: 2(i+1) may, h[t-1] and f(x) may not."""
+        before = self.tokens[at - 1]
+        return self.tokens[at].text == "(" and before.kind != "name"
+
+    def concat(self) -> Node:
+        opened = self.take()
+        items = [self.sum()]
+        while self.accept(",", ";"):
+            items.append(self.sum())
+        end = self.close(opened, "]")
+        return Concat(tuple(items), opened.span.to(end.span))
+
+
+def _inclusive(bound: Node, mark: Token) -> Node:
+    """The last value of an index that is ``≤ bound`` or ``< bound``."""
+    if mark.text == "≤":
+        return bound
+    return Binary("-", bound, Number(1, mark.span), bound.span, mark.span)
+
+
+def _plus_one(bound: Node, mark: Token) -> Node:
+    return Binary("+", bound, Number(1, mark.span), bound.span, mark.span)

@@ -1,0 +1,188 @@
+"""Tokens → syntax tree: equations, and what ``where`` says of names.
+
+text        = (equation | "where" declaration ("," declaration)*)*
+equation    = sum ("=" sum)+
+declaration = name ["[" at "]"] (":" [role] [shape] ["zero outside" ["±" size]] | "=" function)
+shape       = size ("×" size)* | "scalar"
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from chalkgrad.language.expression import ExpressionParser
+from chalkgrad.language.source import Span
+from chalkgrad.language.syntax import Binary, BinaryOp, Declaration, Line, Node, Number, Symbol, Text
+from chalkgrad.language.text import tokenize
+
+_WORDS = {"input", "parameter", "output", "zero", "outside", "scalar", "where"}
+
+
+def parse(source: str) -> Text:
+    """The syntax tree of a text of equations.
+
+    Raises EquationError where the text is not well formed.
+
+    >>> parse("h[t] = tanh(x[t] W)").lines[0].left.base.name
+    'h'
+    """
+    return _TextParser(source, tokenize(source)).text()
+
+
+class _TextParser(ExpressionParser):
+    """Lines and declarations; expressions are :class:`ExpressionParser`'s."""
+
+    def text(self) -> Text:
+        lines: list[Line] = []
+        declarations: list[Declaration] = []
+        while not self.sees_kind("end"):
+            if self.sees_kind("newline") or self.sees(";"):
+                self.take()
+            elif self.sees_word("where"):
+                self.take()
+                declarations.append(self.declaration())
+                while self.accept(","):
+                    if self.sees_kind("newline"):
+                        self.take()
+                    declarations.append(self.declaration())
+                self.end_of_line()
+            else:
+                lines.append(self.equation())
+                if not self.sees_word("where"):
+                    self.end_of_line()
+        if not lines:
+            self.fail(
+                "there is no equation in this text",
+                *(((Span(0, len(self.source)), "nothing is defined here"),) if self.source.strip() else ()),
+                help="write one, such as h[t] = tanh(x[t] W_x + h[t-1] W_h + b)",
+            )
+        return Text(self.source, tuple(lines), tuple(declarations))
+
+    def end_of_line(self) -> None:
+        if self.sees_kind("newline", "end") or self.sees(";"):
+            return
+        if self.sees(")", "]", "}"):
+            self.fail(
+                f"the bracket `{self.next.text}` closes nothing",
+                (self.next.span, "no bracket is open here"),
+                help="remove it, or open one before it",
+            )
+        self.unexpected("an operator or the end of the line")
+
+    def equation(self) -> Line:
+        left = self.sum()
+        if not self.sees("="):
+            if self.sees_kind("newline", "end") or self.sees(";") or self.sees_word("where"):
+                self.fail(
+                    "this line is not an equation: it has no `=`",
+                    (left.span, "defines nothing"),
+                    help="write what it defines: y = …",
+                )
+            self.end_of_line()
+        sides: list[Node] = []
+        while self.accept("="):
+            sides.append(self.sum())
+        return Line(left, sides[0], tuple(sides[1:]), left.span.to(sides[-1].span))
+
+    # --- where -----------------------------------------------------------------------------------------
+
+    def declaration(self) -> Declaration:
+        """``x: input C×M×N zero outside ±1``, ``h[t]: H``, ``τ = tanh``."""
+        if not self.sees_kind("name"):
+            self.unexpected("a name and what is said of it", help="write: where x[t]: D, W: D×H, τ = tanh")
+        token = self.take()
+        symbol = Symbol(token.text, token.span)
+        at: tuple[Node, ...] = ()
+        if opened := self.accept("["):
+            items = [self.index_item()]
+            while self.accept(","):
+                items.append(self.index_item())
+            self.close(opened, "]")
+            at = tuple(items)
+        if self.accept("="):
+            if not self.sees_kind("name"):
+                if at:
+                    self.fail(
+                        "values at the edges of a table are not read yet",
+                        (symbol.span.to(self.next.span), "this one"),
+                        help="leave it out: the start of a state is zero, or what the caller passes",
+                    )
+                self.unexpected("the name of a function", help="write: where τ = tanh")
+            alias = self.take()
+            return Declaration(
+                symbol, at, None, None, False, Symbol(alias.text, alias.span), symbol.span.to(alias.span)
+            )
+        if not self.sees(":"):
+            self.unexpected(
+                "`:` and a shape or a role", help="write: where x[t]: D, W: D×H, y: output, τ = tanh"
+            )
+        end = self.take().span
+        role: Literal["input", "parameter", "output"] | None = None
+        dims: tuple[Node, ...] | None = None
+        outside: Node | bool = False
+        while True:
+            if self.sees_word("input", "parameter", "output"):
+                word = self.take()
+                role = "input" if word.text == "input" else "output" if word.text == "output" else "parameter"
+                end = word.span
+            elif self.sees_word("scalar"):
+                end, dims = self.take().span, ()
+            elif self.sees_word("zero"):
+                end = self.take().span
+                if not self.sees_word("outside"):
+                    self.unexpected("`outside`", help="write: where x: input N zero outside ±1")
+                end, outside = self.take().span, True
+                if self.accept("±"):
+                    outside = self.product()
+                    end = outside.span
+            elif dims is None and (self.sees_kind("number") or self.starts_dimension()):
+                dims = self.shape()
+                end = dims[-1].span
+            else:
+                break
+        if role is None and dims is None and outside is False:
+            self.unexpected("a shape or a role", help="write: where x[t]: D, W: D×H, y: output")
+        return Declaration(symbol, at, role, dims, outside, None, symbol.span.to(end))
+
+    def starts_dimension(self) -> bool:
+        return self.sees("(") or (self.sees_kind("name") and self.next.text not in _WORDS)
+
+    def shape(self) -> tuple[Node, ...]:
+        """``D``, ``C×M×N``, ``C*M*N``, ``C x M x N``, ``(H+D)×H``."""
+        dims = [self.dimension()]
+        while True:
+            if self.accept("×", "⊙"):
+                dims.append(self.dimension())
+            elif self.sees_word("x") and self.next.gap:
+                self.take()
+                dims.append(self.dimension())
+            else:
+                return tuple(dims)
+
+    def dimension(self) -> Node:
+        left = self.size_factor()
+        while mark := self.accept("+", "-"):
+            right = self.size_factor()
+            op: BinaryOp = "+" if mark.text == "+" else "-"
+            left = Binary(op, left, right, left.span.to(right.span), mark.span)
+        return left
+
+    def size_factor(self) -> Node:
+        token = self.next
+        if token.kind == "number":
+            self.take()
+            number = Number(float(token.text), token.span)
+            if self.sees_kind("name") and not self.next.gap:
+                symbol = self.take()
+                node = Symbol(symbol.text, symbol.span)
+                return Binary("·", number, node, token.span.to(symbol.span), token.span)
+            return number
+        if token.kind == "name":
+            self.take()
+            return Symbol(token.text, token.span)
+        if self.sees("("):
+            self.take()
+            inner = self.dimension()
+            self.close(token, ")")
+            return inner
+        return self.unexpected("a size", help="a size is a number or a symbol: D, 64, H+D")

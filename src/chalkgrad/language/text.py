@@ -1,0 +1,139 @@
+"""Text and ASCII form → tokens. (LaTeX has a reader of its own that makes the same tokens.)"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from typing import Literal
+
+from chalkgrad.language.source import EquationError, Span
+
+Kind = Literal["name", "number", "mark", "newline", "end"]
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """``text`` is canonical: ``@`` has become ``·``, ``<=`` ``≤``; ``gap``: a space stands before it."""
+
+    kind: Kind
+    text: str
+    span: Span
+    gap: bool = False
+
+
+# What may be written → the mark it means. Longer ones are tried first.
+_MARKS = {
+    "...": "..", "..": "..", "…": "..", "<=": "≤", ">=": "≥", "+-": "±", "**": "^",
+    "+": "+", "-": "-", "−": "-", "–": "-", "/": "/", "=": "=", "(": "(", ")": ")", "[": "[", "]": "]",
+    ",": ",", ";": ";", ":": ":", "<": "<", ">": ">", "≤": "≤", "≥": "≥", "⩽": "≤", "⩾": "≥", "^": "^",
+    "@": "·", "·": "·", "⋅": "·", "*": "⊙", "⊙": "⊙", "∘": "⊙", "∗": "⊙", "×": "×", "±": "±",
+    "∈": "∈", "ℤ": "ℤ", "∞": "∞", "Σ": "Σ", "∑": "Σ", "ᵀ": "ᵀ", "⊤": "⊤", "²": "²", "³": "³", "|": "|",
+    "{": "{", "}": "}",
+}  # fmt: skip
+_LONGEST_FIRST = sorted(_MARKS, key=len, reverse=True)
+
+# A line that begins with one of these goes on from the line before; one that ends with them goes on too.
+_CONTINUES = {"+", "-", "/", "⊙", "·", "=", ",", "^"}
+
+_SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉"
+
+
+def tokenize(source: str) -> list[Token]:
+    """The tokens of a text, newlines inside brackets and at continued lines left out.
+
+    Raises EquationError for a character that has no meaning here.
+
+    >>> [t.text for t in tokenize("h[t] = σ(x[t] @ W_x)")]
+    ['h', '[', 't', ']', '=', 'σ', '(', 'x', '[', 't', ']', '·', 'W_x', ')', '']
+    """
+    tokens: list[Token] = []
+    at, depth, gap = 0, 0, False
+    while at < len(source):
+        c = source[at]
+        if c == "\n":
+            if depth == 0:
+                tokens.append(Token("newline", "\n", Span(at, at + 1)))
+            at, gap = at + 1, True
+        elif c == "#":
+            end = source.find("\n", at)
+            at = len(source) if end < 0 else end
+        elif c.isspace() or c in "​﻿":
+            at, gap = at + 1, True
+        else:
+            token = _token(source, at, gap)
+            depth = max(0, depth + (token.text in "([" and token.kind == "mark") - (token.text in ")]"))
+            tokens.append(token)
+            at, gap = token.span.end, False
+    tokens.append(Token("end", "", Span(len(source), len(source))))
+    return _joined(tokens)
+
+
+def _token(source: str, at: int, gap: bool) -> Token:
+    c = plain(source[at])
+    for mark in _LONGEST_FIRST:
+        if source.startswith(mark, at):
+            return Token("mark", _MARKS[mark], Span(at, at + len(mark)), gap)
+    if "0" <= c <= "9":
+        end = _number_end(source, at)
+        return Token("number", source[at:end], Span(at, end), gap)
+    if c.isalpha() or c == "_":
+        end = at + 1
+        while end < len(source) and (_in_name(source[end]) or unicodedata.combining(source[end])):
+            end += 1
+        name = "".join(plain(ch) for ch in source[at:end])
+        return Token("name", unicodedata.normalize("NFC", name), Span(at, end), gap)
+    if c == "\\" or c == "$":
+        raise EquationError(
+            "this looks like LaTeX, which is not read yet",
+            source,
+            ((Span(at, at + 1), "LaTeX begins here"),),
+            "write it as text: h[t] = tanh(x[t] W_x + h[t-1] W_h + b)",
+        )
+    raise EquationError(
+        f"the character `{c}` (U+{ord(c):04X}) means nothing here",
+        source,
+        ((Span(at, at + 1), ""),),
+        "names are letters, digits, _ and '; operators are + - * / @ · ⊙ ^ and Σ[…]",
+    )
+
+
+def _number_end(source: str, at: int) -> int:
+    end = at
+    while end < len(source) and "0" <= source[end] <= "9":
+        end += 1
+    # A dot belongs to the number only with a digit behind it: 1..k is a range.
+    if end + 1 < len(source) and source[end] == "." and "0" <= source[end + 1] <= "9":
+        end += 1
+        while end < len(source) and "0" <= source[end] <= "9":
+            end += 1
+    if end < len(source) and source[end] in "eE":
+        digits = end + 1 + (end + 1 < len(source) and source[end + 1] in "+-")
+        if digits < len(source) and "0" <= source[digits] <= "9":
+            end = digits
+            while end < len(source) and "0" <= source[end] <= "9":
+                end += 1
+    return end
+
+
+def plain(c: str) -> str:
+    """A mathematical letter (bold, italic, script) as the plain one; every other character as it is."""
+    return unicodedata.normalize("NFKC", c) if "\U0001d400" <= c <= "\U0001d7ff" else c
+
+
+def _in_name(c: str) -> bool:
+    return (c.isalpha() and c not in _MARKS) or "0" <= c <= "9" or c in "_'′" or c in _SUBSCRIPTS
+
+
+def _joined(tokens: list[Token]) -> list[Token]:
+    """Without the newlines at which a line goes on."""
+    kept: list[Token] = []
+    for k, t in enumerate(tokens):
+        if t.kind == "newline":
+            following = next((u for u in tokens[k + 1 :] if u.kind != "newline"), tokens[-1])
+            before = kept[-1] if kept else t
+            if any(u.kind == "mark" and u.text in _CONTINUES for u in (before, following)):
+                continue
+            if not kept or kept[-1].kind == "newline":
+                continue
+        kept.append(t)
+    return kept
