@@ -1,0 +1,24 @@
+"""A character language model whose cell is any recurrence that can be written down."""
+
+from chalkgrad.tasks.language_model.config import Config, LanguageModelError
+from chalkgrad.tasks.language_model.data import plays, read
+from chalkgrad.tasks.language_model.directory import Metrics, saved
+from chalkgrad.tasks.language_model.generate import Score, Trained, generate, load, score
+from chalkgrad.tasks.language_model.train import Progress, Result, train
+
+__all__ = [
+    "Config",
+    "LanguageModelError",
+    "Metrics",
+    "Progress",
+    "Result",
+    "Score",
+    "Trained",
+    "generate",
+    "load",
+    "plays",
+    "read",
+    "saved",
+    "score",
+    "train",
+]

@@ -1,0 +1,154 @@
+"""The directory of a run: its description, its checkpoint, its metrics; each file whole at any moment.
+
+config.json      a :class:`Card`: the settings, the equations, the vocabulary
+checkpoint.pt    tensors and numbers: weights, optimiser, carried state, position in the text
+metrics.jsonl    a line per measurement
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import log
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+
+from chalkgrad.tasks.language_model.config import Card, Config, LanguageModelError
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Fill a temporary file beside ``path``, flush it to the disk, and rename it into place.
+
+    Where that is cut short at any point, ``path`` still is what it was.
+    """
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        with temporary.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if hasattr(os, "O_DIRECTORY"):  # the rename itself reaches the disk with its directory
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """A line of ``metrics.jsonl``: losses in nats per character, training's over all since the last line."""
+
+    step: int
+    train: float
+    validation: float
+
+    def line(self) -> str:
+        record = {
+            "step": self.step,
+            "train_nats": self.train,
+            "train_bits": self.train / log(2),
+            "validation_nats": self.validation,
+            "validation_bits": self.validation / log(2),
+        }
+        return json.dumps(record) + "\n"
+
+    @staticmethod
+    def of(line: str) -> Metrics:
+        record = json.loads(line)
+        return Metrics(record["step"], record["train_nats"], record["validation_nats"])
+
+
+@dataclass(frozen=True)
+class Directory:
+    """A run's files under ``path``. All that is wrong with them is a :class:`LanguageModelError`."""
+
+    path: Path
+
+    @property
+    def card_file(self) -> Path:
+        return self.path / "config.json"
+
+    @property
+    def checkpoint_file(self) -> Path:
+        return self.path / "checkpoint.pt"
+
+    @property
+    def metrics_file(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    def create(self, card: Card) -> None:
+        """A new run here; what is here already is never overwritten."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            if any(self.path.iterdir()):
+                go_on = "go on with it (--resume) or " if self.card_file.exists() else ""
+                raise LanguageModelError(f"{self.path} is not empty: {go_on}choose another directory (--out)")
+            write_atomically(self.card_file, lambda file: file.write(card.dump().encode()))
+        except OSError as error:
+            raise LanguageModelError(f"cannot write to {self.path}: {error.strerror or error}") from None
+
+    def card(self) -> Card:
+        return Card.load(self.card_file)
+
+    def save(self, state: dict[str, Any]) -> None:
+        write_atomically(self.checkpoint_file, lambda file: torch.save(state, file))
+
+    def load(self, use: Callable[[dict[str, Any]], object]) -> None:
+        """Give the checkpoint to ``use``. Only tensors and numbers are read: nothing in the file can run."""
+        try:
+            use(torch.load(self.checkpoint_file, map_location="cpu", weights_only=True))
+        except FileNotFoundError:
+            raise LanguageModelError(
+                f"{self.path} holds no trained model ({self.checkpoint_file.name} is missing)"
+            ) from None
+        except (
+            OSError,
+            EOFError,
+            RuntimeError,
+            ValueError,
+            TypeError,
+            KeyError,
+            pickle.UnpicklingError,
+        ) as error:
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            raise LanguageModelError(
+                f"{self.checkpoint_file} is not this model's checkpoint: {reason}"
+            ) from None
+
+    def add(self, metrics: Metrics) -> None:
+        with self.metrics_file.open("a", encoding="utf-8") as file:
+            file.write(metrics.line())
+
+    def metrics(self, up_to: int) -> list[Metrics]:
+        """The measurements up to a step; what a killed run wrote after its last checkpoint is dropped."""
+        if not self.metrics_file.exists():
+            return []
+        kept: list[Metrics] = []
+        for line in self.metrics_file.read_text(encoding="utf-8").splitlines():
+            try:
+                metrics = Metrics.of(line)
+            except (ValueError, KeyError, TypeError):
+                break  # the last line of a killed run may be half a line
+            if metrics.step <= up_to:
+                kept.append(metrics)
+        text = "".join(metrics.line() for metrics in kept)
+        write_atomically(self.metrics_file, lambda file: file.write(text.encode()))
+        return kept
+
+
+def saved(path: Path | str) -> Config:
+    """The settings of the run in a directory."""
+    return Directory(Path(path)).card().config
+
+
+__all__ = ["Directory", "Metrics", "saved", "write_atomically"]

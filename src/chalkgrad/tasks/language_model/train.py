@@ -1,0 +1,189 @@
+"""Training by truncated back-propagation through time; a run can be cut and goes on to the same numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from chalkgrad.tasks.language_model.config import Card, Config, LanguageModelError, differences
+from chalkgrad.tasks.language_model.data import Streams, Vocabulary, plays, read, split
+from chalkgrad.tasks.language_model.directory import Directory, Metrics
+from chalkgrad.tasks.language_model.model import LanguageModel, States, detach, evaluate, nats
+
+# The validation text is read as streams of at least this many characters side by side: fast, and long enough
+# that the empty state each begins with hardly shows.
+VALIDATION_STREAM = 512
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A step that was made: its loss in nats per character, and what was measured after it, if anything."""
+
+    step: int
+    steps: int
+    characters: int
+    loss: float
+    measured: Metrics | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended: the step it reached, and the last measurement, if it came to one."""
+
+    out: Path
+    step: int
+    metrics: Metrics | None
+    interrupted: bool
+
+
+class Run:
+    """All that changes while training: :meth:`state` is a checkpoint, :meth:`restore` goes back to one."""
+
+    def __init__(self, config: Config, model: nn.Module, streams: Streams) -> None:
+        kinds = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop, "sgd": torch.optim.SGD}
+        self.config, self.model, self.streams = config, model, streams
+        self.optimizer = kinds[config.optimizer](model.parameters(), lr=config.lr)
+        self.step = self.position = 0
+        self.carried: States | None = None
+        self.total, self.seen = 0.0, 0  # nats and characters since the last measurement
+
+    def advance(self) -> tuple[float, int]:
+        """A step on the next chunk of the streams: its mean loss in nats, and over how many characters."""
+        if self.position >= self.streams.length:  # read to the end: begin again, remembering nothing
+            self.position, self.carried = 0, None
+        ids, targets = self.streams.chunk(self.position, self.config.truncate)
+        logits, states = self.model(ids, self.carried)
+        loss = nats(logits, targets)
+        self.optimizer.zero_grad()
+        loss.backward()
+        if self.config.clip:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        self.optimizer.step()
+        self.carried = detach(states)
+        self.position += self.config.truncate
+        self.step += 1
+        self.total += loss.item() * targets.numel()
+        self.seen += targets.numel()
+        return loss.item(), targets.numel()
+
+    def measure(self, held_out: Streams) -> Metrics:
+        validation = evaluate(self.model, held_out.chunks(self.config.truncate)).mean
+        metrics = Metrics(self.step, self.total / self.seen, validation)
+        self.total, self.seen = 0.0, 0
+        return metrics
+
+    def state(self) -> dict[str, Any]:
+        own = {name: getattr(self, name) for name in ("step", "position", "carried", "total", "seen")}
+        modules = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        return {**own, **modules, "random": torch.get_rng_state()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["random"])
+        for name in ("step", "position", "carried", "total", "seen"):
+            setattr(self, name, state[name])
+
+
+def train(
+    config: Config,
+    out: Path | str,
+    *,
+    resume: bool = False,
+    report: Callable[[Progress], object] | None = None,
+) -> Result:
+    """Train a character language model into the directory ``out``, or go on with the one that is there.
+
+    Ctrl-C ends the run after the step it is in, with everything saved; after any other end, ``resume=True``
+    goes on from the last measurement. Both come to the same numbers as a run that was never cut. ``report``
+    is called after each step. Raises :class:`LanguageModelError` for what the user can put right, and
+    :class:`chalkgrad.EquationError` for equations that cannot be read.
+    """
+    directory = Directory(Path(out))
+    text = read(config.text or plays())
+    training, held_out = split(text, config.validation)
+    if len(training) < config.batch * config.truncate:
+        raise LanguageModelError(
+            f"the text is too short: {len(training)} characters to train on, but {config.batch} streams "
+            f"of {config.truncate} need {config.batch * config.truncate}: give more text, or a smaller batch "
+            f"or truncate"
+        )
+    vocabulary = Vocabulary.of(training)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    saved = resumable(directory, config, digest) if resume else None
+    with torch.random.fork_rng(devices=[]), stop_on_interrupt() as interrupted:
+        torch.manual_seed(config.seed)
+        cell = saved.equations if saved else config.cell
+        model = LanguageModel(cell, len(vocabulary), hidden=config.hidden, layers=config.layers)
+        run = Run(config, model, Streams.of(training, vocabulary, config.batch))
+        if not saved:
+            directory.create(Card(config, model.equations, vocabulary.characters, digest))
+        elif directory.checkpoint_file.exists():
+            directory.load(run.restore)
+        measured = directory.metrics(up_to=run.step)[-1:]
+        validation = Streams.of(held_out, vocabulary, max(1, len(held_out) // VALIDATION_STREAM))
+        while run.step < config.steps and not interrupted.is_set():
+            loss, characters = run.advance()
+            if not isfinite(loss):
+                raise LanguageModelError(
+                    f"the loss became {loss} at step {run.step}: try a smaller lr or clip; "
+                    f"what was saved last is still in {out}"
+                )
+            due = run.step % config.evaluate_every == 0 or run.step == config.steps
+            if due:
+                measured = [run.measure(validation)]
+                directory.add(measured[0])
+                directory.save(run.state())
+            if report:
+                report(Progress(run.step, config.steps, characters, loss, measured[0] if due else None))
+        if interrupted.is_set():
+            directory.save(run.state())
+    return Result(directory.path, run.step, measured[0] if measured else None, interrupted.is_set())
+
+
+def resumable(directory: Directory, config: Config, digest: str) -> Card:
+    """The description of the run that is there; an error naming what differs where it is not the same run."""
+    card = directory.card()
+    differ = differences(config, card.config) + ["the text is not the same"] * (digest != card.digest)
+    if differ:
+        raise LanguageModelError(
+            f"cannot resume {directory.path} with other settings: {'; '.join(differ)}. "
+            f"Leave them out, or start anew in another directory (--out)"
+        )
+    return card
+
+
+@contextmanager
+def stop_on_interrupt() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C sets; the second interrupts at once, as usual.
+
+    Python delivers signals to the main thread alone, so elsewhere nothing is changed.
+    """
+    interrupted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def stop(_signal: int, _frame: object) -> None:
+        interrupted.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+__all__ = ["Progress", "Result", "Run", "train"]

@@ -1,0 +1,152 @@
+"""``chalkgrad lm`` as it is typed."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from chalkgrad.cli import app
+from chalkgrad.tasks import language_model
+
+SONG = "In winter, when the fields are white, I sing this song for your delight.\n" * 20
+SMALL = ["--cell", "rnn", "--hidden", "8", "--batch", "4", "--steps", "5", "--truncate", "7"]
+
+
+def lm(*words: object) -> Result:
+    """Run a command; an error that is no clean exit is a failed test."""
+    result = CliRunner().invoke(app, ["lm", *map(str, words)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.fixture
+def song(tmp_path: Path) -> Path:
+    file = tmp_path / "song.txt"
+    file.write_text(SONG)
+    return file
+
+
+@pytest.fixture
+def out(tmp_path: Path, song: Path) -> Path:
+    path = tmp_path / "out"
+    assert lm("train", "--text", song, *SMALL, "--out", path).exit_code == 0
+    return path
+
+
+def test_training_says_what_it_reached_and_what_to_do_next(out: Path, song: Path, tmp_path: Path) -> None:
+    result = lm("train", "--text", song, *SMALL, "--out", tmp_path / "again")
+    assert re.search(r"step 5, \d\.\d\d\d bits per character", result.stdout)
+    assert "lm generate" in result.stdout
+    assert re.search(r"step +5: training .* bits/character; validation .* bits/character", result.stderr)
+
+
+def test_several_files_may_follow_one_option(song: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text("Ω" * 2000)
+    assert lm("train", "--text", song, other, *SMALL, "--out", tmp_path / "both").exit_code == 0
+    assert "Ω" in language_model.load(tmp_path / "both").vocabulary.characters
+
+
+def test_resuming_keeps_the_settings_that_are_not_given(out: Path) -> None:
+    result = lm("train", "--resume", "--out", out, "--steps", "8")
+    assert result.exit_code == 0
+    assert "step 8" in result.stdout
+    assert json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])["step"] == 8
+
+
+def test_ctrl_c_says_how_to_go_on(song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train = language_model.train
+
+    def interrupted(config, out, *, resume, report):
+        return train(config, out, resume=resume, report=lambda _: signal.raise_signal(signal.SIGINT))
+
+    monkeypatch.setattr(language_model, "train", interrupted)
+    result = lm("train", "--text", song, *SMALL, "--out", tmp_path / "out")
+    assert result.exit_code == 130
+    assert "Stopped at step 1; everything is saved." in result.stdout
+    assert f"chalkgrad lm train --resume --out {tmp_path / 'out'}" in result.stdout
+
+
+def test_generating_writes_the_prompt_and_as_much_as_was_asked(out: Path) -> None:
+    first = lm("generate", out, "--prompt", "In w", "--length", "30", "--seed", "3")
+    assert first.stdout.startswith("In w")
+    assert len(first.stdout) == 4 + 30 + 1
+    assert lm("generate", out, "--prompt", "In w", "--length", "30", "--seed", "3").stdout == first.stdout
+
+
+def test_unknown_characters_of_a_prompt_are_named(out: Path) -> None:
+    result = lm("generate", out, "--prompt", "Zürich ü", "--length", "5")
+    assert result.exit_code == 0
+    assert "the model does not know 'ü' (2 times), 'Z'" in result.stderr
+    assert result.stdout.startswith("Zürich ü")
+
+
+def test_a_score_shows_every_measure_of_the_same_number(out: Path, song: Path) -> None:
+    shown = lm("score", out, "--text", song).stdout
+    measured = language_model.score(language_model.load(out), SONG)
+    assert f"characters        {len(SONG)}\n" in shown
+    assert f"log-probability   {-measured.nats:.3f} nats" in shown
+    assert f"{measured.nats_per_character:.4f} nats, {measured.bits_per_character:.4f} bits" in shown
+    assert f"perplexity        {measured.perplexity:.4f}" in shown
+    assert "unknown" not in shown
+
+
+def test_a_score_says_how_many_characters_were_unknown(out: Path, tmp_path: Path) -> None:
+    file = tmp_path / "text.txt"
+    file.write_text("I sing ☃☃")
+    shown = lm("score", out, "--text", file).stdout
+    assert "unknown           2, scored as one unknown character: '☃' (2 times)" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["train", "--text", "{missing}", "--out", "{new}"], "error: cannot read .*missing"),
+        (["train", "--text", "{binary}", "--out", "{new}"], "error: .*binary is not UTF-8 text"),
+        (["train", "--text", "{empty}", "--out", "{new}"], "error: .*empty is empty"),
+        (["train", "--text", "{song}", "--batch", "999", "--out", "{new}"], "error: the text is too short"),
+        (
+            ["train", "--text", "{song}", *SMALL, "--out", "{out}"],
+            r"error: .* is not empty: .*--resume.*--out",
+        ),
+        (
+            ["train", "--resume", "--hidden", "9", "--out", "{out}"],
+            "error: cannot resume.*hidden is 9, was 8",
+        ),
+        (["train", "--resume", "--out", "{new}"], "error: .*new holds no model"),
+        (["train", "--optimizer", "lion", "--out", "{new}"], "error: optimizer must be one of"),
+        (["generate", "{new}"], "error: .*new holds no model"),
+        (["generate", "{out}", "--temperature", "-1"], "error: temperature must be"),
+        (["score", "{out}", "--text", "{missing}"], "error: cannot read"),
+        (["score", "{out}", "--text", "{empty}"], "error: .*empty is empty"),
+    ],
+)
+def test_a_mistake_is_one_line_and_code_two(
+    out: Path, song: Path, tmp_path: Path, words: list[str], says: str
+) -> None:
+    (tmp_path / "binary").write_bytes(bytes(range(256)))
+    (tmp_path / "empty").touch()
+    places = {name: tmp_path / name for name in ("missing", "binary", "empty", "new")}
+    result = lm(*(word.format(song=song, out=out, **places) for word in words))
+    assert result.exit_code == 2
+    assert re.match(says, result.stderr)
+    assert result.stderr.count("\n") == 1
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    script = (
+        "import sys\n"
+        "from typer.testing import CliRunner\n"
+        "from chalkgrad.cli import app\n"
+        "result = CliRunner().invoke(app, ['lm', 'train', '--help'])\n"
+        "assert result.exit_code == 0\n"
+        "assert 'h[t] = tanh(x[t] W' in result.output, result.output\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
