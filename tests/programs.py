@@ -10,7 +10,6 @@ import re
 from dataclasses import dataclass
 
 from chalkgrad.equations.ir import (
-    Apply,
     At,
     Condition,
     Const,
@@ -404,7 +403,7 @@ def self_attention() -> Program:
 
 
 def attention_decoder() -> Program:
-    """Additive attention inside a recurrence: ``e[t,s] = v·tanh(z[t-1] W + h[s] U)``, ``z[t] = tanh(c[t] + …)``."""
+    """Additive attention in a recurrence: ``e[t,s] = v·tanh(z[t-1] W + h[s] U)``, then ``z[t]`` from c[t]."""
     query = total("j<H", r("z[t-1,j]"), r("W[j,k]"))
     key = total("d<D", r("h[s,d]"), r("U[d,k]"))
     return Program(
