@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
 from chalkgrad.cli import app
 from chalkgrad.tasks import language_model
+from chalkgrad.tasks.language_model.config import OPTIMIZERS, Config
 
 SONG = "In winter, when the fields are white, I sing this song for your delight.\n" * 20
 SMALL = ["--cell", "rnn", "--hidden", "8", "--batch", "4", "--steps", "5", "--truncate", "7"]
@@ -137,6 +139,17 @@ def test_a_mistake_is_one_line_and_code_two(
     assert result.exit_code == 2
     assert re.match(says, result.stderr)
     assert result.stderr.count("\n") == 1
+
+
+def test_the_defaults_that_help_shows_are_those_that_hold() -> None:
+    shown = {
+        parameter.name: parameter.show_default
+        for parameter in typer.main.get_command(app).commands["lm"].commands["train"].params
+        if isinstance(parameter.show_default, str)
+    }
+    held = {name: str(getattr(Config(), name)) for name in shown if name not in ("text", "lr")}
+    held["lr"] = ", ".join(f"{name} {lr}" for name, lr in OPTIMIZERS.items())
+    assert {name: value for name, value in shown.items() if name != "text"} == held
 
 
 def test_help_does_not_wait_for_torch() -> None:

@@ -63,10 +63,12 @@ def train(
         float | None,
         typer.Option(metavar="C", help="Largest norm of the gradient; 0: no limit.", show_default="1.0"),
     ] = None,
-    optimizer: Annotated[str | None, typer.Option(help="adam, rmsprop or sgd.", show_default="adam")] = None,
+    optimizer: Annotated[
+        str | None, typer.Option(help="rmsprop, adam or sgd.", show_default="rmsprop")
+    ] = None,
     lr: Annotated[
         float | None,
-        typer.Option(metavar="X", help="Step size.", show_default="adam 0.004, rmsprop 0.002, sgd 2"),
+        typer.Option(metavar="X", help="Step size.", show_default="rmsprop 0.004, adam 0.004, sgd 2.0"),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same numbers.", show_default="0")] = None,
     out: Annotated[

@@ -308,7 +308,7 @@ def test_a_loss_that_explodes_ends_the_run_and_keeps_the_last_checkpoint(
         ({"truncate": -3}, "truncate must be at least 1, not -3"),
         ({"lr": 0.0}, "lr must be a number above 0"),
         ({"clip": -1.0}, "clip must be 0"),
-        ({"optimizer": "lion"}, "optimizer must be one of adam, rmsprop, sgd, not 'lion'"),
+        ({"optimizer": "lion"}, "optimizer must be one of rmsprop, adam, sgd, not 'lion'"),
         ({"validation": 1.0}, "validation must lie between"),
     ],
 )

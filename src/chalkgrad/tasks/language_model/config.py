@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 # The optimisers, each with a step size that suits it.
-OPTIMIZERS = {"adam": 4e-3, "rmsprop": 2e-3, "sgd": 2.0}
+OPTIMIZERS = {"rmsprop": 4e-3, "adam": 4e-3, "sgd": 2.0}
 
 
 class LanguageModelError(ValueError):
@@ -39,7 +39,7 @@ class Config:
     steps: int = 2000
     truncate: int = 64
     clip: float = 1.0
-    optimizer: str = "adam"
+    optimizer: str = "rmsprop"
     lr: float | None = None
     seed: int = 0
     evaluate_every: int = 100
