@@ -208,7 +208,7 @@ def complaints() -> Iterator[None]:
 
 @contextmanager
 def bar(steps: int) -> Iterator[Any]:
-    """A progress bar: loss, bits per character, characters per second, time left; a line per measurement."""
+    """A progress bar: loss, bits per character, tokens (here characters) per second, time left."""
     console = Console(stderr=True, highlight=False)
     columns = (
         BarColumn(),
@@ -231,7 +231,7 @@ def bar(steps: int) -> Iterator[Any]:
             rate = ""
         else:
             characters += now.characters
-            rate = f", {characters / (time.perf_counter() - begun):,.0f} characters/s"
+            rate = f", {characters / (time.perf_counter() - begun):,.0f} tokens/s"
         smooth += (now.loss - smooth) / 20
         shown = f"{smooth:.3f} nats, {smooth / log(2):.3f} bits/character{rate}"
         progress.update(task, completed=now.step, shown=shown)

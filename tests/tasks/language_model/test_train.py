@@ -1,5 +1,6 @@
 """Training: cut anywhere, a run comes to the same numbers; and it says what is wrong in a line."""
 
+import errno
 import json
 import os
 import signal
@@ -228,6 +229,21 @@ def test_a_file_where_the_directory_should_be_is_named(config: Config, tmp_path:
     (tmp_path / "file").touch()
     with pytest.raises(LanguageModelError, match="cannot write to"):
         train(config, tmp_path / "file")
+
+
+def test_a_disk_that_fills_up_ends_the_run_in_a_line(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(now: Progress) -> None:
+        def refuse(state, file) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(torch, "save", refuse)
+
+    with pytest.raises(LanguageModelError, match=r"cannot write to .*: No space left"):
+        train(config, tmp_path / "out", report=full)
+    monkeypatch.undo()
+    assert torch.load(tmp_path / "out" / "checkpoint.pt", weights_only=True)["step"] == 0
 
 
 def test_resuming_with_other_settings_names_them_all(config: Config, tmp_path: Path) -> None:

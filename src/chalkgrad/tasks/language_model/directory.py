@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import os
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import log
 from pathlib import Path
@@ -86,22 +87,30 @@ class Directory:
     def metrics_file(self) -> Path:
         return self.path / "metrics.jsonl"
 
-    def create(self, card: Card) -> None:
-        """A new run here; what is here already is never overwritten."""
+    @contextmanager
+    def writing(self) -> Iterator[None]:
         try:
+            yield
+        except OSError as error:
+            raise LanguageModelError(f"cannot write to {self.path}: {error.strerror or error}") from None
+
+    def create(self, card: Card, state: dict[str, Any]) -> None:
+        """A new run here, from its first weights on; what is here already is never overwritten."""
+        with self.writing():
             self.path.mkdir(parents=True, exist_ok=True)
             if any(self.path.iterdir()):
                 go_on = "go on with it (--resume) or " if self.card_file.exists() else ""
                 raise LanguageModelError(f"{self.path} is not empty: {go_on}choose another directory (--out)")
+            self.save(state)
+            # Last, because it is what makes the directory a run: no description without its weights.
             write_atomically(self.card_file, lambda file: file.write(card.dump().encode()))
-        except OSError as error:
-            raise LanguageModelError(f"cannot write to {self.path}: {error.strerror or error}") from None
 
     def card(self) -> Card:
         return Card.load(self.card_file)
 
     def save(self, state: dict[str, Any]) -> None:
-        write_atomically(self.checkpoint_file, lambda file: torch.save(state, file))
+        with self.writing():
+            write_atomically(self.checkpoint_file, lambda file: torch.save(state, file))
 
     def load(self, use: Callable[[dict[str, Any]], object]) -> None:
         """Give the checkpoint to ``use``. Only tensors and numbers are read: nothing in the file can run."""
@@ -126,7 +135,7 @@ class Directory:
             ) from None
 
     def add(self, metrics: Metrics) -> None:
-        with self.metrics_file.open("a", encoding="utf-8") as file:
+        with self.writing(), self.metrics_file.open("a", encoding="utf-8") as file:
             file.write(metrics.line())
 
     def metrics(self, up_to: int) -> list[Metrics]:
@@ -142,7 +151,8 @@ class Directory:
             if metrics.step <= up_to:
                 kept.append(metrics)
         text = "".join(metrics.line() for metrics in kept)
-        write_atomically(self.metrics_file, lambda file: file.write(text.encode()))
+        with self.writing():
+            write_atomically(self.metrics_file, lambda file: file.write(text.encode()))
         return kept
 
 

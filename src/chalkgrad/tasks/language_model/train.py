@@ -126,10 +126,10 @@ def train(
         cell = saved.equations if saved else config.cell
         model = LanguageModel(cell, len(vocabulary), hidden=config.hidden, layers=config.layers)
         run = Run(config, model, Streams.of(training, vocabulary, config.batch))
-        if not saved:
-            directory.create(Card(config, model.equations, vocabulary.characters, digest))
-        elif directory.checkpoint_file.exists():
+        if saved:
             directory.load(run.restore)
+        else:
+            directory.create(Card(config, model.equations, vocabulary.characters, digest), run.state())
         measured = directory.metrics(up_to=run.step)[-1:]
         validation = Streams.of(held_out, vocabulary, max(1, len(held_out) // VALIDATION_STREAM))
         while run.step < config.steps and not interrupted.is_set():
