@@ -179,17 +179,19 @@ def test_the_gradient_is_cut_to_the_norm_that_was_asked(config: Config, clip: fl
     assert (norm <= 0.01 * (1 + 1e-4)) == bounded
 
 
-def test_a_write_that_is_cut_short_leaves_the_old_file(tmp_path: Path) -> None:
+def test_a_write_that_is_cut_short_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "checkpoint.pt"
-    files.write_atomically(file, lambda f: f.write(b"old"))
+    files.write_atomically(file, b"old")
 
-    def half(f) -> None:
-        f.write(b"ne")
-        f.flush()
+    def cut(_: int) -> None:
+        assert (tmp_path / ".checkpoint.pt.new").read_bytes() == b"new"
         raise Cut
 
+    monkeypatch.setattr(os, "fsync", cut)
     with pytest.raises(Cut):
-        files.write_atomically(file, half)
+        files.write_atomically(file, b"new")
     assert file.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["checkpoint.pt"]
 
@@ -201,7 +203,7 @@ def test_the_file_is_on_the_disk_before_it_has_its_name(
     fsync, rename = os.fsync, os.replace
     monkeypatch.setattr(os, "fsync", lambda fd: (happened.append("fsync"), fsync(fd))[1])
     monkeypatch.setattr(os, "replace", lambda a, b: (happened.append("rename"), rename(a, b))[1])
-    files.write_atomically(tmp_path / "file", lambda f: f.write(b"x"))
+    files.write_atomically(tmp_path / "file", b"x")
     assert happened[:2] == ["fsync", "rename"]
 
 
@@ -235,10 +237,10 @@ def test_a_disk_that_fills_up_ends_the_run_in_a_line(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(now: Progress) -> None:
-        def refuse(state, file) -> None:
+        def refuse(_: int) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        monkeypatch.setattr(torch, "save", refuse)
+        monkeypatch.setattr(os, "fsync", refuse)
 
     with pytest.raises(LanguageModelError, match=r"cannot write to .*: No space left"):
         train(config, tmp_path / "out", report=full)

@@ -7,6 +7,7 @@ metrics.jsonl    a line per measurement
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
@@ -15,14 +16,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import log
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 
 from chalkgrad.tasks.language_model.config import Card, Config, LanguageModelError
 
 
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     """Fill a temporary file beside ``path``, flush it to the disk, and rename it into place.
 
     Where that is cut short at any point, ``path`` still is what it was.
@@ -30,7 +31,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     temporary = path.with_name(f".{path.name}.new")
     try:
         with temporary.open("wb") as file:
-            write(file)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -103,14 +104,16 @@ class Directory:
                 raise LanguageModelError(f"{self.path} is not empty: {go_on}choose another directory (--out)")
             self.save(state)
             # Last, because it is what makes the directory a run: no description without its weights.
-            write_atomically(self.card_file, lambda file: file.write(card.dump().encode()))
+            write_atomically(self.card_file, card.dump().encode())
 
     def card(self) -> Card:
         return Card.load(self.card_file)
 
     def save(self, state: dict[str, Any]) -> None:
+        content = io.BytesIO()  # torch.save straight into a file would hide why a write failed
+        torch.save(state, content)
         with self.writing():
-            write_atomically(self.checkpoint_file, lambda file: torch.save(state, file))
+            write_atomically(self.checkpoint_file, content.getvalue())
 
     def load(self, use: Callable[[dict[str, Any]], object]) -> None:
         """Give the checkpoint to ``use``. Only tensors and numbers are read: nothing in the file can run."""
@@ -152,7 +155,7 @@ class Directory:
                 kept.append(metrics)
         text = "".join(metrics.line() for metrics in kept)
         with self.writing():
-            write_atomically(self.metrics_file, lambda file: file.write(text.encode()))
+            write_atomically(self.metrics_file, text.encode())
         return kept
 
 
