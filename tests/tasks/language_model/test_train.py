@@ -154,6 +154,14 @@ def test_a_resumed_run_may_go_on_for_longer(config: Config, tmp_path: Path) -> N
     assert same(tmp_path / "whole", tmp_path / "longer")
 
 
+def test_a_run_may_be_given_a_time_instead_of_a_number_of_steps(config: Config, tmp_path: Path) -> None:
+    result = train(config, tmp_path / "out", seconds=0)
+    assert [line["step"] for line in metrics(tmp_path / "out")] == [result.step] == [1]
+    assert not result.interrupted
+    train(config, tmp_path / "out", resume=True)
+    assert metrics(tmp_path / "out")[-1]["step"] == 30
+
+
 def test_a_finished_run_resumed_stays_as_it_is(config: Config, tmp_path: Path) -> None:
     first = train(config, tmp_path / "out")
     before = weights(tmp_path / "out")

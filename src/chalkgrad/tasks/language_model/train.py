@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -101,12 +102,13 @@ def train(
     *,
     resume: bool = False,
     report: Callable[[Progress], object] | None = None,
+    seconds: float = inf,
 ) -> Result:
     """Train a character language model into the directory ``out``, or go on with the one that is there.
 
     Ctrl-C ends the run after the step it is in, with everything saved; after any other end, ``resume=True``
     goes on from the last measurement. Both come to the same numbers as a run that was never cut. ``report``
-    is called after each step. Raises :class:`LanguageModelError` for what the user can put right, and
+    is called after each step; after ``seconds`` the run is measured, saved and left where it is. Raises :class:`LanguageModelError` for what the user can put right, and
     :class:`chalkgrad.EquationError` for equations that cannot be read.
     """
     directory = Directory(Path(out))
@@ -132,14 +134,17 @@ def train(
             directory.create(Card(config, model.equations, vocabulary.characters, digest), run.state())
         measured = directory.metrics(up_to=run.step)[-1:]
         validation = Streams.of(held_out, vocabulary, max(1, len(held_out) // VALIDATION_STREAM))
-        while run.step < config.steps and not interrupted.is_set():
+        end = time.monotonic() + seconds
+        ended = run.step >= config.steps
+        while not ended and not interrupted.is_set():
             loss, characters = run.advance()
             if not isfinite(loss):
                 raise LanguageModelError(
                     f"the loss became {loss} at step {run.step}: try a smaller lr or clip; "
                     f"what was saved last is still in {out}"
                 )
-            due = run.step % config.evaluate_every == 0 or run.step == config.steps
+            ended = run.step >= config.steps or time.monotonic() >= end
+            due = ended or run.step % config.evaluate_every == 0
             if due:
                 measured = [run.measure(validation)]
                 directory.add(measured[0])
