@@ -108,8 +108,10 @@ def train(
 
     Ctrl-C ends the run after the step it is in, with everything saved; after any other end, ``resume=True``
     goes on from the last measurement. Both come to the same numbers as a run that was never cut. ``report``
-    is called after each step; after ``seconds`` the run is measured, saved and left where it is. Raises :class:`LanguageModelError` for what the user can put right, and
-    :class:`chalkgrad.EquationError` for equations that cannot be read.
+    is called after each step; after ``seconds`` the run is measured, saved and left where it is.
+
+    Raises :class:`LanguageModelError` for what the user can put right, and :class:`chalkgrad.EquationError`
+    for equations that cannot be read.
     """
     directory = Directory(Path(out))
     text = read(config.text or plays())
