@@ -1,0 +1,314 @@
+"""Programs run with torch operations, on any device and dtype: the specification of every faster backend.
+
+A :class:`Runner` turns a program into a plan of closures the first time it is asked for some names at some sizes,
+and after that only calls torch. Nothing is written in place, so that torch's own autograd can go through a plan:
+a loop keeps its steps in a table and stacks them once, with the loop's axis slowest in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from chalkgrad.equations.ir import Equation, Program
+from chalkgrad.equations.walk import reads
+from chalkgrad.kernels.eager_terms import Frame, Place, Ring, Run, Scope, Terms
+from chalkgrad.kernels.eager_views import Interval, arranged
+from chalkgrad.kernels.schedule import Block, Loop, Step, equations_of, schedule
+
+_PLANS = 64
+"""How many plans a runner keeps: lengths may change from call to call."""
+
+
+class Runner:
+    """Computes the names of a program.
+
+    >>> from chalkgrad.equations.ir import Equation, Index, Name, Range, Read, Reduce, Size
+    >>> from chalkgrad.equations.ops import mul
+    >>> i, j, N, K = Index.axis("i"), Index.axis("j"), Size.symbol("N"), Size.symbol("K")
+    >>> y = Reduce("sum", (Range("j", K),), mul(Read("V", (j,)), Read("x", (i + j,))))
+    >>> runner = Runner(Program(
+    ...     (Equation("y", (Range("i", N - K + 1),), y),),
+    ...     (Name("x", "input", (Range("n", N),)), Name("V", "parameter", (Range("j", K),)),
+    ...      Name("y", "defined", (Range("i", N - K + 1),))),
+    ...     ("y",)))
+    >>> given = {"x": torch.tensor([1.0, 2, 3, 4]), "V": torch.tensor([1.0, -1])}
+    >>> runner(given, {"N": 4, "K": 2}, ["y"])["y"].tolist()
+    [-1.0, -1.0, -1.0]
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self._plans: dict[object, Plan] = {}
+
+    def __call__(
+        self,
+        given: Mapping[str, Tensor],
+        numbers: Mapping[str, int],
+        wanted: Sequence[str],
+        known: Mapping[str, Tensor] | None = None,
+    ) -> dict[str, Tensor]:
+        """The values of ``wanted``, axes in the order of each name's ranges.
+
+        ``given`` holds a tensor per input, parameter, start and seed that is needed, ``numbers`` a value per size
+        symbol, ``known`` values of defined names that need not be computed again. A result may share memory with
+        a tensor that came in. Raises ValueError for a tensor whose shape is not that of its name, KeyError for
+        one that is missing, ScheduleError where the equations have no order.
+        """
+        tensors = {**given, **(known or {})}
+        like = next(iter(tensors.values())) if tensors else torch.zeros(())
+        have = frozenset(known or ())
+        key = (tuple(wanted), have, tuple(sorted(numbers.items())), like.dtype, like.device)
+        plan = self._plans.get(key)
+        if plan is None:
+            if len(self._plans) >= _PLANS:
+                del self._plans[next(iter(self._plans))]
+            # Masks and positions are kept with the plan, so they must be ordinary tensors.
+            with torch.inference_mode(False), torch.no_grad():
+                plan = self._plans[key] = _stage(self.program, tuple(wanted), have, numbers, like)
+        return plan(tensors)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to call, in order, for some names at some sizes."""
+
+    wanted: tuple[str, ...]
+    shapes: Mapping[str, tuple[int, ...]]
+    steps: tuple[Run, ...]
+    loops: int
+    slots: int
+
+    def __call__(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        frame = Frame(self.loops, self.slots)
+        for name, shape in self.shapes.items():
+            x = tensors[name]
+            if x.shape != shape:
+                raise ValueError(f"{name} has shape {tuple(x.shape)}, and its equations make it {shape}")
+            frame.store[name] = {(): x}
+        for step in self.steps:
+            step(frame)
+        return {name: frame.store[name][()] for name in self.wanted}
+
+
+def _stage(
+    program: Program, wanted: tuple[str, ...], known: frozenset[str], numbers: Mapping[str, int], like: Tensor
+) -> Plan:
+    steps = schedule(program, wanted, known)
+    equations = [e for step in steps for e in equations_of(step)]
+    made = {e.target for e in equations}
+    used = dict.fromkeys((*wanted, *(r.name for e in equations for r in reads(e.value))))
+    intervals = {
+        n.name: tuple((r.low.value(numbers), r.size.value(numbers)) for r in n.ranges) for n in program.names
+    }
+    for e in equations:
+        intervals.setdefault(e.target, tuple((r.low.value(numbers), r.size.value(numbers)) for r in e.domain))
+    staging = _Staging(numbers, intervals, like, steps, frozenset(wanted))
+    runs = staging.steps(steps, ())
+    shapes = {n: tuple(size for _, size in intervals[n]) for n in used if n not in made}
+    return Plan(wanted, shapes, tuple(runs), staging.deepest, staging.terms.slots)
+
+
+class _Staging:
+    """Stages steps: what each equation's value is stored as, and what a loop does before and after its steps."""
+
+    def __init__(
+        self,
+        numbers: Mapping[str, int],
+        intervals: Mapping[str, tuple[Interval, ...]],
+        like: Tensor,
+        steps: tuple[Step, ...],
+        wanted: frozenset[str],
+    ) -> None:
+        self.numbers = numbers
+        self.rings: dict[int, Ring] = {}
+        self.deepest = 0
+        loops: dict[str, tuple[tuple[Ring, int], ...]] = {}
+        self._find_loops(steps, (), loops)
+        places = {name: Place(found, loops.get(name, ())) for name, found in intervals.items()}
+        self.terms = Terms(numbers, places, like)
+        self.needed = self._outermost_reads(steps, wanted)
+
+    def _find_loops(
+        self,
+        steps: tuple[Step, ...],
+        around: tuple[Ring, ...],
+        loops: dict[str, tuple[tuple[Ring, int], ...]],
+    ) -> None:
+        self.deepest = max(self.deepest, len(around))
+        for step in steps:
+            if isinstance(step, Loop):
+                ring = self.rings[id(step)] = Ring(step.axis)
+                self._find_loops(step.body, (*around, ring), loops)
+            else:
+                e = step.equation
+                found = tuple((ring, e.axes.index(ring.axis)) for ring in around)
+                if len(found) >= len(loops.get(e.target, ())):
+                    loops[e.target] = found
+
+    def _outermost_reads(self, steps: tuple[Step, ...], wanted: frozenset[str]) -> dict[str, int]:
+        """For each name the fewest of its own loops that some reader shares with it."""
+        needed = dict.fromkeys(wanted, 0)
+
+        def go(steps: tuple[Step, ...], around: tuple[Ring, ...]) -> None:
+            for step in steps:
+                if isinstance(step, Loop):
+                    go(step.body, (*around, self.rings[id(step)]))
+                    continue
+                for read in reads(step.equation.value):
+                    own = [ring for ring, _ in self.terms.places[read.name].loops]
+                    shared = sum(a is b for a, b in zip(own, around, strict=False))
+                    needed[read.name] = min(needed.get(read.name, shared), shared)
+
+        go(steps, ())
+        return needed
+
+    def steps(self, steps: tuple[Step, ...], around: tuple[Ring, ...]) -> list[Run]:
+        return [
+            self.block(step.equation, around) if isinstance(step, Block) else self.loop(step, around)
+            for step in steps
+        ]
+
+    # --- one equation ----------------------------------------------------------------------------------
+
+    def interval(self, e: Equation, axis: str) -> Interval:
+        r = e.domain[e.axes.index(axis)]
+        return r.low.value(self.numbers), r.size.value(self.numbers)
+
+    def block(self, e: Equation, around: tuple[Ring, ...]) -> Run:
+        """Computes an equation and puts its value where its name lives."""
+        terms, place = self.terms, self.terms.places[e.target]
+        terms.line = f"{e.target}[{','.join(e.axes)}] = {e.value}"
+        box = {axis: self.interval(e, axis) for axis in e.axes}
+        tests = tuple(
+            (d + 1, lambda at, d=d, low=box[ring.axis][0], high=sum(box[ring.axis]): low <= at[d] < high)
+            for d, ring in enumerate(around[:-1])
+        )
+        scope = Scope(box, frozenset(e.axes), around, tests=tests)
+        labels = tuple(a for a in e.axes if a not in scope.numbers)
+        shape = [box[a][1] for a in labels]
+        code = terms.tensor(terms.code(e.value, scope))
+        value = terms.lifted(code, len(around), scope).run
+        lay = arranged(code.labels, labels)
+        if len(code.labels) < len(labels) or lay:
+            bare = value
+            value = lambda f: (lay(bare(f)) if lay else bare(f)).expand(shape)  # noqa: E731
+        store = self.storing(e, labels, box, place, len(around))
+
+        def run(f: Frame) -> None:
+            if all(test(f.at) for _, test in tests):
+                store(f, value(f))
+
+        return run if tests else lambda f: store(f, value(f))
+
+    def storing(
+        self, e: Equation, labels: tuple[str, ...], box: Mapping[str, Interval], place: Place, depth: int
+    ):
+        """How a value over ``labels`` is put into its name's table."""
+        name, deeper = e.target, place.loops[depth:]
+        looped = {position for _, position in place.loops}
+        taken = [labels.index(e.axes[position]) for _, position in deeper]
+        rest = [k for k in range(len(e.axes)) if k not in looped]
+        margins: list[int] = []
+        for k in reversed(rest):
+            (low, size), (first, long) = box[e.axes[k]], place.intervals[k]
+            margins += [low - first, first + long - low - size]
+        if not deeper and not any(margins):
+            if depth == 0:
+
+                def whole(f: Frame, x: Tensor) -> None:
+                    f.store[name] = {(): x}
+
+                return whole
+            if depth == 1:
+
+                def step(f: Frame, x: Tensor) -> None:
+                    f.store[name][(f.at[0],)] = x
+
+                return step
+        lows = [box[labels[k]][0] for k in taken]
+
+        def put(f: Frame, x: Tensor) -> None:
+            held = f.store.setdefault(name, {})
+            parts = {tuple(f.at[:depth]): x}
+            for n, (dim, low) in enumerate(zip(taken, lows, strict=True)):
+                dim -= sum(d < dim for d in taken[:n])
+                parts = {(*k, low + i): y for k, p in parts.items() for i, y in enumerate(p.unbind(dim))}
+            for k, p in parts.items():
+                if any(margins):
+                    p = pad(p, margins)  # the name's other equations fill the rest
+                    p = held[k] + p if k in held else p
+                held[k] = p
+
+        return put
+
+    # --- a loop ----------------------------------------------------------------------------------------
+
+    def loop(self, loop: Loop, around: tuple[Ring, ...]) -> Run:
+        """Runs the body for each position, then stacks what is read after the loop."""
+        ring, depth = self.rings[id(loop)], len(around)
+        spans = {id(step): self.span(step, loop.axis) for step in loop.body}
+        body = list(zip(loop.body, self.steps(loop.body, (*around, ring)), strict=True))
+        low = min(a for a, _ in spans.values())
+        high = max(b for _, b in spans.values())
+        table: dict[tuple[bool, ...], tuple[Run, ...]] = {}
+        active: list[tuple[int, tuple[Run, ...]]] = []
+        for t in range(low, high):
+            here = tuple(spans[id(s)][0] <= t < spans[id(s)][1] for s, _ in body)
+            if here not in table:
+                table[here] = tuple(run for (_, run), on in zip(body, here, strict=True) if on)
+            active.append((t, table[here]))
+        if loop.reverse:
+            active.reverse()
+        before, saved = tuple(ring.before), tuple(ring.saved)
+        made = dict.fromkeys(e.target for e in loop.equations)
+        after = [self.gather(name, depth) for name in made if self.needed.get(name, depth + 1) <= depth]
+        drop = [name for name in made if self.needed.get(name, depth + 1) > depth] if depth == 0 else []
+
+        def run(f: Frame) -> None:
+            for name in made:
+                f.store.setdefault(name, {})
+            for fill in before:
+                fill(f)
+            at = f.at
+            for t, steps in active:
+                at[depth] = t
+                for step in steps:
+                    step(f)
+            for slot in saved:
+                f.slots[slot] = None
+            for stack in after:
+                stack(f)
+            for name in drop:
+                del f.store[name]
+
+        return run
+
+    def span(self, step: Step, axis: str) -> tuple[int, int]:
+        """From where to where (exclusive) a step of a loop along ``axis`` has something to do."""
+        found = [self.interval(e, axis) for e in equations_of(step)]
+        return min(low for low, _ in found), max(low + size for low, size in found)
+
+    def gather(self, name: str, depth: int) -> Run:
+        """Stacks the steps of loop number ``depth`` of a name, the loop's axis slowest in memory."""
+        place = self.terms.places[name]
+        outer = {position for _, position in place.loops[:depth]}
+        position = place.loops[depth][1]
+        dim = position - sum(k < position for k in outer)
+        low, size = place.intervals[position]
+        shape = [n for k, (_, n) in enumerate(place.intervals) if k not in outer]
+        like = self.terms.like
+
+        def run(f: Frame) -> None:
+            held, key = f.store[name], tuple(f.at[:depth])
+            cells = [held[(*key, t)] for t in range(low, low + size)] if 0 not in shape else []
+            x = torch.stack(cells).movedim(0, dim) if cells else like.new_zeros(shape)
+            if depth == 0:
+                held.clear()
+            held[key] = x
+
+        return run

@@ -1,0 +1,85 @@
+"""The functions of :mod:`chalkgrad.equations.ops` in torch, and the shapes of sums and products it has calls for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+
+import torch
+from torch import Tensor
+
+from chalkgrad.equations.ir import Apply, ArgMax, At, Const, Expr, Guard, Read, Reduce
+from chalkgrad.equations.ops import OPS, mul
+
+
+def _step(x: Tensor) -> Tensor:
+    return (x > 0).to(x.dtype)
+
+
+def _equal(a: Tensor, b: Tensor) -> Tensor:
+    return torch.eq(a, b).to(a.dtype)
+
+
+def _softplus(x: Tensor) -> Tensor:
+    # torch goes over to the identity at 20 where float64 still sees a difference.
+    return torch.nn.functional.softplus(x, threshold=40)
+
+
+_LOCAL: dict[str, Callable[..., Tensor]] = {"step": _step, "equal": _equal, "softplus": _softplus}
+
+
+def function(op: str) -> Callable[..., Tensor]:
+    """The torch function for an operation.
+
+    >>> function("elu")(torch.tensor(-0.0)).item()
+    -0.0
+    """
+    if op in _LOCAL:
+        return _LOCAL[op]
+    return reduce(getattr, OPS[op].torch.split("."), torch)  # type: ignore[arg-type, return-value]
+
+
+def power(exponent: float) -> Callable[[Tensor], Tensor]:
+    """``x ↦ x^exponent``, by the cheapest call for it."""
+    match exponent:
+        case 2:
+            return lambda x: x * x
+        case 3:
+            return lambda x: x * x * x
+        case -1:
+            return torch.reciprocal
+        case -2:
+            return lambda x: torch.reciprocal(x * x)
+        case 0.5:
+            return torch.sqrt
+        case -0.5:
+            return torch.rsqrt
+        case _:
+            return lambda x: torch.pow(x, exponent)
+
+
+def negated(e: Expr) -> Expr | None:
+    """What ``e`` is the negative of, where it is written as one."""
+    if isinstance(e, Apply) and e.op == "mul" and e.args[0] == Const(-1):
+        return mul(*e.args[1:])
+    return None
+
+
+def inverted(e: Expr) -> Expr | None:
+    """What ``e`` is one over, where it is written so."""
+    return e.args[0] if isinstance(e, Apply) and e.op == "pow" and e.args[1] == Const(-1) else None
+
+
+def is_polynomial(e: Expr) -> bool:
+    """Whether ``e`` is finite wherever what it reads is."""
+    match e:
+        case Const() | At() | Read():
+            return True
+        case Apply("add" | "mul", args):
+            return all(is_polynomial(a) for a in args)
+        case Apply("pow", (base, Const(k))):
+            return k >= 0 and float(k).is_integer() and is_polynomial(base)
+        case Guard(_, body) | Reduce("sum", _, body):
+            return is_polynomial(body)
+        case Apply() | Reduce() | ArgMax():
+            return False
