@@ -1,13 +1,14 @@
 """Programs run with torch operations, on any device and dtype: the specification of every faster backend.
 
-A :class:`Runner` turns a program into a plan of closures the first time it is asked for some names at some sizes,
-and after that only calls torch. Nothing is written in place, so that torch's own autograd can go through a plan:
-a loop keeps its steps in a table and stacks them once, with the loop's axis slowest in memory.
+A :class:`Runner` turns a program into a plan of closures the first time it is asked for some names at some
+sizes, and after that only calls torch. Nothing is written in place, so that torch's own autograd can go
+through a plan: a loop keeps its steps in a table and stacks them once, with the loop's axis slowest in
+memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,8 +17,9 @@ from torch.nn.functional import pad
 
 from chalkgrad.equations.ir import Equation, Program
 from chalkgrad.equations.walk import reads
-from chalkgrad.kernels.eager_terms import Frame, Place, Ring, Run, Scope, Terms
-from chalkgrad.kernels.eager_views import Interval, arranged
+from chalkgrad.kernels.eager_code import Frame, Place, Ring, Run, Scope, Stage, Test
+from chalkgrad.kernels.eager_terms import code as staged
+from chalkgrad.kernels.eager_views import Affine, Interval, arranged
 from chalkgrad.kernels.schedule import Block, Loop, Step, equations_of, schedule
 
 _PLANS = 64
@@ -54,10 +56,10 @@ class Runner:
     ) -> dict[str, Tensor]:
         """The values of ``wanted``, axes in the order of each name's ranges.
 
-        ``given`` holds a tensor per input, parameter, start and seed that is needed, ``numbers`` a value per size
-        symbol, ``known`` values of defined names that need not be computed again. A result may share memory with
-        a tensor that came in. Raises ValueError for a tensor whose shape is not that of its name, KeyError for
-        one that is missing, ScheduleError where the equations have no order.
+        ``given`` holds a tensor per input, parameter, start and seed that is needed, ``numbers`` a value per
+        size symbol, ``known`` values of defined names that need not be computed again. A result may share
+        memory with a tensor that came in. Raises ValueError for a tensor whose shape is not that of its name,
+        KeyError for one that is missing, ScheduleError where the equations have no order.
         """
         tensors = {**given, **(known or {})}
         like = next(iter(tensors.values())) if tensors else torch.zeros(())
@@ -108,13 +110,36 @@ def _stage(
     for e in equations:
         intervals.setdefault(e.target, tuple((r.low.value(numbers), r.size.value(numbers)) for r in e.domain))
     staging = _Staging(numbers, intervals, like, steps, frozenset(wanted))
-    runs = staging.steps(steps, ())
+    last = {name: k for k, step in enumerate(steps) for name in _touched(step)}
+    runs = [
+        _forgetting(run, tuple(name for name, at in last.items() if at == k and name not in wanted))
+        for k, run in enumerate(staging.steps(steps, ()))
+    ]
     shapes = {n: tuple(size for _, size in intervals[n]) for n in used if n not in made}
-    return Plan(wanted, shapes, tuple(runs), staging.deepest, staging.terms.slots)
+    return Plan(wanted, shapes, tuple(runs), staging.deepest, staging.stage.slots)
+
+
+def _touched(step: Step) -> set[str]:
+    return {name for e in equations_of(step) for name in (e.target, *(r.name for r in reads(e.value)))}
+
+
+def _forgetting(run: Run, names: tuple[str, ...]) -> Run:
+    """A step after which the values of ``names`` are let go."""
+
+    def both(f: Frame) -> None:
+        run(f)
+        for name in names:
+            f.store.pop(name, None)
+
+    return both if names else run
+
+
+def _within(depth: int, low: int, size: int) -> Test:
+    return lambda at: low <= at[depth] < low + size
 
 
 class _Staging:
-    """Stages steps: what each equation's value is stored as, and what a loop does before and after its steps."""
+    """Stages steps: how an equation's value is stored, and what a loop does before and after its steps."""
 
     def __init__(
         self,
@@ -130,7 +155,7 @@ class _Staging:
         loops: dict[str, tuple[tuple[Ring, int], ...]] = {}
         self._find_loops(steps, (), loops)
         places = {name: Place(found, loops.get(name, ())) for name, found in intervals.items()}
-        self.terms = Terms(numbers, places, like)
+        self.stage = Stage(numbers, places, like, staged)
         self.needed = self._outermost_reads(steps, wanted)
 
     def _find_loops(
@@ -160,7 +185,7 @@ class _Staging:
                     go(step.body, (*around, self.rings[id(step)]))
                     continue
                 for read in reads(step.equation.value):
-                    own = [ring for ring, _ in self.terms.places[read.name].loops]
+                    own = [ring for ring, _ in self.stage.places[read.name].loops]
                     shared = sum(a is b for a, b in zip(own, around, strict=False))
                     needed[read.name] = min(needed.get(read.name, shared), shared)
 
@@ -181,18 +206,16 @@ class _Staging:
 
     def block(self, e: Equation, around: tuple[Ring, ...]) -> Run:
         """Computes an equation and puts its value where its name lives."""
-        terms, place = self.terms, self.terms.places[e.target]
-        terms.line = f"{e.target}[{','.join(e.axes)}] = {e.value}"
+        stage, place = self.stage, self.stage.places[e.target]
+        stage.line = f"{e.target}[{','.join(e.axes)}] = {e.value}"
         box = {axis: self.interval(e, axis) for axis in e.axes}
-        tests = tuple(
-            (d + 1, lambda at, d=d, low=box[ring.axis][0], high=sum(box[ring.axis]): low <= at[d] < high)
-            for d, ring in enumerate(around[:-1])
-        )
+        # Along the innermost loop the loop itself asks an equation only where it is defined.
+        tests = tuple((d + 1, _within(d, *box[ring.axis])) for d, ring in enumerate(around[:-1]))
         scope = Scope(box, frozenset(e.axes), around, tests=tests)
         labels = tuple(a for a in e.axes if a not in scope.numbers)
         shape = [box[a][1] for a in labels]
-        code = terms.tensor(terms.code(e.value, scope))
-        value = terms.lifted(code, len(around), scope).run
+        code = stage.tensor(stage.code(e.value, scope))
+        value = stage.lifted(code, len(around), scope).run
         lay = arranged(code.labels, labels)
         if len(code.labels) < len(labels) or lay:
             bare = value
@@ -207,7 +230,7 @@ class _Staging:
 
     def storing(
         self, e: Equation, labels: tuple[str, ...], box: Mapping[str, Interval], place: Place, depth: int
-    ):
+    ) -> Callable[[Frame, Tensor], None]:
         """How a value over ``labels`` is put into its name's table."""
         name, deeper = e.target, place.loops[depth:]
         looped = {position for _, position in place.loops}
@@ -266,8 +289,10 @@ class _Staging:
             active.reverse()
         before, saved = tuple(ring.before), tuple(ring.saved)
         made = dict.fromkeys(e.target for e in loop.equations)
-        after = [self.gather(name, depth) for name in made if self.needed.get(name, depth + 1) <= depth]
-        drop = [name for name in made if self.needed.get(name, depth + 1) > depth] if depth == 0 else []
+        after = [self.gather(name, depth) for name in made if self.needed[name] <= depth]
+        drop = [name for name in made if self.needed[name] > 0] if depth == 0 else []
+        passing = [(name, reach) for name in drop if (reach := self.reach(name, loop)) is not None]
+        back = -1 if loop.reverse else 1
 
         def run(f: Frame) -> None:
             for name in made:
@@ -275,10 +300,13 @@ class _Staging:
             for fill in before:
                 fill(f)
             at = f.at
+            stale = [(f.store[name], reach * back) for name, reach in passing]
             for t, steps in active:
                 at[depth] = t
                 for step in steps:
                     step(f)
+                for held, reach in stale:
+                    held.pop((t - reach,), None)
             for slot in saved:
                 f.slots[slot] = None
             for stack in after:
@@ -288,6 +316,22 @@ class _Staging:
 
         return run
 
+    def reach(self, name: str, loop: Loop) -> int | None:
+        """How many steps back a name of this loop alone is read; None where that is not one number."""
+        place = self.stage.places[name]
+        if len(place.loops) > 1:
+            return None
+        ((_, position),) = place.loops
+        found = 0
+        for e in loop.equations:
+            for read in reads(e.value):
+                if read.name == name:
+                    at = Affine.of(read.at[position], self.numbers)
+                    if at.terms != ((loop.axis, 1),) or at.divisor != 1:
+                        return None
+                    found = max(found, abs(at.shift))
+        return found
+
     def span(self, step: Step, axis: str) -> tuple[int, int]:
         """From where to where (exclusive) a step of a loop along ``axis`` has something to do."""
         found = [self.interval(e, axis) for e in equations_of(step)]
@@ -295,13 +339,13 @@ class _Staging:
 
     def gather(self, name: str, depth: int) -> Run:
         """Stacks the steps of loop number ``depth`` of a name, the loop's axis slowest in memory."""
-        place = self.terms.places[name]
+        place = self.stage.places[name]
         outer = {position for _, position in place.loops[:depth]}
         position = place.loops[depth][1]
         dim = position - sum(k < position for k in outer)
         low, size = place.intervals[position]
         shape = [n for k, (_, n) in enumerate(place.intervals) if k not in outer]
-        like = self.terms.like
+        like = self.stage.like
 
         def run(f: Frame) -> None:
             held, key = f.store[name], tuple(f.at[:depth])

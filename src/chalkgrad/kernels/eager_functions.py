@@ -1,4 +1,4 @@
-"""The functions of :mod:`chalkgrad.equations.ops` in torch, and the shapes of sums and products it has calls for."""
+"""The functions of :mod:`chalkgrad.equations.ops` in torch, and which expressions it has a shorter call for."""
 
 from __future__ import annotations
 

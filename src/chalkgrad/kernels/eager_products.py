@@ -1,8 +1,10 @@
 """The product of two labelled tensors summed over some labels, as the library call that it is.
 
-    batch: in both and kept     rows: in the left only     columns: in the right only     inner: in both and summed
+    batch: in both and kept     rows: in the left only     columns: in the right only     inner: in both and
+    summed
 
-One matrix product (mm, mv), a batch of them (bmm), or, where there is nothing to contract, a product point by point.
+One matrix product (mm, mv), a batch of them (bmm), or, where there is nothing to contract, a product point by
+point.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Reads as strided views: the part of a tensor that an affine index looks at, one dimension per axis.
 
 ``x[2i+3p]`` becomes a view with a dimension for i and one for p; nothing is copied unless the read leaves the
-tensor (under a guard: padded with zeros), runs backwards (flipped), or is rational (zeros between the elements).
-Every step is a differentiable torch function.
+tensor (under a guard: padded with zeros), runs backwards (flipped), or is rational (zeros between the
+elements). Every step is a differentiable torch function.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def leaves(interval: Interval, at: Affine, box: Box) -> bool:
 
 
 def view(intervals: Sequence[Interval], at: Sequence[Affine], box: Box) -> tuple[list[View], tuple[str, ...]]:
-    """The steps that turn a tensor over ``intervals`` into its view at the indices ``at``, and the view's labels.
+    """The steps from a tensor over ``intervals`` to its view at the indices ``at``, and the view's labels.
 
     >>> steps, labels = view([(0, 5)], [Affine((("i", 1), ("p", 1)), 0)], {"i": (0, 3), "p": (0, 3)})
     >>> x = torch.arange(5)
@@ -108,18 +108,19 @@ def _one(interval: Interval, at: Affine, dim: int, box: Box) -> list[View]:
     *windows, (last, step) = at.terms
     for axis, k in windows:
         length -= abs(k) * (box[axis][1] - 1)
-        steps.append(
-            lambda x, p=place, n=length, k=abs(k), count=box[axis][1]: (
-                x.unfold(p, n, k).narrow(p, 0, count).movedim(-1, p + 1)
-            )
-        )
+        steps.append(_windows(place, length, abs(k)))
         place += 1
     if abs(step) > 1 and box[last][1] > 1:
-        steps.append(lambda x, p=place, k=abs(step): x[(slice(None),) * p + (slice(None, None, k),)])
+        every = (slice(None),) * place + (slice(None, None, abs(step)),)
+        steps.append(lambda x: x[every])
     backwards = [dim + n for n, (_, k) in enumerate(at.terms) if k < 0]
     if backwards:
         steps.append(lambda x: x.flip(backwards))
     return steps
+
+
+def _windows(dim: int, length: int, step: int) -> View:
+    return lambda x: x.unfold(dim, length, step).movedim(-1, dim + 1)
 
 
 def _spread(x: Tensor, dim: int, by: int) -> Tensor:
@@ -131,7 +132,7 @@ def _spread(x: Tensor, dim: int, by: int) -> Tensor:
 
 
 def arranged(labels: Sequence[str], wanted: Sequence[str]) -> View | None:
-    """How a tensor with ``labels`` is laid so that it broadcasts against ``wanted``; None where it does as it is."""
+    """How a tensor with ``labels`` is laid to broadcast against ``wanted``; None where it does as it is."""
     present = [a for a in wanted if a in labels]
     lead = next((k for k, a in enumerate(wanted) if a in labels), len(wanted))
     gaps = [k - lead for k, a in enumerate(wanted) if k > lead and a not in labels]

@@ -1,10 +1,11 @@
 """Which equation runs when: whole at once, or step by step in a loop that is found, not declared.
 
-Equations that define each other through shifts form a component of the dependence graph. Such a component is a
-:class:`Loop` over an axis along which every read looks the same way, or in place; with the reads that look back
-taken away, its body is ordered again, so that a recurrence in two directions becomes a loop in a loop. Every other
-equation is a :class:`Block`. Products get equations of their own first, and so ``x[t] W_x`` becomes one product
-before the loop and a weight's gradient one after it (loop distribution: Allen and Kennedy 1987).
+Equations that define each other through shifts form a component of the dependence graph. Such a component is
+a :class:`Loop` over an axis along which every read looks the same way, or in place; with the reads that look
+back taken away, its body is ordered again, so that a recurrence in two directions becomes a loop in a loop.
+Every other equation is a :class:`Block`. Products get equations of their own first, and so ``x[t] W_x``
+becomes one product before the loop and a weight's gradient one after it (loop distribution: Allen and Kennedy
+1987).
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ class Block:
 class Loop:
     """Steps repeated for each value of ``axis``, from high to low where ``reverse``.
 
-    The axis has the same letter in every equation of the body. Their intervals along it may differ: the loop runs
-    from the lowest to the highest, each equation only where it is defined.
+    The axis has the same letter in every equation of the body. Their intervals along it may differ: the loop
+    runs from the lowest to the highest, each equation only where it is defined.
     """
 
     axis: str
@@ -253,7 +254,7 @@ def _carried(e: Equation, s: _Site, loop: _Order) -> bool:
 
 
 def _distance(axis: str, index: Index, s: _Site) -> str:
-    """How far back the read looks: always (+), never less than in place (0+), in place (0), ahead (0-, -), or unknown ("")."""
+    """How far back a read looks: always (+), at times (0+), in place (0), ahead (0-, -), or unknown ("")."""
     if index.divisor != 1:
         return ""
     gap = Index.axis(axis) - index
