@@ -131,8 +131,8 @@ class Line:
 class Declaration:
     """What a ``where`` says of one name.
 
-    ``dims`` is its shape after the recurrence index (() for a scalar, None when not given); ``outside`` how far
-    zeros may be read beyond it (an amount, True where any); ``alias`` the function a letter stands for.
+    ``dims`` is its shape after the recurrence index (() for a scalar, None when not given); ``outside`` how
+    far zeros may be read beyond it (an amount, True where any); ``alias`` the function a letter stands for.
     """
 
     name: Symbol

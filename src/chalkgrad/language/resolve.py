@@ -1,0 +1,85 @@
+"""Syntax tree → program: every name gets its role, its axes and its sizes, every equation its index form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+from chalkgrad.equations.ir import Program
+from chalkgrad.equations.verify import verify
+from chalkgrad.language.define import Attempt
+from chalkgrad.language.finish import finish, warnings_of
+from chalkgrad.language.grammar import parse
+from chalkgrad.language.roles import Roles, find_roles
+from chalkgrad.language.source import EquationError, Span
+from chalkgrad.language.syntax import Text
+
+MOST_RELAXED = 3
+"""How many names may gain a trailing axis at once (`w_j h + u_j x` needs two)."""
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A text with its meaning: the program, and where on the page each name first stands."""
+
+    program: Program
+    text: Text
+    places: Mapping[str, Span]
+    warnings: tuple[str, ...]
+
+    @property
+    def source(self) -> str:
+        return self.text.source
+
+
+def read(
+    source: str, inputs: str | Iterable[str] | None = None, functions: Mapping[str, str] | None = None
+) -> Resolved:
+    """A text of equations with its roles, axes and sizes solved.
+
+    ``inputs`` names what is given at each call where the rules cannot tell (``"x"`` or ``"Q, K, V"``);
+    ``functions`` says what letters stand for, ``{"τ": "tanh"}``. Raises EquationError.
+
+    >>> read("h[t] = tanh(x[t] W_x + h[t-1] W_h + b)").program.outputs
+    ('h',)
+    """
+    text = parse(source)
+    roles = find_roles(text, dict(functions or {}))
+    if isinstance(inputs, str):
+        inputs = [name for name in inputs.replace(",", " ").split() if name]
+    attempt = _resolved(roles, frozenset(inputs or ()))
+    program = verify(finish(attempt), "resolved")
+    return Resolved(program, text, attempt.places, warnings_of(attempt, program))
+
+
+def _resolved(roles: Roles, inputs: frozenset[str]) -> Attempt:
+    """The reading in which the fewest names gain an axis and fully indexed names are scalars."""
+    first, error = _try(roles, inputs, frozenset())
+    if first is not None and first.plain:
+        return first
+    candidates = Attempt(roles, inputs, frozenset()).relaxable
+    for n in range(1, min(MOST_RELAXED, len(candidates)) + 1):
+        for relaxed in combinations(candidates, n):
+            attempt, _ = _try(roles, inputs, frozenset(relaxed))
+            if attempt is not None and attempt.plain:
+                return attempt
+    if first is None:
+        assert error is not None
+        raise error
+    return first
+
+
+def _try(
+    roles: Roles, inputs: frozenset[str], relaxed: frozenset[str]
+) -> tuple[Attempt | None, EquationError | None]:
+    """One reading; row vectors where the products on the page are written so."""
+    try:
+        attempt = Attempt(roles, inputs, relaxed)
+        attempt.run()
+        if attempt.wants_rows:
+            attempt = Attempt(roles, inputs, relaxed, columns=False)
+            attempt.run()
+        return attempt, None
+    except EquationError as e:
+        return None, e
