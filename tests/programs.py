@@ -106,7 +106,7 @@ def name(text: str, role: Role, written: int | None = None, of: str = "") -> Nam
     """``h[-1≤t≤T-1, k<H]`` as a name; every axis is written in brackets unless ``written`` says less."""
     bare, _, over = text.rstrip("]").partition("[")
     found = ranges(over)
-    return Name(bare, role, found, len(found) if written is None else written, of)
+    return Name(bare, role, found, len(found) if written is None else min(written, len(found)), of)
 
 
 def x(text: str, written: int | None = None) -> Name:

@@ -8,6 +8,7 @@ convolution are what comes out; neither is mentioned below.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 
 from chalkgrad.calculus.gather import Contribution, gather
@@ -41,6 +42,7 @@ def derive(program: Program, wrt: Sequence[str] | None = None) -> Program:
     the result are ``∂name`` for each name of ``wrt``, in order (``∂₂name`` in a second derivative, and so
     on). Raises KeyError for an unknown name.
 
+    >>> from chalkgrad.equations.ir import Range, Size
     >>> n = Range("n", Size.symbol("N"))
     >>> here = full((n,))
     >>> square = Equation("y", (n,), power(Read("x", here), 2))
@@ -107,7 +109,7 @@ def _seed_name(output: str, program: Program) -> str:
     alone = len(program.outputs) == 1 and "ȳ" not in program.table
     if alone and (output == "y" or "y" not in program.table):
         return "ȳ"
-    barred = output[0] + MACRON + output[1:]
+    barred = unicodedata.normalize("NFC", output[0] + MACRON) + output[1:]
     while barred in program.table:
         barred += "′"
     return barred

@@ -197,12 +197,14 @@ class _Fresh:
     def named(self, letter: str, e: Expr, scope: _Scope) -> Expr:
         """A read of the name that stands for ``e``, whose equation is made where there is none yet."""
         free = set(free_axes(e))
-        domain, written = self.domain(e, scope, free)
         conditions = tuple(c for c in scope.conditions if set(c.index.axes) <= free)
-        inside = _Scope(domain, scope.target, written, (), conditions)
-        value = self.right_side(e, inside)
+        if len(conditions) < len(scope.conditions) and _reads_at_bound_axes(e):
+            free |= {a for c in scope.conditions for a in c.index.axes}
+            conditions = scope.conditions
+        domain, written = self.domain(e, scope, free)
         if len(conditions) < len(scope.conditions):
-            conditions += self.reaches(value, domain, conditions)
+            conditions += self.reaches(e, domain, conditions)
+        value = self.right_side(e, _Scope(domain, scope.target, written, (), conditions))
         if conditions:
             value = Guard(conditions, value)
         key, order = _key(value, domain)
@@ -240,16 +242,13 @@ class _Fresh:
         return {a for r in reads(e) for index in r.at[: table[r.name].written] for a in index.axes}
 
     def reaches(
-        self, value: Expr, domain: tuple[Range, ...], known: tuple[Condition, ...]
+        self, e: Expr, domain: tuple[Range, ...], known: tuple[Condition, ...]
     ) -> tuple[Condition, ...]:
         """What keeps each read inside its name, where a guard that did so could not come along."""
         table = {**self.program.table, **{n.name: n for n in self.names}}
-        inner = bound_axes(value)
         found: dict[Condition, None] = {}
-        for r in reads(value):
+        for r in reads(e):
             for index, interval in zip(r.at, table[r.name].ranges, strict=True):
-                if inner & set(index.axes):
-                    continue
                 found[Condition(index - interval.low)] = None
                 found[Condition(index * -1 + (interval.high - 1))] = None
         return tuple(c for c in found if c not in known and not surely(c, box(domain)))
@@ -285,6 +284,12 @@ def _unprimed(e: Equation) -> Equation:
     changed = {old: Index.axis(new) for old, new in letters.items() if old != new}
     domain = tuple(Range(letters[r.axis], r.size, r.low) for r in e.domain)
     return Equation(e.target, domain, distinct(substitute(e.value, changed), frozenset(letters.values())))
+
+
+def _reads_at_bound_axes(e: Expr) -> bool:
+    """Whether some read's reach depends on an axis that the expression itself binds."""
+    inner = bound_axes(e)
+    return any(inner & set(i.axes) for r in reads(e) for i in r.at)
 
 
 def _is_power(e: Expr) -> bool:
