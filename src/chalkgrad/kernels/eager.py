@@ -18,6 +18,7 @@ from torch.nn.functional import pad
 from chalkgrad.equations.ir import Equation, Program
 from chalkgrad.equations.walk import reads
 from chalkgrad.kernels.eager_code import Frame, Place, Ring, Run, Scope, Stage, Test
+from chalkgrad.kernels.eager_reads import stacking
 from chalkgrad.kernels.eager_terms import code as staged
 from chalkgrad.kernels.eager_views import Affine, Interval, arranged
 from chalkgrad.kernels.schedule import Block, Loop, Step, equations_of, schedule
@@ -319,9 +320,9 @@ class _Staging:
     def reach(self, name: str, loop: Loop) -> int | None:
         """How many steps back a name of this loop alone is read; None where that is not one number."""
         place = self.stage.places[name]
-        if len(place.loops) > 1:
+        if len(place.loops) != 1:
             return None
-        ((_, position),) = place.loops
+        position = place.loops[0][1]
         found = 0
         for e in loop.equations:
             for read in reads(e.value):
@@ -338,19 +339,12 @@ class _Staging:
         return min(low for low, _ in found), max(low + size for low, size in found)
 
     def gather(self, name: str, depth: int) -> Run:
-        """Stacks the steps of loop number ``depth`` of a name, the loop's axis slowest in memory."""
-        place = self.stage.places[name]
-        outer = {position for _, position in place.loops[:depth]}
-        position = place.loops[depth][1]
-        dim = position - sum(k < position for k in outer)
-        low, size = place.intervals[position]
-        shape = [n for k, (_, n) in enumerate(place.intervals) if k not in outer]
-        like = self.stage.like
+        """Stacks the steps of loop number ``depth`` of a name."""
+        whole = stacking(self.stage, name)
 
         def run(f: Frame) -> None:
             held, key = f.store[name], tuple(f.at[:depth])
-            cells = [held[(*key, t)] for t in range(low, low + size)] if 0 not in shape else []
-            x = torch.stack(cells).movedim(0, dim) if cells else like.new_zeros(shape)
+            x = whole(held, key)
             if depth == 0:
                 held.clear()
             held[key] = x

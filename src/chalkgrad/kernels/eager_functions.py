@@ -1,4 +1,4 @@
-"""The functions of :mod:`chalkgrad.equations.ops` in torch, and which expressions it has a shorter call for."""
+"""The functions of :mod:`chalkgrad.equations.ops` in torch, and where it has a shorter call."""
 
 from __future__ import annotations
 

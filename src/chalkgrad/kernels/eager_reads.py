@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from chalkgrad.equations.ir import Condition, Index
-from chalkgrad.kernels.eager_code import Code, Frame, Labels, Run, Scope, Stage, number, then
+from chalkgrad.kernels.eager_code import Code, Frame, Key, Labels, Run, Scope, Stage, number, then
 from chalkgrad.kernels.eager_views import Affine, arranged, leaves, view
 
 
@@ -93,11 +93,16 @@ def _cell(stage: Stage, name: str, at: list[Affine], s: Scope) -> tuple[Code, La
     if depth == 0:
         return Code(lambda f: f.store[name][()]), ()
     if not front:
-        if depth == 1 and at[0].terms == ((s.loops[0].axis, 1),) and at[0].divisor == 1:
+        if (
+            depth == 1 == len(stage.places[name].loops)
+            and at[0].terms == ((s.loops[0].axis, 1),)
+            and at[0].divisor == 1
+        ):
             shift = at[0].shift
             return Code(lambda f: f.store[name][(f.at[0] + shift,)], depth=1), ()
         keys = [evaluator(stage, i, s, {}) for i in at]
-        return Code(lambda f: f.store[name][tuple(key(f.at) for key in keys)], depth=depth), ()
+        whole = stacking(stage, name)
+        return Code(lambda f: whole(f.store[name], tuple(key(f.at) for key in keys)), depth=depth), ()
     spans = [range(s.box[a][0], s.box[a][0] + s.box[a][1]) for a in front]
     cells = [
         [evaluator(stage, i, s, dict(zip(front, point, strict=True))) for i in at] for point in points(*spans)
@@ -118,6 +123,29 @@ def _cell(stage: Stage, name: str, at: list[Affine], s: Scope) -> tuple[Code, La
         return torch.stack([empty if x is None else x for x in found]).reshape(counts + shape)
 
     return Code(stacked, depth=depth), front
+
+
+def stacking(stage: Stage, name: str) -> Callable[[dict[Key, Tensor], Key], Tensor]:
+    """Finds what a name's table holds at a position of some of its loops, stacking what inner loops put there.
+
+    The loop's axis comes to be the slowest in memory.
+    """
+    place = stage.places[name]
+    looped = [position for _, position in place.loops]
+
+    def find(held: dict[Key, Tensor], key: Key) -> Tensor:
+        level = len(key)
+        if key in held or level == len(looped):
+            return held[key]
+        outer, position = looped[:level], looped[level]
+        low, size = place.intervals[position]
+        left = [n for k, (_, n) in enumerate(place.intervals) if k not in outer]
+        if 0 in left:
+            return stage.like.new_zeros(left)
+        cells = [find(held, (*key, t)) for t in range(low, low + size)]
+        return torch.stack(cells).movedim(0, position - sum(k < position for k in outer))
+
+    return find
 
 
 def evaluator(stage: Stage, at: Affine, s: Scope, fixed: Mapping[str, int]) -> Callable[[list[int]], int]:
