@@ -92,7 +92,7 @@ class Negative:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function of :data:`chalkgrad.equations.ops.OPS`, or a reduction over all elements: ``sum``, ``max``."""
+    """A function of :data:`chalkgrad.equations.ops.OPS`, or a reduction of all elements: ``sum``."""
 
     function: str
     args: tuple[Formula, ...]

@@ -1,0 +1,241 @@
+"""Equations in matrix notation, where their ranks allow it.
+
+A name's trailing, unwritten axes are its implicit ones: ``h[t]`` is a vector, ``W`` a matrix. Σ over them is
+a matrix product (:mod:`chalkgrad.calculus.contraction`), Σ over the others stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from chalkgrad.calculus.contraction import Factor, NoMatrixForm, Tensor, contract
+from chalkgrad.equations.formula import (
+    Big,
+    Call,
+    Formula,
+    Slice,
+    Symbol,
+    big_sum,
+    hadamard,
+    product,
+    total,
+)
+from chalkgrad.equations.ir import (
+    Apply,
+    ArgMax,
+    At,
+    Const,
+    Equation,
+    Expr,
+    Guard,
+    Index,
+    Range,
+    Read,
+    Reduce,
+)
+from chalkgrad.equations.show import Page, applied, facts, formula, fraction, raised, told
+from chalkgrad.equations.walk import fresh, reads, substitute
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a term is read in: the names, the axes in force, which of them are implicit, and in what order a
+    result's axes are wanted. ``columns`` says that vectors are columns (``W v``), else rows (``v W``)."""
+
+    page: Page
+    columns: bool
+    ranges: Mapping[str, Range]
+    implicit: frozenset[str]
+    order: tuple[str, ...]
+
+    def binding(self, over: Sequence[Range], implicit: set[str]) -> Scope:
+        ranges = {**self.ranges, **{r.axis: r for r in over}}
+        return replace(self, ranges=ranges, implicit=self.implicit | implicit)
+
+    def sorted(self, axes: Sequence[str]) -> tuple[str, ...]:
+        """The axes in the order the target has them, where it has them all."""
+        known = all(a in self.order for a in axes)
+        return tuple(sorted(axes, key=self.order.index)) if known else tuple(axes)
+
+
+def matrix_form(e: Equation, page: Page, columns: bool = False) -> tuple[Formula, Formula] | None:
+    """Both sides of the equation in matrix notation, or None where its ranks do not allow that."""
+    written = page.names[e.target].written
+    axes = e.axes[written:]
+    scope = Scope(page, columns, {r.axis: r for r in e.domain}, frozenset(axes), axes)
+    try:
+        if len(axes) > 2:
+            return None
+        left = _symbol(e.target, tuple(Index.axis(a) for a in e.axes), scope)
+        value = tensor(e.value, scope)
+        if set(value.axes) != set(axes) and e.value != Const(0):
+            return None
+        return left.formula, value.turned(axes).formula
+    except NoMatrixForm:
+        return None
+
+
+def tensor(e: Expr, s: Scope) -> Tensor:
+    """The expression in matrix notation. Raises NoMatrixForm where it has none."""
+    match e:
+        case Const():
+            return Tensor(formula(e, s.page))
+        case At(index):
+            if s.implicit & set(index.axes):
+                raise NoMatrixForm
+            return Tensor(formula(e, s.page))
+        case Read(name, at):
+            return _symbol(name, at, s)
+        case Apply("add", args):
+            return _sum([tensor(a, s) for a in args], s)
+        case Apply("pow", (base, Const(value))) if value > 0:
+            return _power(tensor(base, s), value)
+        case Guard() | Reduce("sum", _, _) | Apply("mul", _) | Apply("pow", (_, Const())):
+            return _term(e, s)
+        case Apply("pow", (base, exponent)):
+            below, above = _alike([tensor(base, s), tensor(exponent, s)])
+            if len(below.axes) > 1:
+                raise NoMatrixForm
+            return Tensor(raised(below.formula, above.formula), below.axes or above.axes)
+        case Apply(op, args):
+            alike = _alike([tensor(a, s) for a in args])
+            widest = max((a.axes for a in alike), key=len)
+            return Tensor(applied(op, tuple(a.formula for a in alike)), widest)
+        case Reduce(op, over, body):
+            over, body, inner = _bind(over, body, s)
+            return _reduction(op, over, tensor(body, inner), inner)
+        case ArgMax(over, axis, body):
+            bound = {r.axis for r in over}
+            if bound & s.ranges.keys():
+                raise NoMatrixForm
+            value = tensor(body, s.binding(over, set()))  # over implicit axes it has no name
+            return Tensor(Big("argmax", over, value.formula, axis=axis), value.axes)
+        case _:
+            assert_never(e)
+
+
+# --- names ---------------------------------------------------------------------------------------------
+
+
+def _symbol(name: str, at: tuple[Index, ...], s: Scope) -> Tensor:
+    """A name with its written indices; of an implicit axis that is read in part, the part as a slice."""
+    known = s.page.names[name]
+    written, features = at[: known.written], at[known.written :]
+    if any(s.implicit & set(i.axes) for i in written):
+        raise NoMatrixForm
+    axes = tuple(a for i in features for a in i.axes)
+    bare = all(len(i.terms) == 1 and i.terms[0][1] == i.divisor == 1 for i in features)
+    if not bare or not set(axes) <= s.implicit or len(set(axes)) < len(axes) or len(axes) > 2:
+        raise NoMatrixForm
+    parts = [
+        _slice(s.ranges[a], i, whole)
+        for a, i, whole in zip(axes, features, known.ranges[known.written :], strict=True)
+    ]
+    sliced = tuple(parts) if any(p != Slice() for p in parts) else ()
+    return Tensor(Symbol(name, (*written, *sliced)), axes)
+
+
+def _slice(r: Range, i: Index, whole: Range) -> Slice:
+    low, high = r.low + i.shift, r.high + i.shift
+    return Slice(None if low == whole.low else low, None if high == whole.high else high)
+
+
+# --- element by element --------------------------------------------------------------------------------
+
+
+def _alike(args: list[Tensor]) -> list[Tensor]:
+    """All of one shape, numbers apart."""
+    widest = max((a.axes for a in args), key=len)
+    if any(a.axes and set(a.axes) != set(widest) for a in args):
+        raise NoMatrixForm
+    return [a.turned(widest) for a in args]
+
+
+def _sum(terms: list[Tensor], s: Scope) -> Tensor:
+    axes = s.sorted(max((t.axes for t in terms), key=len))
+    # A row is added to every row of a matrix; a column has no such rule.
+    rows = [t for t in terms if len(axes) == 2 and not s.columns and t.axes == axes[1:]]
+    if any(t.axes and set(t.axes) != set(axes) and t not in rows for t in terms):
+        raise NoMatrixForm
+    return Tensor(total(*(t.formula if t in rows else t.turned(axes).formula for t in terms)), axes)
+
+
+def _power(base: Tensor, exponent: float) -> Tensor:
+    """Element by element, which is plain for a vector; a matrix's ² would be read as W W."""
+    if len(base.axes) < 2 or exponent == 0.5:
+        return Tensor(raised(base.formula, exponent), base.axes)
+    if exponent != 2:
+        raise NoMatrixForm
+    return Tensor(hadamard(base.formula, base.formula), base.axes)
+
+
+def _reduction(op: str, over: tuple[Range, ...], body: Tensor, s: Scope) -> Tensor:
+    implicit = {r.axis for r in over} & s.implicit
+    assert op == "max" or op == "min" or op == "logsumexp"
+    if not implicit:
+        return Tensor(Big(op, over, body.formula), body.axes)
+    if implicit != set(body.axes) or len(implicit) < len(over):
+        raise NoMatrixForm
+    return Tensor(Call(op, (body.formula,)))
+
+
+# --- products and sums ---------------------------------------------------------------------------------
+
+
+def _bind(over: tuple[Range, ...], body: Expr, s: Scope) -> tuple[tuple[Range, ...], Expr, Scope]:
+    """The axes of a reduction, with letters of their own, and the scope inside it."""
+    taken = {*s.ranges, *(r.axis for r in over)}
+    for r in over:
+        if r.axis in s.ranges:
+            letter = fresh(r.axis, taken)
+            taken.add(letter)
+            body = substitute(body, {r.axis: Index.axis(letter)})
+            over = tuple(Range(letter, q.size, q.low) if q == r else q for q in over)
+    features = {a for read in reads(body) for i in read.at[s.page.names[read.name].written :] for a in i.axes}
+    return over, body, s.binding(over, {r.axis for r in over} & features)
+
+
+def _term(e: Expr, s: Scope) -> Tensor:
+    """A product, under as many Σ and guards as stand before it."""
+    before: list[Formula] = []
+    written: list[Range] = []
+    summed: list[Range] = []
+    while isinstance(e, Guard | Reduce):
+        if isinstance(e, Guard):
+            rest = told(e.conditions, e.body, s.page)
+            if any(s.implicit & set(c.index.axes) for c in rest):
+                raise NoMatrixForm
+            before += facts(rest)
+            e = e.body
+        elif e.op == "sum":
+            over, e, s = _bind(e.over, e.body, s)
+            written += [r for r in over if r.axis not in s.implicit]
+            summed += [r for r in over if r.axis in s.implicit]
+        else:
+            break
+    axes = tuple(r.axis for r in summed)
+    if isinstance(e, Apply) and e.op == "add":
+        if axes:
+            parts = [_contract(_factors(term, s), axes, s) for term in e.args]
+            inner = _sum(parts, s)
+        else:
+            inner = tensor(e, s)
+    else:
+        inner = _contract(_factors(e, s), axes, s)
+    return Tensor(big_sum(tuple(written), product(*before, inner.formula)), inner.axes)
+
+
+def _factors(e: Expr, s: Scope) -> list[Factor]:
+    above, below = fraction(e)
+    found = [Factor(i, tensor(f, s)) for i, f in enumerate(above)]
+    return found + [Factor(len(above) + i, tensor(f, s), True) for i, f in enumerate(below)]
+
+
+def _contract(factors: list[Factor], summed: tuple[str, ...], s: Scope) -> Tensor:
+    used = tuple(dict.fromkeys(a for f in factors for a in f.value.axes))
+    # Σ over an axis that nothing depends on multiplies by its size: no matrix says that.
+    if not set(summed) <= set(used):
+        raise NoMatrixForm
+    return contract(factors, s.sorted([a for a in used if a not in summed]), s.columns)
