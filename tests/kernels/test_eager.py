@@ -264,6 +264,29 @@ def test_infinity_outside_a_guard_does_not_enter_a_sum() -> None:
     assert check(program, {"N": 4})["y"].isfinite().all()
 
 
+def test_a_guard_on_loop_and_other_axes_keeps_what_is_not_there_from_counting() -> None:
+    past = total("i<N", when("t-1-i≥0", mul(r("h[t-1]"), r("u[i]"))))
+    program = Program(
+        (eq("h", "t<T", add(r("x[t]"), past)),), (x("x[t<T]"), x("u[i<N]"), d("h[t<T]")), ("h",)
+    )
+    check(program, {"T": 4, "N": 3})
+
+
+def test_a_window_over_the_own_past() -> None:
+    past = total("p<N", when("t-1-p≥0", mul(r("h[t-1-p,k]"), r("u[p,k]"))))
+    program = Program(
+        (eq("h", "t<T, k<H", f("tanh", add(r("x[t,k]"), past))),),
+        (x("x[t<T, k<H]"), x("u[p<N, k<H]"), d("h[t<T, k<H]")),
+        ("h",),
+    )
+    check(program, {"T": 5, "N": 3, "H": 2})
+
+
+def test_second_derivatives_mean_what_they_say() -> None:
+    once = normalise(derive(normalise(rnn())))
+    check(derive(once), {"T": 3, "D": 2, "H": 2})
+
+
 def test_a_read_outside_without_a_guard_is_an_error() -> None:
     program = single(r("v[i+1]"), "i<N", x("v[a<N]"))
     with pytest.raises(AssertionError, match="leaves its range"):

@@ -72,7 +72,9 @@ class Runner:
                 del self._plans[next(iter(self._plans))]
             # Masks and positions are kept with the plan, so they must be ordinary tensors.
             with torch.inference_mode(False), torch.no_grad():
-                plan = self._plans[key] = _stage(self.program, tuple(wanted), have, numbers, like)
+                plan = self._plans[key] = _stage(
+                    self.program, tuple(wanted), have, numbers, like.new_zeros(())
+                )
         return plan(tensors)
 
 

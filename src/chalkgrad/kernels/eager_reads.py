@@ -93,12 +93,11 @@ def _cell(stage: Stage, name: str, at: list[Affine], s: Scope) -> tuple[Code, La
     if depth == 0:
         return Code(lambda f: f.store[name][()]), ()
     if not front:
-        if (
-            depth == 1 == len(stage.places[name].loops)
-            and at[0].terms == ((s.loops[0].axis, 1),)
-            and at[0].divisor == 1
-        ):
-            shift = at[0].shift
+        (only, *more), place = at, stage.places[name]
+        if any(leaves(place.intervals[p], i, s.box) for (_, p), i in zip(place.loops, at, strict=False)):
+            return _cell_or_zero(stage, name, at, s), ()
+        if not more and len(place.loops) == 1 and only.terms == ((s.loops[0].axis, 1),) and only.divisor == 1:
+            shift = only.shift
             return Code(lambda f: f.store[name][(f.at[0] + shift,)], depth=1), ()
         keys = [evaluator(stage, i, s, {}) for i in at]
         whole = stacking(stage, name)
@@ -125,8 +124,21 @@ def _cell(stage: Stage, name: str, at: list[Affine], s: Scope) -> tuple[Code, La
     return Code(stacked, depth=depth), front
 
 
+def _cell_or_zero(stage: Stage, name: str, at: list[Affine], s: Scope) -> Code:
+    """A read at the loops' position that a guard keeps from counting where there is none."""
+    place, keys = stage.places[name], [evaluator(stage, i, s, {}) for i in at]
+    looped = {position for _, position in place.loops[: len(at)]}
+    shape = [size for k, (_, size) in enumerate(place.intervals) if k not in looped]
+
+    def find(f: Frame) -> Tensor:
+        x = f.store[name].get(tuple(key(f.at) for key in keys))
+        return stage.like.new_zeros(shape) if x is None else x
+
+    return Code(find, depth=len(at))
+
+
 def stacking(stage: Stage, name: str) -> Callable[[dict[Key, Tensor], Key], Tensor]:
-    """Finds what a name's table holds at a position of some of its loops, stacking what inner loops put there.
+    """Finds what a name's table holds at a position of some of its loops, stacking what inner loops put in.
 
     The loop's axis comes to be the slowest in memory.
     """
