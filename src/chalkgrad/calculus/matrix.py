@@ -14,11 +14,13 @@ from chalkgrad.calculus.contraction import Factor, NoMatrixForm, Tensor, contrac
 from chalkgrad.equations.formula import (
     Big,
     Call,
+    Concatenation,
     Formula,
     Slice,
     Symbol,
     big_sum,
     hadamard,
+    one_axis,
     product,
     total,
 )
@@ -88,6 +90,8 @@ def tensor(e: Expr, s: Scope) -> Tensor:
             return Tensor(formula(e, s.page))
         case Read(name, at):
             return _symbol(name, at, s)
+        case Apply("add", args) if len(cut := _cut(args, s)) > 1:
+            return _concatenation(cut, s)
         case Apply("add", args):
             return _sum([tensor(a, s) for a in args], s)
         case Apply("pow", (base, Const(value))) if value > 0:
@@ -140,6 +144,40 @@ def _symbol(name: str, at: tuple[Index, ...], s: Scope) -> Tensor:
 def _slice(r: Range, i: Index, whole: Range) -> Slice:
     low, high = r.low + i.shift, r.high + i.shift
     return Slice(None if low == whole.low else low, None if high == whole.high else high)
+
+
+def _cut(terms: tuple[Expr, ...], s: Scope) -> list[tuple[Range, Expr]]:
+    """The terms of ``[k<H] h[t-1,k] + [k≥H] x[t,k-H]``, each with its part of k; else nothing."""
+    found: list[tuple[Range, Expr]] = []
+    for term in terms:
+        if not isinstance(term, Guard):
+            return []
+        bounds = [c for c in term.conditions if one_axis(c)[0] in s.implicit and c.kind == "nonnegative"]
+        axes = {one_axis(c)[0] for c in bounds}
+        if len(axes) != 1:
+            return []
+        (axis,) = axes
+        whole = s.ranges[axis]
+        at_least = {b.shift for c in bounds for b in (one_axis(c)[1],) if c.index.coefficient(axis) > 0}
+        at_most = {b.shift + 1 for c in bounds for b in (one_axis(c)[1],) if c.index.coefficient(axis) < 0}
+        lows, highs = at_least - {whole.low} or {whole.low}, at_most - {whole.high} or {whole.high}
+        if len(lows) > 1 or len(highs) > 1:
+            return []  # which of two bounds is the tighter cannot be told
+        (low,), (high,) = lows, highs
+        rest = tuple(c for c in term.conditions if c not in bounds)
+        found.append((Range(axis, high - low, low), Guard(rest, term.body) if rest else term.body))
+    whole = s.ranges[found[0][0].axis]
+    edges = [whole.low, *(r.high for r, _ in found)]
+    meet = all(r.low == edge for (r, _), edge in zip(found, edges, strict=False)) and edges[-1] == whole.high
+    return found if meet and len({r.axis for r, _ in found}) == 1 else []
+
+
+def _concatenation(cut: list[tuple[Range, Expr]], s: Scope) -> Tensor:
+    axis = cut[0][0].axis
+    parts = [tensor(body, s.binding((r,), set())) for r, body in cut]
+    if any(p.axes != (axis,) for p in parts):
+        raise NoMatrixForm
+    return Tensor(Concatenation(tuple(p.formula for p in parts)), (axis,))
 
 
 # --- element by element --------------------------------------------------------------------------------

@@ -125,6 +125,13 @@ class Relation:
     right: Formula
 
 
+@dataclass(frozen=True, slots=True)
+class Concatenation:
+    """Vectors one after the other: ``[h[t-1]; x[t]]``."""
+
+    parts: tuple[Formula, ...]
+
+
 Formula = (
     Number
     | Position
@@ -140,6 +147,7 @@ Formula = (
     | Big
     | Facts
     | Relation
+    | Concatenation
 )
 
 
@@ -221,7 +229,7 @@ def bracketed(f: Formula, place: Place) -> bool:
     """Whether ``f`` needs brackets: as a term, after a minus, under Σ, as a factor (the last one), by ⊙, over
     a quotient's line, or under a superscript."""
     match f:
-        case Number() | Symbol() | Call() | Facts() | Relation():
+        case Number() | Symbol() | Call() | Facts() | Relation() | Concatenation():
             return False
         case Position(index):
             return place not in ("term", "big") and not _one_letter(index)
@@ -231,6 +239,8 @@ def bracketed(f: Formula, place: Place) -> bool:
             return True
         case Big():
             return place not in ("term", "signed", "big", "last")
+        case Product(factors) if place == "top" and isinstance(factors[-1], Big):
+            return True  # else the line would seem to stand under Σ
         case Product() | Hadamard():
             return place not in ("term", "signed", "big", "top")
         case Quotient():
@@ -299,6 +309,8 @@ def text(f: Formula) -> str:
         case Relation(left, sign, right):
             gap = " " if isinstance(left, Sum | Negative | Product | Hadamard | Big) else ""
             return f"[{text(left)}{gap}{sign}{gap}{text(right)}]"
+        case Concatenation(parts):
+            return f"[{'; '.join(map(text, parts))}]"
         case _:
             assert_never(f)
 
@@ -312,8 +324,12 @@ def fact(c: Condition) -> str:
     """A condition as a person writes it: ``t≤T-2`` for one axis, else ``n-j≥0``."""
     axis, bound = one_axis(c)
     match c.kind:
+        case "nonnegative" if axis and c.index.coefficient(axis) > 0:
+            return f"{axis}≥{bound}"
+        case "nonnegative" if axis and bound.shift.terms and bound.shift.const == -1:
+            return f"{axis}<{bound + 1}"
         case "nonnegative" if axis:
-            return f"{axis}{'≥' if c.index.coefficient(axis) > 0 else '≤'}{bound}"
+            return f"{axis}≤{bound}"
         case "zero" if axis:
             return f"{axis}={bound}"
         case _:

@@ -52,7 +52,8 @@ _NO_NAMES: Mapping[str, Name] = {}
 class Page:
     """How much to write: every guard or only those that say something, and how far each Σ runs.
 
-    A guard that only keeps an adjoint's reads inside its own range says nothing new; ``names`` holds ranges.
+    In a gradient, a guard that only keeps an adjoint or another computed name inside its own range says
+    nothing new: a term that reads one outside is absent. ``names`` holds the ranges.
     """
 
     names: Mapping[str, Name] = field(default_factory=lambda: _NO_NAMES)
@@ -69,8 +70,9 @@ def show(
 ) -> str:
     """The expression, equation or program in index form, one line per equation.
 
-    ``guards`` shows every guard as ``[n-j≥0]``, also those that only keep an adjoint's reads inside its own
-    range (whose ranges are in ``names``; a program has its own). ``bounds`` writes ``Σ[j<3]`` for ``Σ[j]``.
+    ``guards`` shows every guard as ``[n-j≥0]``, also those in a gradient that only keep an adjoint or another
+    computed name inside its own range (ranges are in ``names``; a program has its own). ``bounds`` writes
+    ``Σ[j<3]`` for ``Σ[j]``.
 
     >>> from chalkgrad.equations.ir import Index, Range, Size
     >>> i, j = Index.axis("i"), Index.axis("j")
@@ -186,15 +188,16 @@ def facts(conditions: tuple[Condition, ...]) -> tuple[Formula, ...]:
 
 
 def told(conditions: tuple[Condition, ...], body: Expr, page: Page) -> tuple[Condition, ...]:
-    """The conditions worth writing: not those which only say that an adjoint in the body is read inside its
-    own range. That an index is whole (a stride's ``2|n-p``) is always said."""
-    if page.guards:
+    """The conditions worth writing: in a term of a gradient, not those which only keep an adjoint or another
+    computed name inside its own range. That an index is whole (a stride's ``2|n-p``) is always said."""
+    found = [(page.names[r.name], r) for r in reads(body) if r.name in page.names]
+    if page.guards or not any(is_adjoint(name) for name, _ in found):
         return conditions
     known = [
         bound
-        for read in reads(body)
-        if read.name in page.names and is_adjoint(page.names[read.name])
-        for r, index in zip(page.names[read.name].ranges, read.at, strict=True)
+        for name, read in found
+        if is_adjoint(name) or name.role == "defined"
+        for r, index in zip(name.ranges, read.at, strict=True)
         for bound in (index - r.low, (index - (r.high - 1)) * -1)
     ]
     return tuple(c for c in conditions if c.kind != "nonnegative" or not any(_follows(c, k) for k in known))

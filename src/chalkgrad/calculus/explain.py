@@ -1,0 +1,220 @@
+"""A derivation, printed: the backward equations in matrix notation, in index form, in LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from chalkgrad.calculus.latex import indices, latex
+from chalkgrad.calculus.matrix import matrix_form
+from chalkgrad.calculus.normalise import normalise
+from chalkgrad.equations.formula import Formula, text
+from chalkgrad.equations.ir import Apply, Condition, Equation, Expr, Guard, Index, Program, Read
+from chalkgrad.equations.show import Page, box, formula, left_side
+from chalkgrad.equations.walk import nodes, reads, rewrite, substitute
+
+THROUGH_TIME = "back-propagation through time"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One printed equation, and a remark beside it."""
+
+    left: Formula
+    right: Formula
+    where: str = ""
+    remark: str = ""
+
+
+@dataclass(frozen=True, repr=False)
+class Derivation:
+    """The backward equations of a layer, for reading.
+
+    ``str()`` is matrix notation where the ranks allow it and index form elsewhere; :meth:`index_form` writes
+    every axis. A term that reads an adjoint or another computed name outside its own range is absent; that is
+    not written out each time.
+    """
+
+    forward: Program
+    derived: Program
+
+    @property
+    def equations(self) -> tuple[Equation, ...]:
+        """The adjoint equations in printed order, those of the initial states too."""
+        known = self.forward.table
+        return tuple(e for e in self.derived.equations if e.target not in known and e.target.startswith("∂"))
+
+    def __str__(self) -> str:
+        return "\n".join(_block(self._lines(self._shown())))
+
+    __repr__ = __str__
+
+    def index_form(self, starts: bool = False) -> str:
+        """Every axis written out; with ``starts`` the gradients of initial states too."""
+        return "\n".join(_block(self._lines(self._shown(starts), matrices=False)))
+
+    def with_definitions(self) -> str:
+        """Above the block, what the generated names in it stand for: ``where a[t] = x[t] W_x + …``."""
+        definitions = _block(self._lines(self._definitions()))
+        heads = ("where ", *["      "] * len(definitions))
+        return "\n".join([*(h + d for h, d in zip(heads, definitions, strict=False)), str(self)])
+
+    def latex(self) -> str:
+        r"""An ``aligned`` block of LaTeX, without dollar signs around it."""
+        return _aligned(self._lines(self._shown()))
+
+    def _repr_latex_(self) -> str:
+        return f"$$\n{self.latex()}\n$$"
+
+    def _shown(self, starts: bool = False) -> tuple[Equation, ...]:
+        given = {n.name for n in self.forward.given("start")}
+        return tuple(e for e in self.equations if starts or self.derived[e.target].of not in given)
+
+    def _definitions(self) -> tuple[Equation, ...]:
+        """The definitions of generated names which the shown equations mention, they or their adjoints."""
+        shown = self._shown()
+        mentioned = {e.target for e in shown}
+        for e in shown:
+            mentioned |= {read.name for read in reads(self._spelled(e).value)}
+        mentioned |= {self.derived[m].of for m in mentioned if m.startswith("∂")}
+        known = self.forward.table
+        winners = [e for e in self.derived.equations if e.target not in known and e not in self.equations]
+        return tuple(
+            e
+            for e in (*self.forward.equations, *winners)
+            if e.target in mentioned and (e in winners or known[e.target].generated)
+        )
+
+    def _lines(self, equations: Iterable[Equation], matrices: bool = True) -> list[Line]:
+        page = Page({**self.forward.table, **self.derived.table})
+        through_time = set(_through_time(self.equations, _recurrence_axes(self.forward)))
+        lines: list[Line] = []
+        for e in equations:
+            spelled = self._spelled(e)
+            sides = matrix_form(spelled, page, self.forward.columns) if matrices else None
+            left, right = sides or (left_side(spelled), formula(spelled.value, page))
+            several = len(self.derived.defining(e.target)) > 1
+            remark = THROUGH_TIME if e in through_time else ""
+            lines.append(Line(left, right, box(e.domain) if several else "", remark))
+        return lines
+
+    def _spelled(self, e: Equation) -> Equation:
+        """The equation with results of functions written as what they are: ``tanh(c[t])``."""
+        return replace(e, value=_spell(e.value, _function_results(self.forward)))
+
+
+def explain(forward: Program, derived: Program) -> Derivation:
+    """How the gradient ``derived`` of ``forward`` reads on paper (both without a batch axis).
+
+    >>> from chalkgrad.calculus.derive import derive
+    >>> from chalkgrad.equations.ir import Name, Range, Reduce, Size
+    >>> i, j = Index.axis("i"), Index.axis("j")
+    >>> n, k = Size.symbol("N"), Size.symbol("K")
+    >>> body = Apply("mul", (Read("V", (j,)), Read("x", (i + j,))))
+    >>> names = (Name("x", "input", (Range("n", n),), 1), Name("V", "parameter", (Range("j", k),), 1))
+    >>> long = (Range("i", n - k + 1),)
+    >>> conv = Equation("h", long, Reduce("sum", (Range("j", k),), body))
+    >>> layer = Program((conv,), (*names, Name("h", "defined", long, 1)), ("h",))
+    >>> explain(layer, derive(layer))
+    ∂x[n] = Σ[j] ∂h[n-j] V[j]
+    ∂V[j] = Σ[i] ∂h[i] x[i+j]
+    """
+    return Derivation(normalise(forward), derived)
+
+
+# --- what stands on a line -----------------------------------------------------------------------------
+
+
+def _function_results(forward: Program) -> Mapping[str, Equation]:
+    """Generated names that are no more than a function's result."""
+    return {
+        e.target: e
+        for e in forward.equations
+        if forward[e.target].generated
+        and isinstance(e.value, Apply)
+        and e.value.op not in ("add", "mul", "pow")
+        and len(forward.defining(e.target)) == 1
+    }
+
+
+def _spell(e: Expr, results: Mapping[str, Equation]) -> Expr:
+    def one(node: Expr) -> Expr:
+        if not isinstance(node, Read) or node.name not in results:
+            return node
+        found = results[node.name]
+        return _spell(substitute(found.value, dict(zip(found.axes, node.at, strict=True))), results)
+
+    return rewrite(e, one)
+
+
+def _recurrence_axes(forward: Program) -> set[str]:
+    return {forward[s.name].ranges[s.position].axis for s in forward.states}
+
+
+def _through_time(equations: tuple[Equation, ...], time: set[str]) -> Iterator[Equation]:
+    """The equations that receive from another step of a cycle they stand in, along one of the axes of time
+    (along any where no state says which those are)."""
+    after: dict[str, set[str]] = {e.target: set() for e in equations}
+    for e in equations:
+        after[e.target] |= {read.name for read in reads(e.value)} & after.keys()
+    for e in equations:
+        if any(e.target in _reached(read.name, after) for read in _shifted(e, time) if read.name in after):
+            yield e
+
+
+def _reached(start: str, after: Mapping[str, set[str]]) -> set[str]:
+    found: set[str] = set()
+    ahead = {start}
+    while ahead:
+        found |= ahead
+        ahead = {b for a in ahead for b in after[a]} - found
+    return found
+
+
+def _shifted(e: Equation, time: set[str]) -> Iterator[Read]:
+    """The reads at another step: ``∂a[t+1]``, or ``∂a[s]`` where a guard says how s and t lie."""
+    conditions = [c for n in nodes(e.value) if isinstance(n, Guard) for c in n.conditions]
+    here = set(e.axes) & time if time else set(e.axes)
+    for read in reads(e.value):
+        if any(_elsewhere(i, here, conditions) for i in read.at):
+            yield read
+
+
+def _elsewhere(i: Index, here: set[str], conditions: list[Condition]) -> bool:
+    if here & set(i.axes):
+        return i.plain() is None
+    return any(set(i.axes) & set(c.index.axes) and here & set(c.index.axes) for c in conditions)
+
+
+# --- printing ------------------------------------------------------------------------------------------
+
+
+def _block(lines: list[Line]) -> list[str]:
+    """Lines with their equals signs and their remarks in one column each."""
+    lefts = [text(line.left) for line in lines]
+    wide = max(map(_columns, lefts), default=0)
+    shown = [
+        f"{left}{' ' * (wide - _columns(left))} = {text(line.right)}"
+        + (f"  for {line.where}" if line.where else "")
+        for left, line in zip(lefts, lines, strict=True)
+    ]
+    edge = max((_columns(s) for s, line in zip(shown, lines, strict=True) if line.remark), default=0)
+    return [
+        f"{s}{' ' * (edge - _columns(s))}  # {line.remark}" if line.remark else s
+        for s, line in zip(shown, lines, strict=True)
+    ]
+
+
+def _columns(shown: str) -> int:
+    """How many columns a text takes: a combining macron takes none."""
+    return sum(c != "\u0304" for c in shown)
+
+
+def _aligned(lines: list[Line]) -> str:
+    rows = [
+        f"{latex(line.left)} &= {latex(line.right)}"
+        + (rf" && \text{{for }} {indices(line.where)}" if line.where else "")
+        + (rf" && \text{{({line.remark})}}" if line.remark else "")
+        for line in lines
+    ]
+    return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
