@@ -1,1 +1,38 @@
-"""Chalkgrad: equations in, backpropagation shown, PyTorch layer out."""
+"""Chalkgrad: equations in, backpropagation shown, PyTorch layer out.
+
+>>> import torch, chalkgrad
+>>> net = chalkgrad.layer("h[t] = tanh(x[t] W_x + h[t-1] W_h + b)", x=64, h=128)
+>>> y, state = net(torch.zeros(8, 20, 64))  # batch, time, features
+>>> print(chalkgrad.derive("h[i] = Σ[j] V[j] x[i+j] where x: input"))
+∂x[n] = Σ[j] ∂h[n-j] V[j]
+∂V[j] = Σ[i] ∂h[i] x[i+j]
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from chalkgrad.language.source import EquationError
+
+if TYPE_CHECKING:
+    from chalkgrad.nn.check import check
+    from chalkgrad.nn.layer import Layer, layer
+    from chalkgrad.pipeline import derive
+
+# Loaded when first asked for: deriving needs no torch, and `chalkgrad --help` should not wait for it.
+_WHERE = {
+    "check": "chalkgrad.nn.check",
+    "derive": "chalkgrad.pipeline",
+    "Layer": "chalkgrad.nn.layer",
+    "layer": "chalkgrad.nn.layer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'chalkgrad' has no attribute {name!r}")
+    return getattr(import_module(_WHERE[name]), name)
+
+
+__all__ = ["EquationError", "Layer", "check", "derive", "layer"]

@@ -264,7 +264,7 @@ class State:
 
 @dataclass(frozen=True)
 class Program:
-    """A system of equations: what is given (inputs, parameters, starts, seeds), what is defined, what is asked."""
+    """A system of equations: what is given (by its roles), what is defined, and what is asked."""
 
     equations: tuple[Equation, ...]
     names: tuple[Name, ...]

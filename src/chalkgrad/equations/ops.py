@@ -1,6 +1,7 @@
 """One record per function: its slopes, and how it is written in each language.
 
-A slope is the partial derivative by an argument, as an expression in the result ``y`` and the arguments: tanh's
+A slope is the partial derivative by an argument, as an expression in the result ``y`` and the arguments:
+tanh's
 is ``1 - y²``. ``add``, ``mul`` and ``pow`` are built with :func:`add`, :func:`mul`, :func:`power`, which drop
 what does nothing, so that derived equations come out as a person would write them.
 

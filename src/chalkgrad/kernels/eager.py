@@ -342,10 +342,14 @@ class _Staging:
 
     def gather(self, name: str, depth: int) -> Run:
         """Stacks the steps of loop number ``depth`` of a name."""
-        whole = stacking(self.stage, name)
+        whole, place = stacking(self.stage, name), self.stage.places[name]
+        outer = [place.intervals[position] for _, position in place.loops[:depth]]
 
         def run(f: Frame) -> None:
             held, key = f.store[name], tuple(f.at[:depth])
+            # An outer loop may begin before this name does: a start has no pre-activation.
+            if any(not low <= k < low + size for k, (low, size) in zip(key, outer, strict=True)):
+                return
             x = whole(held, key)
             if depth == 0:
                 held.clear()

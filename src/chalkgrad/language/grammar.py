@@ -2,7 +2,8 @@
 
 text        = (equation | "where" declaration ("," declaration)*)*
 equation    = sum ("=" sum)+
-declaration = name ["[" at "]"] (":" [role] [shape] ["zero outside" ["±" size]] | "=" function)
+declaration = name ["[" at "]"] (":" saying+ | "=" function)
+    saying      = role | shape | "init" number | "zero outside" ["±" size]
 shape       = size ("×" size)* | "scalar"
 """
 
@@ -15,7 +16,7 @@ from chalkgrad.language.source import Span
 from chalkgrad.language.syntax import Binary, BinaryOp, Declaration, Line, Node, Number, Symbol, Text
 from chalkgrad.language.text import tokenize
 
-_WORDS = {"input", "parameter", "output", "zero", "outside", "scalar", "where"}
+_WORDS = {"input", "parameter", "output", "zero", "outside", "scalar", "where", "init"}
 
 
 def parse(source: str) -> Text:
@@ -120,6 +121,7 @@ class _TextParser(ExpressionParser):
         role: Literal["input", "parameter", "output"] | None = None
         dims: tuple[Node, ...] | None = None
         outside: Node | bool = False
+        init: float | None = None
         while True:
             if self.sees_word("input", "parameter", "output"):
                 word = self.take()
@@ -127,6 +129,13 @@ class _TextParser(ExpressionParser):
                 end = word.span
             elif self.sees_word("scalar"):
                 end, dims = self.take().span, ()
+            elif self.sees_word("init"):
+                self.take()
+                minus = self.accept("-")
+                if not self.sees_kind("number"):
+                    self.unexpected("a number", help="write: where b_f: init 1")
+                number = self.take()
+                end, init = number.span, -float(number.text) if minus else float(number.text)
             elif self.sees_word("zero"):
                 end = self.take().span
                 if not self.sees_word("outside"):
@@ -140,9 +149,9 @@ class _TextParser(ExpressionParser):
                 end = dims[-1].span
             else:
                 break
-        if role is None and dims is None and outside is False:
+        if role is None and dims is None and outside is False and init is None:
             self.unexpected("a shape or a role", help="write: where x[t]: D, W: D×H, y: output")
-        return Declaration(symbol, at, role, dims, outside, None, symbol.span.to(end))
+        return Declaration(symbol, at, role, dims, outside, None, symbol.span.to(end), init)
 
     def starts_dimension(self) -> bool:
         return self.sees("(") or (self.sees_kind("name") and self.next.text not in _WORDS)

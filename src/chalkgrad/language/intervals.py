@@ -19,7 +19,7 @@ def solve_intervals(
     """Fix the interval of every axis of one equation.
 
     ``left`` are the axes of its left side, ``exempt`` the numbers of the accesses that do not bound it (a
-    state read before its start). Raises EquationError for an index without a range and for sizes that disagree.
+    state read before its start). Raises EquationError for an index without a range and sizes that disagree.
     """
     _Solver(scope, left, exempt, roles, unknowns).solve()
 

@@ -21,11 +21,17 @@ MOST_RELAXED = 3
 
 @dataclass(frozen=True)
 class Resolved:
-    """A text with its meaning: the program, and where on the page each name first stands."""
+    """A text with its meaning: the program, and where on the page each name first stands.
+
+    ``recurrence`` holds the letters along which something reads itself, ``init`` the numbers that parameters
+    start at where the page says so.
+    """
 
     program: Program
     text: Text
     places: Mapping[str, Span]
+    recurrence: frozenset[str]
+    init: Mapping[str, float]
     warnings: tuple[str, ...]
 
     @property
@@ -50,7 +56,8 @@ def read(
         inputs = [name for name in inputs.replace(",", " ").split() if name]
     attempt = _resolved(roles, frozenset(inputs or ()))
     program = verify(finish(attempt), "resolved")
-    return Resolved(program, text, attempt.places, warnings_of(attempt, program))
+    init = {n: d.init for n, d in roles.declared.items() if d.init is not None}
+    return Resolved(program, text, attempt.places, roles.recurrence, init, warnings_of(attempt, program))
 
 
 def _resolved(roles: Roles, inputs: frozenset[str]) -> Attempt:

@@ -13,6 +13,7 @@ from chalkgrad.language.source import EquationError, Label, Span
 from chalkgrad.language.syntax import (
     Big,
     Binary,
+    Binder,
     Call,
     Declaration,
     Group,
@@ -51,6 +52,7 @@ class Use:
     at: tuple[Node, ...]
     span: Span
     bound: frozenset[str]  # letters bound by a Σ around it
+    past: frozenset[str] = frozenset()  # those of them that stay before a recurrence index: Σ[s<t]
 
 
 @dataclass(slots=True)
@@ -73,7 +75,7 @@ class Roles:
     def uses(self, name: str, among: dict[str, Definition] | None = None) -> tuple[Use, ...]:
         """Every read in the definition of ``name`` (``among`` the starts, if given), from left to right."""
         definition = (self.definitions if among is None else among)[name]
-        return tuple(_uses(definition.right, frozenset(), self.functions))
+        return tuple(_uses(definition.right, frozenset(), frozenset(), self.functions))
 
     def letters(self, name: str) -> tuple[str, ...]:
         """The letters of a definition's left side, the one it goes with unwritten included."""
@@ -246,26 +248,32 @@ def _left_index(item: Node) -> tuple[str | None, int]:
 # --- reads ---------------------------------------------------------------------------------------------
 
 
-def _uses(node: Node, bound: frozenset[str], functions: dict[str, str]) -> Iterator[Use]:
+def _uses(
+    node: Node, bound: frozenset[str], past: frozenset[str], functions: dict[str, str]
+) -> Iterator[Use]:
     match node:
         case Symbol(name):
-            yield Use(name, (), node.span, bound)
+            yield Use(name, (), node.span, bound, past)
         case Indexed(base, at):
-            yield Use(base.name, at, node.span, bound)
-        case Call(Symbol(name), args) if is_function(name, functions):
+            yield Use(base.name, at, node.span, bound, past)
+        case Call(Symbol(name) | Indexed(Symbol(name), _), args) if is_function(name, functions):
             for a in args:
-                yield from _uses(a, bound, functions)
-        case Call(Indexed(Symbol(name), _), args) if is_function(name, functions):
-            for a in args:
-                yield from _uses(a, bound, functions)
+                yield from _uses(a, bound, past, functions)
         case Call(Symbol(name), args) if all(index_like(a) for a in args):
-            yield Use(name, args, node.span, bound)
+            yield Use(name, args, node.span, bound, past)
         case Big(_, binders, body):
             inner = bound | {b.index.name for b in binders}
-            yield from _uses(body, inner, functions)
+            before = past | {b.index.name for b in binders if _ends_before(b)}
+            yield from _uses(body, inner, before, functions)
         case _:
             for p in parts(node):
-                yield from _uses(p, bound, functions)
+                yield from _uses(p, bound, past, functions)
+
+
+def _ends_before(b: Binder) -> bool:
+    """Whether a summed index stays below another: s<t, s≤t-1."""
+    letter, shift = _left_index(b.high) if b.high is not None else (None, 0)
+    return letter is not None and shift < 0
 
 
 def is_function(name: str, functions: dict[str, str]) -> bool:
@@ -392,6 +400,8 @@ def _visit(
 
 
 def _shifted(roles: Roles, name: str, use: Use) -> bool:
+    if any(isinstance(item, Symbol) and item.name in use.past for item in use.at):
+        return True
     letters = roles.recurrence - use.bound
     return any(roles.shift(name, item, letter) for letter in letters for item in use.at)
 

@@ -56,7 +56,12 @@ class Unknowns:
         }
         candidates = [(s, k) for s, k in candidates if s not in hidden]
         if not candidates:
-            return False
+            # 2H = 128 has one answer too.
+            atom, k = difference.terms[0]
+            alone = len(difference.terms) == 1 and isinstance(atom, str) and difference.const % k == 0
+            if alone and isinstance(atom, str):
+                self.known[atom] = Size((), -difference.const // k)
+            return alone
         # An unknown made here goes first, then a declared symbol; of two of a kind, the later one.
         symbol, k = max(candidates, key=lambda c: (c[0].startswith("?"), _serial(c[0])))
         rest = difference - Size(((symbol, k),))

@@ -132,7 +132,8 @@ class Declaration:
     """What a ``where`` says of one name.
 
     ``dims`` is its shape after the recurrence index (() for a scalar, None when not given); ``outside`` how
-    far zeros may be read beyond it (an amount, True where any); ``alias`` the function a letter stands for.
+    far zeros may be read beyond it (an amount, True where any); ``alias`` the function a letter stands for;
+    ``init`` the number that a parameter starts at.
     """
 
     name: Symbol
@@ -142,6 +143,7 @@ class Declaration:
     outside: Node | bool
     alias: Symbol | None
     span: Span
+    init: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,57 @@
+"""Every standard layer, as equations: the ``.chalk`` files beside this one."""
+
+from __future__ import annotations
+
+import difflib
+from importlib.resources import files
+from pathlib import Path
+
+from chalkgrad.language.source import EquationError
+
+
+def names() -> tuple[str, ...]:
+    """The standard layers, in alphabetical order.
+
+    >>> "lstm" in names()
+    True
+    """
+    return tuple(
+        sorted(f.name.removesuffix(".chalk") for f in files(__name__).iterdir() if f.name.endswith(".chalk"))
+    )
+
+
+def source_of(what: str | Path) -> str:
+    """The equations meant by a zoo name, a file, or the equations themselves.
+
+    Raises EquationError for a word that is none of these and for a file that cannot be read as UTF-8 text.
+
+    >>> source_of("y = W x where x: input")
+    'y = W x where x: input'
+    """
+    if isinstance(what, Path):
+        return _file(what)
+    word = what.strip()
+    if word in names():
+        return (files(__name__) / f"{word}.chalk").read_text(encoding="utf-8")
+    if "=" in word or "\n" in word or not word:
+        return what
+    if word.endswith(".chalk") or "/" in word or Path(word).is_file():
+        return _file(Path(word))
+    near = difflib.get_close_matches(word, names(), n=1)
+    hint = f"did you mean {near[0]}?" if near else "write equations, a file, or one of: " + ", ".join(names())
+    raise EquationError(f"`{word}` is no standard layer, no file and no equation", help=hint)
+
+
+def _file(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise EquationError(
+            f"there is no file {path}", help="check the path, or write the equations"
+        ) from None
+    except IsADirectoryError:
+        raise EquationError(f"{path} is a folder", help="name the file with the equations") from None
+    except UnicodeDecodeError as e:
+        raise EquationError(f"{path} is not UTF-8 text (byte {e.start})", help="save it as UTF-8") from None
+    except OSError as e:
+        raise EquationError(f"{path} cannot be read: {e.strerror}", help="check the path") from None

@@ -1,0 +1,125 @@
+"""A program as a differentiable operator: run it, and for the gradient run the program derived from it.
+
+The derived program is a program like any other, so its gradient is one more derivation: a second backward
+works, and a third. Values saved by the forward pass are handed to the backward pass as known, not as inputs:
+the derived program holds the equations that they come from, so that a second derivative goes through them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property, lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from chalkgrad.calculus.derive import derive
+from chalkgrad.calculus.normalise import normalise
+from chalkgrad.equations.ir import Program
+from chalkgrad.equations.walk import reads
+from chalkgrad.kernels.eager import Runner
+
+
+class System:
+    """A program with its runner and, made when first asked for, the systems derived from it."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self._derived: dict[tuple[str, ...], System] = {}
+        self._asked: dict[tuple[str, ...], System] = {}
+
+    @cached_property
+    def runner(self) -> Runner:
+        return Runner(self.program)
+
+    def asked(self, wanted: tuple[str, ...]) -> System:
+        """The system with just these outputs: what is derived, and by what, follows from them."""
+        p = self.program
+        if p.outputs == wanted:
+            return self
+        if wanted not in self._asked:
+            self._asked[wanted] = System(Program(p.equations, p.names, wanted, p.states, p.columns))
+        return self._asked[wanted]
+
+    def derived(self, wrt: tuple[str, ...]) -> System:
+        """The system whose outputs are the adjoints of ``wrt``, in order."""
+        if wrt not in self._derived:
+            self._derived[wrt] = System(normalise(derive(self.program, wrt)))
+        return self._derived[wrt]
+
+    def saved_for(self, wrt: tuple[str, ...]) -> tuple[str, ...]:
+        """The defined names that the derived system reads outside of their own equations."""
+        own = {e.target for e in self.program.equations}
+        new = (e for e in self.derived(wrt).program.equations if e.target not in own)
+        return tuple(dict.fromkeys(r.name for e in new for r in reads(e.value) if r.name in own))
+
+    def __call__(
+        self,
+        given: Mapping[str, Tensor],
+        numbers: Mapping[str, int],
+        wanted: Sequence[str],
+        known: Mapping[str, Tensor] | None = None,
+    ) -> tuple[Tensor, ...]:
+        """The values of ``wanted``, differentiable by all of ``given``."""
+        names = tuple(given)
+        track = torch.is_grad_enabled() and any(t.requires_grad for t in given.values())
+        if not track:
+            values = {**(known or {})}
+            missing = [n for n in wanted if n not in values]
+            values |= self.runner(given, numbers, missing, known or {})
+            return tuple(values[n] for n in wanted)
+        return _Run.apply(self, names, tuple(wanted), dict(numbers), dict(known or {}), *given.values())
+
+
+class _Run(torch.autograd.Function):
+    """forward: run the system. backward: run the system derived from it."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        system: System,
+        names: tuple[str, ...],
+        wanted: tuple[str, ...],
+        numbers: dict[str, int],
+        known: dict[str, Tensor],
+        *tensors: Tensor,
+    ) -> tuple[Tensor, ...]:
+        wrt = tuple(n for n, needed in zip(names, ctx.needs_input_grad[5:], strict=True) if needed)
+        # The derivation is of these outputs: what is wanted, in this order.
+        system = system.asked(wanted)
+        saved = system.saved_for(wrt)
+        values = dict(known)
+        missing = [n for n in dict.fromkeys((*wanted, *saved)) if n not in values]
+        values |= system.runner(dict(zip(names, tensors, strict=True)), numbers, missing, known)
+        ctx.system, ctx.names, ctx.wanted, ctx.numbers, ctx.wrt, ctx.saved = (
+            system,
+            names,
+            wanted,
+            numbers,
+            wrt,
+            saved,
+        )
+        # A result may be a tensor that came in, or a view of it; an output must be a tensor of its own.
+        results = tuple(values[n] for n in wanted)
+        results = tuple(r.clone() if any(r is t for t in (*tensors, *known.values())) else r for r in results)
+        ctx.save_for_backward(*tensors, *(values[n] for n in saved))
+        return results
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        tensors = ctx.saved_tensors[: len(ctx.names)]
+        known = {n: t.detach() for n, t in zip(ctx.saved, ctx.saved_tensors[len(ctx.names) :], strict=True)}
+        derived: System = ctx.system.derived(ctx.wrt)
+        seed_of = {n.of: n.name for n in derived.program.given("seed") if n.name not in ctx.names}
+        given = dict(zip(ctx.names, tensors, strict=True))
+        given |= {seed_of[o]: g for o, g in zip(ctx.wanted, grads, strict=True) if o in seed_of}
+        adjoints = derived.program.outputs
+        values = dict(zip(ctx.wrt, derived(given, ctx.numbers, adjoints, known), strict=True))
+        return (None, None, None, None, None, *(values.get(n) for n in ctx.names))
+
+
+@lru_cache(maxsize=256)
+def system_of(program: Program) -> System:
+    """The system of a program; equal programs share one, and with it their plans."""
+    return System(program)

@@ -1,0 +1,113 @@
+"""Numbers for the size symbols of a program, from keywords and from the shapes of tensors."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+
+from chalkgrad.equations.ir import Name, Range
+from chalkgrad.equations.size import Size
+from chalkgrad.language.resolve import Resolved
+from chalkgrad.language.sizes import Interval, Unknowns
+from chalkgrad.language.source import EquationError
+
+Given = int | Sequence[int]
+"""What a keyword may say: a size, or a shape."""
+
+
+def own_ranges(resolved: Resolved, name: Name) -> tuple[Range, ...]:
+    """The axes of a name without the steps before its start."""
+    return resolved.program.defining(name.name)[-1].domain if name.role == "defined" else name.ranges
+
+
+def still_axes(resolved: Resolved, name: Name) -> tuple[Range, ...]:
+    """The axes of a name that no recurrence runs along: what ``h=128`` and ``W=(3, 4)`` speak of."""
+    ranges = own_ranges(resolved, name)
+    return tuple(r for k, r in enumerate(ranges) if not (k < name.written and r.axis in resolved.recurrence))
+
+
+class Numbers:
+    """Size symbols with their numbers, found by solving what keywords and shapes say."""
+
+    def __init__(self, resolved: Resolved, keywords: Mapping[str, Given]) -> None:
+        self.resolved = resolved
+        self.program = resolved.program
+        self.unknowns = Unknowns(self.conflict)
+        for key, given in keywords.items():
+            self.say(key, given)
+
+    def fail(self, problem: str, *names: str, help: str = "") -> EquationError:
+        """An error that points at where these names first stand."""
+        places = self.resolved.places
+        labels = tuple((places[n], "") for n in names if n in places)
+        return EquationError(problem, self.resolved.source, labels, help)
+
+    def conflict(self, a: Interval, b: Interval) -> EquationError:
+        return EquationError(
+            f"{a.what} and {b.what} disagree",
+            self.resolved.source,
+            ((a.span, a.what), (b.span, b.what)),
+            "give sizes that agree",
+        )
+
+    def say(self, key: str, given: Given) -> None:
+        """Take ``key=given``: a size symbol with its number, or a name with its size or shape."""
+        shape = (given,) if isinstance(given, int) else given
+        if (
+            isinstance(shape, str)
+            or not isinstance(shape, Sequence)
+            or any(isinstance(n, bool) or not isinstance(n, int) for n in shape)
+        ):
+            raise EquationError(
+                f"{key}={given!r}: a size is a whole number or a tuple of them", help=f"{key}=64"
+            )
+        if any(n < 1 for n in shape):
+            raise EquationError(f"{key}={given!r}: a size is at least 1", help=f"{key}=64")
+        if key in self.program.symbols:
+            if len(shape) != 1:
+                raise EquationError(
+                    f"{key}={given!r}: `{key}` is one size", help=f"{key}={shape[0] if shape else 64}"
+                )
+            self.equate(Size.symbol(key), shape[0], f"{key}={shape[0]}", self._holder(key))
+            return
+        if key not in self.program.table or self.program[key].role in ("start", "seed"):
+            known = [*self.program.symbols, *(n.name for n in self.program.names if n.role != "start")]
+            near = difflib.get_close_matches(key, known, n=1)
+            raise EquationError(
+                f"{key}={given!r}: these equations have no size and no name `{key}`",
+                help=f"did you mean {near[0]}?" if near else "sizes: " + ", ".join(self.program.symbols),
+            )
+        axes = still_axes(self.resolved, self.program[key])
+        if len(shape) != len(axes):
+            form = "×".join(str(r.size) for r in axes) or "a scalar"
+            raise self.fail(
+                f"{key}={given!r}: `{key}` is {form}, so it takes {len(axes)} sizes",
+                key,
+                help=f"{key}=({', '.join('3' for _ in axes)})" if axes else "leave it out",
+            )
+        for r, n in zip(axes, shape, strict=True):
+            self.equate(r.size, n, f"{key}={given!r}", key)
+
+    def _holder(self, symbol: str) -> str:
+        return next(
+            (n.name for n in self.program.names if any(symbol in r.size.symbols for r in n.ranges)), ""
+        )
+
+    def equate(self, size: Size, number: int, what: str, name: str) -> None:
+        """Make a size this number. Raises the error that names both where it has another already."""
+        if not self.unknowns.unify(size, Size((), number)):
+            raise self.fail(
+                f"{what} does not fit: the size {size} of `{name}` is {self.unknowns.reduce(size)} already",
+                name,
+                help="give sizes that agree",
+            )
+
+    def value(self, size: Size) -> int | None:
+        """The number of a size; None while something in it is free."""
+        return self.unknowns.reduce(size).constant
+
+    @property
+    def known(self) -> dict[str, int]:
+        """The symbols whose numbers are fixed."""
+        values = {s: self.value(Size.symbol(s)) for s in self.program.symbols}
+        return {s: n for s, n in values.items() if n is not None}
