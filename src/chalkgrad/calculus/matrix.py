@@ -37,7 +37,7 @@ from chalkgrad.equations.ir import (
     Read,
     Reduce,
 )
-from chalkgrad.equations.show import Page, applied, facts, formula, fraction, raised, told
+from chalkgrad.equations.show import Page, applied, facts, formula, fraction, raised, told, unbounded
 from chalkgrad.equations.walk import fresh, reads, substitute
 
 
@@ -109,13 +109,13 @@ def tensor(e: Expr, s: Scope) -> Tensor:
             return Tensor(applied(op, tuple(a.formula for a in alike)), widest)
         case Reduce(op, over, body):
             over, body, inner = _bind(over, body, s)
-            return _reduction(op, over, tensor(body, inner), inner)
+            return _reduction(op, over, tensor(body, inner), inner, unbounded(over, body))
         case ArgMax(over, axis, body):
             bound = {r.axis for r in over}
             if bound & s.ranges.keys():
                 raise NoMatrixForm
             value = tensor(body, s.binding(over, set()))  # over implicit axes it has no name
-            return Tensor(Big("argmax", over, value.formula, axis=axis), value.axes)
+            return Tensor(Big("argmax", over, value.formula, unbounded(over, body), axis), value.axes)
         case _:
             assert_never(e)
 
@@ -209,11 +209,11 @@ def _power(base: Tensor, exponent: float) -> Tensor:
     return Tensor(hadamard(base.formula, base.formula), base.axes)
 
 
-def _reduction(op: str, over: tuple[Range, ...], body: Tensor, s: Scope) -> Tensor:
+def _reduction(op: str, over: tuple[Range, ...], body: Tensor, s: Scope, bounds: bool) -> Tensor:
     implicit = {r.axis for r in over} & s.implicit
     assert op == "max" or op == "min" or op == "logsumexp"
     if not implicit:
-        return Tensor(Big(op, over, body.formula), body.axes)
+        return Tensor(Big(op, over, body.formula, bounds), body.axes)
     if implicit != set(body.axes) or len(implicit) < len(over):
         raise NoMatrixForm
     return Tensor(Call(op, (body.formula,)))
@@ -262,7 +262,8 @@ def _term(e: Expr, s: Scope) -> Tensor:
             inner = tensor(e, s)
     else:
         inner = _contract(_factors(e, s), axes, s)
-    return Tensor(big_sum(tuple(written), product(*before, inner.formula)), inner.axes)
+    whole = big_sum(tuple(written), product(*before, inner.formula), unbounded(written, e))
+    return Tensor(whole, inner.axes)
 
 
 def _factors(e: Expr, s: Scope) -> list[Factor]:

@@ -206,7 +206,7 @@ def big_sum(over: tuple[Range, ...], body: Formula, bounds: bool = False) -> For
     if isinstance(body, Negative):
         return Negative(big_sum(over, body.body, bounds))
     if isinstance(body, Big) and body.op == "sum":
-        return Big("sum", (*over, *body.over), body.body, bounds)
+        return Big("sum", (*over, *body.over), body.body, bounds or body.bounds)
     return Big("sum", over, body, bounds)
 
 
@@ -300,7 +300,7 @@ def text(f: Formula) -> str:
             return f"{shown_name(function)}({', '.join(map(text, args))})"
         case Big(op, over, body, bounds, axis):
             which = f".{axis}" if axis and len(over) > 1 else ""
-            axes = ",".join(str(r) if bounds else r.axis for r in over)
+            axes = ",".join(str(r).replace(" ", "") if bounds else r.axis for r in over)
             if op == "logsumexp":
                 return f"{_BIG[op]}[{axes}]({text(body)})"
             return f"{_BIG[op]}{which}[{axes}] {_in(body, 'big')}"

@@ -72,7 +72,7 @@ def show(
 
     ``guards`` shows every guard as ``[n-j≥0]``, also those in a gradient that only keep an adjoint or another
     computed name inside its own range (ranges are in ``names``; a program has its own). ``bounds`` writes
-    ``Σ[j<3]`` for ``Σ[j]``.
+    ``Σ[j<3]`` for ``Σ[j]`` everywhere, not only where nothing else says how far j runs.
 
     >>> from chalkgrad.equations.ir import Index, Range, Size
     >>> i, j = Index.axis("i"), Index.axis("j")
@@ -124,10 +124,10 @@ def formula(e: Expr, page: Page) -> Formula:
             rest = told(conditions, body, page)
             return product(*facts(rest), formula(body, page))
         case Reduce(op, over, body):
-            inner = formula(body, page)
-            return big_sum(over, inner, page.bounds) if op == "sum" else Big(op, over, inner, page.bounds)
+            inner, bounds = formula(body, page), page.bounds or unbounded(over, body)
+            return big_sum(over, inner, bounds) if op == "sum" else Big(op, over, inner, bounds)
         case ArgMax(over, axis, body):
-            return Big("argmax", over, formula(body, page), page.bounds, axis)
+            return Big("argmax", over, formula(body, page), page.bounds or unbounded(over, body), axis)
         case Apply("add", args):
             return total(*(formula(a, page) for a in args))
         case Apply("pow", (base, Const(value))) if value > 0:
@@ -172,6 +172,12 @@ def raised(base: Formula, exponent: Formula | float) -> Formula:
     if exponent == 0.5:
         return Call("sqrt", (base,))
     return Power(base, number(exponent) if isinstance(exponent, float | int) else exponent)
+
+
+def unbounded(over: Iterable[Range], body: Expr) -> bool:
+    """Whether some axis has no read that says how far it runs: a pooling window's ``max[p<2] x[2i+p]``."""
+    plain = {i.plain() for read in reads(body) for i in read.at}
+    return any(r.axis not in plain for r in over)
 
 
 def _position(index: Index) -> Formula:
