@@ -141,6 +141,23 @@ def test_a_mistake_is_one_line_and_code_two(
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("cell", "says"),
+    [
+        ("h[t] = tanh(x[t] W + h[t-1] U", r"error: .*\n +line 1 \| h\[t\] = .*\n +\| .*\^"),
+        ("lsmt", r"error: `lsmt` is no standard layer.*\nhelp: did you mean lstm\?"),
+        ("mlp", "error: this cell is no recurrence"),
+    ],
+)
+def test_a_cell_that_cannot_be_used_is_shown_with_the_place(
+    song: Path, tmp_path: Path, cell: str, says: str
+) -> None:
+    result = lm("train", "--text", song, *SMALL, "--cell", cell, "--out", tmp_path / "new")
+    assert result.exit_code == 2
+    assert re.match(says, result.stderr)
+    assert not (tmp_path / "new").exists()
+
+
 def test_the_defaults_that_help_shows_are_those_that_hold() -> None:
     shown = {
         parameter.name: parameter.show_default

@@ -1,8 +1,12 @@
 """The model: carried states, truncated gradients, and which cells it takes."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
+from chalkgrad.language.source import EquationError
+from chalkgrad.tasks.language_model.config import LanguageModelError
 from chalkgrad.tasks.language_model.data import Streams, Vocabulary
 from chalkgrad.tasks.language_model.model import LanguageModel, detach, evaluate, nats
 
@@ -51,3 +55,60 @@ def test_no_gradient_passes_a_detached_state(model: LanguageModel) -> None:
     model(second, fixed)[0].sum().backward()
     for name, parameter in model.named_parameters():
         assert torch.equal(parameter.grad, truncated[name]), name
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "rnn",
+        "lstm",
+        "lstm_peephole",
+        "gru",
+        "gru_after",
+        "h[t] = tanh(x[t] W + h[t-1] U + b)",
+        "c[t] = tanh(W u[t] + U c[t-1] + V c[t-2] + b)",
+        "h[t] = tanh(W [h[t-1]; x[t]] + b)",
+        "h[t] = tanh(x[t] W + h[t-1] U)\ny[t] = h[t] V where W: D×H, V: H×D",
+    ],
+)
+def test_every_recurrence_is_a_language_model_whose_chunks_add_up(cell: str) -> None:
+    torch.manual_seed(0)
+    streams = Streams.of(TEXT, Vocabulary.of(TEXT), batch=2)
+    model = LanguageModel(cell, len(Vocabulary.of(TEXT)), hidden=5, layers=2).double()
+    logits, _ = model(streams.inputs)
+    whole = nats(logits, streams.targets)
+    loss = evaluate(model, streams.chunks(7))
+    assert loss.mean == pytest.approx(whole.item(), rel=1e-12)
+    whole.backward()
+    assert all(
+        parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in model.parameters()
+    )
+
+
+def test_a_file_of_equations_is_a_cell_and_the_model_keeps_its_text(tmp_path: Path) -> None:
+    text = "# mine\ns[t] = tanh(x[t] A + s[t-1] B)\n"
+    (tmp_path / "mine.chalk").write_text(text)
+    assert LanguageModel(str(tmp_path / "mine.chalk"), 5, hidden=3).equations == text
+
+
+@pytest.mark.parametrize(
+    ("cell", "says"),
+    [
+        ("mlp", "no recurrence"),
+        ("conv1d", "no recurrence"),
+        ("h[t] = tanh(x[t] W + u[t] V + h[t-1] U)", "inputs x, u"),
+        ("h[t] = tanh(x[t] W + h[t-1] U)\ny[t] = h[t] V\nz[t] = h[t] Q", "outputs y, z"),
+        ("h[t] = tanh(x[t] W + h[t+1] U)", "reads ahead"),
+        ("h[t] = tanh(x[t] W + h[t-1] U)\ng[t] = tanh(x[t] V + g[t+1] Q)\ny[t] = h[t] ⊙ g[t]", "reads ahead"),
+        ("h[t] = tanh(x[t] W + x[t+1] V + h[t-1] U)", "an output of 6 numbers for each step"),
+    ],
+)
+def test_a_cell_that_is_no_language_model_is_refused_with_the_reason(cell: str, says: str) -> None:
+    with pytest.raises(LanguageModelError, match=says):
+        LanguageModel(cell, 9, hidden=6)
+
+
+@pytest.mark.parametrize("cell", ["lsmt", "h[t] = tanh(x[t] W + ", "nowhere.chalk"])
+def test_equations_that_cannot_be_read_are_reported_as_such(cell: str) -> None:
+    with pytest.raises(EquationError):
+        LanguageModel(cell, 9, hidden=6)

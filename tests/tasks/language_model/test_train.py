@@ -94,8 +94,7 @@ def test_a_run_that_was_cut_comes_to_the_same_numbers(config: Config, tmp_path: 
 def test_a_killed_process_comes_to_the_same_numbers(config: Config, tmp_path: Path) -> None:
     train(config, tmp_path / "whole")
     script = (
-        "import os, signal, sys, torch\n"
-        f"sys.path.insert(0, {str(Path(__file__).parent)!r}); import conftest\n"
+        "import os, signal, torch\n"
         "from chalkgrad.tasks.language_model import Config, train\n"
         "torch.set_num_threads(1)\n"
         "def kill(now):\n"
