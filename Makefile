@@ -2,11 +2,12 @@
 # make check      ruff and pyright
 # make test       setup, check, and every fast test; what continuous integration runs
 # make test-all   the same with the slow tests
-# make demo       trains a small language model and shows what it learned
+# make demo       the tour: a convolution, an RNN, gates, a language model; under three minutes
 # make clean      removes the environment and all caches
 #
-# On Linux torch's default wheel brings several gigabytes of CUDA. For the CPU alone:
-#     make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# On Linux torch's default wheel brings several gigabytes of CUDA. For the CPU alone, give the index that
+# pytorch.org's installation page shows for it:
+#     make setup TORCH_INDEX=…
 
 PYTHON ?= python3
 TORCH_INDEX ?=

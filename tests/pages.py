@@ -121,7 +121,7 @@ PAGES: dict[str, Page] = {
     "X2": Page("h[i,j] = tanh(x[i,j] W + h[i-1,j] U + h[i,j-1] V + b)", SIZES, ((3, 4, 3),)),
     "X3": Page("α[t,j] = (Σ[i] α[t-1,i] A[i,j]) b[t,j]", {"α": 3}),
     "layer norm": Page("h[t] = tanh(layernorm(x[t] W + h[t-1] U) ⊙ g + b)", SIZES),
-    "own past": Page("c[t] = Σ[s<t] w[t,s] c[s] + x[t] where w: input", {"x": 3}, ((5, 3), (5, 5))),
+    "own past": Page("c[t] = Σ[s<t] w[t,s] c[s] + x[t] where w: input", {"x": 3}, ((5, 5), (5, 3))),
     "outer product": Page(
         "M[t] = M[t-1] + k[t] x[t]ᵀ\nwhere M[t]: A×B, x[t]: B, k[t]: A", {}, ((5, 2), (5, 3))
     ),

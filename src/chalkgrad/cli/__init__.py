@@ -5,6 +5,10 @@ from __future__ import annotations
 import typer
 
 from chalkgrad.cli import lm
+from chalkgrad.cli.check import check
+from chalkgrad.cli.derive import derive
+from chalkgrad.cli.show import show
+from chalkgrad.cli.zoo import zoo
 
 app = typer.Typer(
     help="Equations in, backpropagation shown, PyTorch layer out.",
@@ -12,6 +16,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+for command in (derive, check, show, zoo):
+    app.command()(command)
 app.add_typer(lm.app, name="lm")
 
 

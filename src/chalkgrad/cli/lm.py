@@ -16,6 +16,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from chalkgrad.cli import page
+
 if TYPE_CHECKING:  # torch takes a second to import, so the commands import it, and `--help` does not
     from chalkgrad.tasks import language_model
 
@@ -193,14 +195,11 @@ def listed(characters: list[str], most: int = 8) -> str:
 @contextmanager
 def complaints() -> Iterator[None]:
     """What the user can put right is said in a line, or with a caret, and ends with code 2."""
-    from chalkgrad.language.source import EquationError
     from chalkgrad.tasks.language_model import LanguageModelError
 
     try:
-        yield
-    except EquationError as error:
-        print(error, file=sys.stderr)
-        raise typer.Exit(2) from None
+        with page.complaints():
+            yield
     except LanguageModelError as error:
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(2) from None

@@ -32,14 +32,25 @@ def source_of(what: str | Path) -> str:
         return _file(what)
     word = what.strip()
     if word in names():
-        return (files(__name__) / f"{word}.chalk").read_text(encoding="utf-8")
+        return page(word)
     if "=" in word or "\n" in word or not word:
         return what
     if word.endswith(".chalk") or "/" in word or Path(word).is_file():
         return _file(Path(word))
+    raise _unknown(word, "write equations, a file, or one of: ")
+
+
+def page(name: str) -> str:
+    """The page of a standard layer. Raises EquationError for a name that is none."""
+    if name not in names():
+        raise _unknown(name, "the standard layers are ")
+    return (files(__name__) / f"{name}.chalk").read_text(encoding="utf-8")
+
+
+def _unknown(word: str, lead: str) -> EquationError:
     near = difflib.get_close_matches(word, names(), n=1)
-    hint = f"did you mean {near[0]}?" if near else "write equations, a file, or one of: " + ", ".join(names())
-    raise EquationError(f"`{word}` is no standard layer, no file and no equation", help=hint)
+    hint = f"did you mean {near[0]}?" if near else lead + ", ".join(names())
+    return EquationError(f"`{word}` is no standard layer, no file and no equation", help=hint)
 
 
 def _file(path: Path) -> str:

@@ -1,0 +1,89 @@
+"""``chalkgrad check``: are the derived gradients right?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from chalkgrad.cli.page import Function, Inputs, What, complaints, pairs, warn
+
+
+def check(
+    what: What,
+    size: Annotated[
+        list[str] | None,
+        typer.Option(metavar="D=3", help="A size, by symbol (D=3) or by name (h=4, W=3,4); may be repeated."),
+    ] = None,
+    more: Annotated[list[str] | None, typer.Argument(metavar="D=3 …", hidden=True)] = None,
+    seed: Annotated[int, typer.Option(help="Draws other numbers to check with.")] = 0,
+    inputs: Inputs = None,
+    function: Function = None,
+) -> None:
+    r"""Check every derived gradient in float64, one line each.
+
+    The gradient is compared with torch's automatic differentiation of the forward equations and with central
+    differences; the figures are relative errors. Ends with code 1 where one is wrong. Sizes that are not
+    given are small ones.
+
+    Examples:
+
+        chalkgrad check lstm --size D=3 H=4
+
+        chalkgrad check "c\[t] = f\[t] ⊙ c\[t-1] + x\[t]" --size x=2
+    """
+    with complaints():
+        from chalkgrad.language.resolve import read
+        from chalkgrad.nn.check import check as checked
+        from chalkgrad.zoo import source_of
+
+        functions = pairs(function, "--function", "τ=tanh")
+        given = {n: _size(n, v) for n, v in pairs([*(size or []), *(more or [])], "--size", "D=3").items()}
+        warn(read(source_of(what), inputs, functions).warnings)
+        with _bar() as progress:
+            outcome = checked(what, inputs=inputs, functions=functions, seed=seed, progress=progress, **given)
+    print(outcome)
+    sizes = ", ".join(f"{s}={n}" for s, n in outcome.sizes.items())
+    wrong = [r.name for r in outcome.rows if not r.right]
+    verdict = "every gradient is right" if not wrong else "wrong: " + ", ".join(f"∂{n}" for n in wrong)
+    print(f"{verdict} ({sizes})" if sizes else verdict)
+    raise typer.Exit(0 if outcome else 1)
+
+
+def _size(name: str, value: str) -> int | tuple[int, ...]:
+    from chalkgrad.language.source import EquationError
+
+    parts = value.strip("()").split(",")
+    try:
+        numbers = tuple(int(p) for p in parts if p.strip())
+    except ValueError:
+        raise EquationError(
+            f"--size {name}={value}: a size is a whole number", help=f"--size {name}=3"
+        ) from None
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[int, int], None]]:
+    """A progress bar for checks that take a while; quick ones are over before it shows."""
+    from time import perf_counter
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    bar = Progress(console=console, transient=True, disable=not console.is_terminal)
+    task = bar.add_task("differences")
+    begun = perf_counter()
+
+    def report(done: int, total: int) -> None:
+        if not bar.live.is_started and perf_counter() - begun > 1:
+            bar.start()
+        bar.update(task, completed=done, total=total)
+
+    try:
+        yield report
+    finally:
+        bar.stop()

@@ -1,0 +1,60 @@
+"""What the commands on a page of equations share: its arguments, and how its errors are said."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+What = Annotated[
+    str,
+    typer.Argument(
+        metavar="WHAT", help="A standard layer (see `chalkgrad zoo`), a file, or equations in quotes."
+    ),
+]
+Inputs = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAMES", help="What is given at each call, where the page does not say: x, or Q,K,V."
+    ),
+]
+Function = Annotated[
+    list[str] | None,
+    typer.Option(metavar="τ=tanh", help="What a letter used as a function stands for; may be repeated."),
+]
+
+
+@contextmanager
+def complaints() -> Iterator[None]:
+    """What is wrong with a page is said with a caret under the place, and ends with code 2."""
+    from chalkgrad.language.source import EquationError
+
+    try:
+        yield
+    except EquationError as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(2) from None
+
+
+def pairs(options: list[str] | None, option: str, example: str) -> dict[str, str]:
+    """``["τ=tanh"]`` as a dict. Raises EquationError for one without its `=`."""
+    from chalkgrad.language.source import EquationError
+
+    found: dict[str, str] = {}
+    for text in options or []:
+        name, equals, value = text.partition("=")
+        if not (name.strip() and equals and value.strip()):
+            raise EquationError(
+                f"{option} {text}: a name, `=` and a value are needed", help=f"{option} {example}"
+            )
+        found[name.strip()] = value.strip()
+    return found
+
+
+def warn(warnings: tuple[str, ...]) -> None:
+    """Say what is probably not meant, beside the result."""
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
