@@ -8,7 +8,7 @@ vector or a matrix. A term that reads a computed name outside its range is absen
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -23,9 +23,10 @@ FUNCTIONS = {
     "log": np.log,
     "sqrt": np.sqrt,
     "relu": lambda v: np.maximum(v, 0),
+    "max": np.max,
 }
 RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
-NAME = r"(?:∂[₀-₉]*)?[^\W\d](?:[^\W⁰¹²³⁴-⁹ᵀ]|['′\u0304])*"
+NAME = r"(?:∂[₀-₉]*)*[^\W\d](?:[^\W⁰¹²³⁴-⁹ᵀ]|['′\u0304])*"
 
 
 class Absent(Exception):  # noqa: N818
@@ -131,12 +132,7 @@ class Parse:
 
     def big_sum(self) -> tuple[np.ndarray, str]:
         over, rest = _groups(r"Σ\[([^\]]*)\] (.*)", self.text)
-        letters = [axis.split("<")[0] for axis in over.split(",")]
-        bounds = [axis.partition("<")[2] for axis in over.split(",")]
-        extents = [
-            range(self.index(bound)) if bound else self.extent(letter, rest)
-            for letter, bound in zip(letters, bounds, strict=True)
-        ]
+        letters, extents = self.extents(over, rest)
         total = None
         for point in product(*extents):
             inner = Parse(self.reader, rest, {**self.where, **dict(zip(letters, point, strict=True))})
@@ -149,6 +145,12 @@ class Parse:
         if total is None:
             raise Absent
         return total, ""
+
+    def extents(self, over: str, body: str) -> tuple[list[str], Sequence[Sequence[int]]]:
+        """The letters under a Σ and where each runs: ``p<2``, or ``t`` for as far as the names read at it."""
+        parts = [axis.partition("<")[::2] for axis in over.split(",")]
+        runs = [range(self.index(bound)) if bound else self.extent(axis, body) for axis, bound in parts]
+        return [axis for axis, _ in parts], runs
 
     def extent(self, letter: str, body: str) -> list[int]:
         """Where a summed index runs: inside every name that is read at it, bare."""
@@ -208,13 +210,10 @@ class Parse:
     def argmax(self, text: str) -> np.ndarray:
         """``argmax.q[p<2,q<3] x[…]``: the coordinate q of the first maximum, row by row."""
         axis, over, body = _groups(r"(?:\.(\w+))?\[([^\]]*)\] (.*)", text)
-        bounds = dict(part.split("<") for part in over.split(","))
-        points = [
-            dict(zip(bounds, p, strict=True))
-            for p in product(*(range(self.index(b)) for b in bounds.values()))
-        ]
+        letters, extents = self.extents(over, body)
+        points = [dict(zip(letters, p, strict=True)) for p in product(*extents)]
         values = [Parse(self.reader, body, {**self.where, **p}).sum()[0] for p in points]
-        return np.array(float(points[int(np.argmax(values))][axis or next(iter(bounds))]))
+        return np.array(float(points[int(np.argmax(values))][axis or letters[0]]))
 
     def square(self, inner: str) -> np.ndarray:
         """Iverson's bracket or a concatenation."""
@@ -240,6 +239,7 @@ class Parse:
     def read(self, name: str, at: list[str]) -> np.ndarray:
         known, array = self.reader.names[name], self.reader.arrays[name]
         key: list[int | slice] = []
+        outside = False
         for position, index in enumerate(at):
             interval = self.reader.interval(name, position)
             if ":" in index:
@@ -248,10 +248,11 @@ class Parse:
                 continue
             value = self.index(index)
             if value not in interval:
-                assert known.role in ("defined", "seed"), f"{name}[{at}] is read outside {interval}"
-                raise Absent
-            key.append(value - interval.start)
-        value = np.asarray(array[tuple(key)])
+                if known.role in ("defined", "seed"):
+                    raise Absent
+                outside = True  # of something given: not a number, unless another factor is absent
+            key.append(0 if outside else value - interval.start)
+        value = np.asarray(array[tuple(key)]) * (np.nan if outside else 1)
         assert value.ndim in (0, len(known.ranges) - known.written), f"{name}[{at}] leaves {value.ndim} axes"
         if value.ndim == 1:
             return value[:, None] if self.reader.columns else value[None, :]

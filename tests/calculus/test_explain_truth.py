@@ -37,8 +37,33 @@ COLUMNS = {
         "f[t] = σ(W_f [h[t-1]; x[t]] + b_f)\nh[t] = f[t] ⊙ tanh(V [h[t-1]; x[t]])\nwhere x[t]: D, h[t]: H"
     ),
 }
-COLUMN_CASES = {k: Case(read(text).program, {"T": 3, "D": 2, "H": 3, "M": 4}) for k, text in COLUMNS.items()}
-EVERY = {**CASES, **COLUMN_CASES}
+CORNERS = {
+    "products": "y[t] = (x[t] A) ⊙ (x[t] B) + x[t] A C\nwhere x[t]: D, A: D×H",
+    "bilinear": "q[t] = x[t] A x[t]ᵀ\nwhere x[t]: D",
+    "bilinear_columns": "q[t] = x[t]ᵀ A B y[t]\nwhere x[t]: D, y[t]: M",
+    "matrices": "Y = tanh(X A B) ⊙ sqrt(X C X + 9)\nwhere X: input N×N, A: N×H, B: H×N",
+    "scaled": "y[t] = α x[t] A / (1 + β²) + α\nwhere x[t]: D, A: D×H, α: scalar, β: scalar",
+    "quotients": "y[t] = (x[t] A) / (1 + exp(x[t] B)) - x[t] C / 2\nwhere x[t]: D, A: D×H",
+    "fast_weights": (
+        "M[t] = M[t-1] ⊙ λ + k[t]ᵀ v[t]\ny[t] = q[t] M[t]\nwhere M[t]: D×H, k[t]: D, v[t]: H, q[t]: D, λ: D×H"
+    ),
+    "reductions": ("y[t] = x[t] - mean(x[t]) + max(x[t] A) + logsumexp(x[t])\nwhere x[t]: D, A: D×H"),
+}
+
+
+def sized(text: str) -> Case:
+    """Every size another number, so that a matrix the wrong way round does not fit."""
+    program = read(text).program
+    return Case(program, {symbol: 2 + i for i, symbol in enumerate(program.symbols)})
+
+
+def second(name: str, wrt: list[str]) -> tuple[Program, Program]:
+    """A gradient and its own gradient."""
+    first = derive(CASES[name].program, wrt)
+    return first, derive(first, wrt)
+
+
+EVERY = {**CASES, **{name: sized(text) for name, text in {**COLUMNS, **CORNERS}.items()}}
 
 
 def whole(d: Derivation) -> Program:
@@ -82,6 +107,38 @@ def test_every_printed_line_is_true(name: str) -> None:
     r = reader(d, case.numbers)
     assert agree(d.with_definitions(), r) >= sum(r.arrays[e.target].size for e in d.equations[:-3])
     assert agree(d.index_form(starts=True), r) == sum(r.arrays[e.target].size for e in d.equations)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrt"), [("rnn", ["x", "W_h"]), ("conv1d_from_one", ["V", "x"]), ("softmax", ["W"])]
+)
+def test_every_line_of_a_second_derivative_is_true(name: str, wrt: list[str]) -> None:
+    d = explain(*second(name, wrt))
+    assert agree(d.with_definitions(), reader(d, CASES[name].numbers)) > 0
+    balanced(d.latex())
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_line_of_latex_is_well_formed(name: str) -> None:
+    program = EVERY[name].program
+    d = explain(program, derive(program))
+    balanced(d.latex())
+    assert d.latex().count(r" \\" + "\n") == len(str(d).splitlines()) - 1
+
+
+def balanced(page: str) -> None:
+    """Brackets close, no letter has two scripts of one kind, and nothing is left that TeX does not know."""
+    assert page.isascii(), {c for c in page if not c.isascii()}
+    assert page.count(r"\left") == page.count(r"\right")
+    depth = 0
+    for c in page:
+        depth += (c == "{") - (c == "}")
+        assert depth >= 0
+    assert depth == 0
+    flat = page
+    while (inner := re.sub(r"\{[^{}]*\}", "", flat)) != flat:
+        flat = inner
+    assert not re.search(r"\^\^|__|\^_\^|_\^_|\^'|'\^", flat)
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,8 @@ def latex(f: Formula) -> str:
     """
     match f:
         case Number(value):
-            return f"{value:.12g}"
+            mantissa, _, exponent = f"{value:.12g}".partition("e")
+            return rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if exponent else mantissa
         case Position(index):
             return indices(str(index))
         case Symbol(name, at):
@@ -130,7 +131,7 @@ def symbol(name: str, at: tuple[Index | Slice, ...] = (), raised: str = "") -> s
         return (
             whole + _square(",".join(indices(str(i)) for i in parts)) + (f"^{{{raised}}}" if raised else "")
         )
-    partial, bare = re.fullmatch(r"(∂[₀-₉]*)?(.*)", name, re.DOTALL).groups()  # pyright: ignore[reportOptionalMemberAccess]
+    partial, bare = re.fullmatch(r"((?:∂[₀-₉]*)*)(.*)", name, re.DOTALL).groups()  # pyright: ignore[reportOptionalMemberAccess]
     head, *labels = unicodedata.normalize("NFD", bare).split("_")
     accents = [["bar"] if "\u0304" in head else []]
     head = head.replace("\u0304", "")
@@ -160,8 +161,8 @@ def symbol(name: str, at: tuple[Index | Slice, ...] = (), raised: str = "") -> s
         shown += f"^{{{''.join(over)}}}"
     elif primes:
         shown = base + "'" * len(primes) + (f"_{{{subscript}}}" if subscript else "")
-    operator = "" if not partial else rf"\partial_{{{partial[1:].translate(_LOWERED)}}} "
-    return operator.replace("_{}", "") + shown
+    orders = [order.translate(_LOWERED) for order in partial.split("∂")[1:]]
+    return "".join(rf"\partial_{{{n}}} " if n else r"\partial " for n in orders) + shown
 
 
 def _accented(base: str, accents: list[str]) -> str:
