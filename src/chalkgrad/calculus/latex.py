@@ -64,7 +64,8 @@ def latex(f: Formula) -> str:
         case Power(Symbol() as base, exponent):
             plain = latex(base)
             # Two superscripts on one letter are an error in LaTeX: a name that has one gets brackets.
-            return f"{_brackets(plain) if '^' in plain else plain}^{{{latex(exponent)}}}"
+            has_one = "^" in plain or "'" in plain
+            return f"{_brackets(plain) if has_one else plain}^{{{latex(exponent)}}}"
         case Power(base, exponent):
             return f"{_in(base, 'base')}^{{{latex(exponent)}}}"
         case Quotient(top, bottom):
