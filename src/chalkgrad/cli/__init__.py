@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+
 import typer
+from typer.models import CommandInfo
 
 from chalkgrad.cli import lm
 from chalkgrad.cli.check import check
@@ -10,15 +14,18 @@ from chalkgrad.cli.derive import derive
 from chalkgrad.cli.show import show
 from chalkgrad.cli.zoo import zoo
 
+_BOTH = {"help_option_names": ["-h", "--help"]}
+
 app = typer.Typer(
     help="Equations in, backpropagation shown, PyTorch layer out.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings=_BOTH,
 )
 for command in (derive, check, show, zoo):
     app.command()(command)
-app.add_typer(lm.app, name="lm")
+app.add_typer(lm.app, name="lm", context_settings=_BOTH)
 
 
 @app.callback()
@@ -26,7 +33,19 @@ def chalkgrad() -> None:
     """Equations in, backpropagation shown, PyTorch layer out."""
 
 
+def _help(command: CommandInfo) -> str:
+    """A command's docstring with its paragraphs on one line each, to be wrapped to the terminal's width."""
+    text = inspect.cleandoc((command.callback and command.callback.__doc__) or "")
+    return re.sub(r"(?<=\S)\n(?=\S)", " ", text)
+
+
+for registered in (*app.registered_commands, *lm.app.registered_commands):
+    registered.help = _help(registered)
+    registered.context_settings = {**(registered.context_settings or {}), **_BOTH}
+
+
 def main() -> None:
+    """Run the command line: the entry point of the script ``chalkgrad``."""
     app()
 
 
