@@ -17,7 +17,7 @@ from chalkgrad.calculus.normalise import normalise
 from chalkgrad.equations.ir import ArgMax, At, Const, Expr, Index, Name, Program, Read
 from chalkgrad.equations.ops import OPS, add, minus, mul, power
 from chalkgrad.kernels.eager import Runner
-from chalkgrad.kernels.eager_functions import function
+from chalkgrad.kernels.eager.functions import function
 
 Tensors = dict[str, torch.Tensor]
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from chalkgrad.equations.ir import Apply, Condition, Expr, Guard, Index, Read, Reduce
-from chalkgrad.kernels.eager_code import Code, Frame, Scope, Stage, Test, number
-from chalkgrad.kernels.eager_functions import is_polynomial
-from chalkgrad.kernels.eager_reads import evaluator, mask
-from chalkgrad.kernels.eager_views import Affine, Interval
+from chalkgrad.kernels.eager.code import Code, Frame, Scope, Stage, Test, number
+from chalkgrad.kernels.eager.functions import is_polynomial
+from chalkgrad.kernels.eager.reads import evaluator, mask
+from chalkgrad.kernels.eager.views import Affine, Interval
 
 
 def sure(stage: Stage, c: Condition, s: Scope) -> bool | None:

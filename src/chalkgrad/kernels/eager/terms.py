@@ -9,12 +9,12 @@ import torch
 
 from chalkgrad.equations.ir import Apply, ArgMax, At, Const, Expr, Guard, Read, Reduce
 from chalkgrad.equations.walk import free_axes, reads
-from chalkgrad.kernels.eager_code import Code, Scope, Stage, number
-from chalkgrad.kernels.eager_functions import function, inverted, negated, power
-from chalkgrad.kernels.eager_guards import guard
-from chalkgrad.kernels.eager_reads import masked, positions, read
-from chalkgrad.kernels.eager_sums import reduction, total, winner
-from chalkgrad.kernels.eager_views import Affine
+from chalkgrad.kernels.eager.code import Code, Scope, Stage, number
+from chalkgrad.kernels.eager.functions import function, inverted, negated, power
+from chalkgrad.kernels.eager.guards import guard
+from chalkgrad.kernels.eager.reads import masked, positions, read
+from chalkgrad.kernels.eager.sums import reduction, total, winner
+from chalkgrad.kernels.eager.views import Affine
 
 
 def code(stage: Stage, e: Expr, s: Scope) -> Code:

@@ -14,12 +14,12 @@ import torch
 from chalkgrad.equations.ir import Apply, Condition, Const, Expr, Guard, Index, Range, Read, Reduce, Size
 from chalkgrad.equations.ops import mul
 from chalkgrad.equations.walk import free_axes, nodes, reads, substitute
-from chalkgrad.kernels.eager_code import Code, Labels, Scope, Stage, number, then
-from chalkgrad.kernels.eager_functions import is_polynomial
-from chalkgrad.kernels.eager_guards import guard, sure, tightened, vanishes
-from chalkgrad.kernels.eager_products import product
-from chalkgrad.kernels.eager_reads import mask
-from chalkgrad.kernels.eager_views import View, arranged
+from chalkgrad.kernels.eager.code import Code, Labels, Scope, Stage, number, then
+from chalkgrad.kernels.eager.functions import is_polynomial
+from chalkgrad.kernels.eager.guards import guard, sure, tightened, vanishes
+from chalkgrad.kernels.eager.products import product
+from chalkgrad.kernels.eager.reads import mask
+from chalkgrad.kernels.eager.views import View, arranged
 
 
 def total(stage: Stage, over: tuple[Range, ...], body: Expr, s: Scope) -> Code:

@@ -16,7 +16,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from chalkgrad.kernels.eager_views import View, arranged
+from chalkgrad.kernels.eager.views import View, arranged
 
 Labels = tuple[str, ...]
 

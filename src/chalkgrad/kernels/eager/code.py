@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor, neg
 
 from chalkgrad.equations.ir import Condition, Expr, Range
-from chalkgrad.kernels.eager_views import Interval, View, arranged
+from chalkgrad.kernels.eager.views import Interval, View, arranged
 
 Labels = tuple[str, ...]
 Key = tuple[int, ...]

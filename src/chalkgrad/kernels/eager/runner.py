@@ -17,10 +17,10 @@ from torch.nn.functional import pad
 
 from chalkgrad.equations.ir import Equation, Program
 from chalkgrad.equations.walk import reads
-from chalkgrad.kernels.eager_code import Frame, Place, Ring, Run, Scope, Stage, Test
-from chalkgrad.kernels.eager_reads import stacking
-from chalkgrad.kernels.eager_terms import code as staged
-from chalkgrad.kernels.eager_views import Affine, Interval, arranged
+from chalkgrad.kernels.eager.code import Frame, Place, Ring, Run, Scope, Stage, Test
+from chalkgrad.kernels.eager.reads import stacking
+from chalkgrad.kernels.eager.terms import code as staged
+from chalkgrad.kernels.eager.views import Affine, Interval, arranged
 from chalkgrad.kernels.schedule import Block, Loop, Step, equations_of, schedule
 
 _PLANS = 64

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from chalkgrad.equations.ir import Condition, Index
-from chalkgrad.kernels.eager_code import Code, Frame, Key, Labels, Run, Scope, Stage, number, then
-from chalkgrad.kernels.eager_views import Affine, arranged, leaves, view
+from chalkgrad.kernels.eager.code import Code, Frame, Key, Labels, Run, Scope, Stage, number, then
+from chalkgrad.kernels.eager.views import Affine, arranged, leaves, view
 
 
 def _grid(stage: Stage, at: Affine, s: Scope) -> tuple[Tensor, Labels]:
