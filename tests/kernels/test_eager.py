@@ -297,7 +297,7 @@ def test_a_read_outside_without_a_guard_is_an_error() -> None:
 
 
 def test_a_plan_is_made_once_for_the_same_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
-    from chalkgrad.kernels import eager
+    from chalkgrad.kernels.eager import runner as eager
 
     made: list[object] = []
     stage = eager._stage
