@@ -123,8 +123,8 @@ def train(
     if result.metrics:
         bits = result.metrics.validation / log(2)
         print(f"{out}: step {result.step}, {bits:.3f} bits per character on text it has not seen")
-    print(f"  chalkgrad lm generate {out} --prompt 'O, '      write with it")
-    print(f"  chalkgrad lm train --resume --out {out} --steps {2 * result.step}      train on")
+    print(f"Write with it:  chalkgrad lm generate {out}")
+    print(f"Train on:       chalkgrad lm train --resume --out {out} --steps {2 * result.step}")
 
 
 @app.command()
