@@ -1,11 +1,112 @@
-"""Named tuples of tensors that can be pickled, whatever the names in the equations."""
+"""The states of a recurrence as a caller sees them: (batch, features), carried from call to call by name."""
 
 from __future__ import annotations
 
 import keyword
 from collections import namedtuple
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
+
+from torch import Tensor
+
+from chalkgrad.equations.ir import Program, Range, State
+from chalkgrad.nn.arguments import short
+from chalkgrad.nn.sizes import Numbers
+
+
+class States:
+    """The states of a program: what a caller passes in, and what is carried on."""
+
+    def __init__(self, program: Program, numbers: Numbers) -> None:
+        self.program, self.numbers, self.states = program, numbers, program.states
+        twice = {s.name for s in self.states if sum(o.name == s.name for o in self.states) > 1}
+        self.fields = tuple(s.start.replace("₀", "_") if s.name in twice else s.name for s in self.states)
+
+    def starts(
+        self, state: Any, numbers: Mapping[str, int], like: Tensor, batched: bool
+    ) -> dict[str, Tensor]:
+        """The initial value of each state, its axes as the program has them: zero where none is passed.
+
+        Raises EquationError for a state that no call can begin with.
+        """
+        if state is not None and not self.states:
+            raise self.numbers.fail("these equations have no state", help="call layer(x)")
+        if isinstance(state, Tensor):
+            state = (state,)
+        if state is not None and not isinstance(state, (tuple, list)):
+            raise self.numbers.fail(
+                f"a state is a tensor or a tuple of tensors, and is given {type(state).__name__}",
+                help="pass the state that an earlier call returned",
+            )
+        if state is not None and len(state) != len(self.states):
+            fields = ", ".join(self.fields)
+            raise self.numbers.fail(
+                f"the state is ({fields}), and {len(state)} tensors are given",
+                help="pass the state that an earlier call returned",
+            )
+        found: dict[str, Tensor] = {}
+        for k, s in enumerate(self.states):
+            ranges = self.program[s.start].ranges
+            shape = (numbers["batch"], *(r.size.value(numbers) for r in ranges))
+            if state is None:
+                found[s.start] = like.new_zeros(shape)
+                continue
+            value = state[k]
+            if not isinstance(value, Tensor):
+                raise self.numbers.fail(
+                    f"the state `{s.name}` is a tensor, and is given {type(value).__name__}", s.name
+                )
+            outside = _outside(s, shape)
+            want = outside if batched else outside[1:]
+            if tuple(value.shape) != want:
+                raise self.numbers.fail(
+                    f"the state `{s.name}` has shape {tuple(value.shape)}, and {want} is needed", s.name
+                )
+            if value.dtype != like.dtype or value.device != like.device:
+                raise self.numbers.fail(
+                    f"the state `{s.name}` is {short(value.dtype)} on {value.device}, and the input is "
+                    f"{short(like.dtype)} on {like.device}",
+                    s.name,
+                )
+            value = value if batched else value.unsqueeze(0)
+            found[s.start] = (
+                value.unsqueeze(1 + s.position) if s.depth == 1 else value.movedim(1, 1 + s.position)
+            )
+        return found
+
+    def trimmed(self, name: str, value: Tensor) -> Tensor:
+        """An output without the steps before its start."""
+        for s in self.states:
+            if s.name == name:
+                dim, first = 1 + s.position, s.depth if s.forward else 0
+                value = value.narrow(dim, first, value.shape[dim] - s.depth)
+        return value
+
+    def last(self, state: State, value: Tensor) -> Tensor:
+        """What a state carries on: its last steps, oldest first."""
+        dim = 1 + state.position
+        for s in self.states:
+            if s.name == state.name and s.position != state.position:
+                # The start along one axis of a table begins before the other axis does, where both are read.
+                other = self.program[state.start].ranges[s.position]
+                first = value.shape[1 + s.position] - 1 - _length(other, value.shape[1 + s.position])
+                value = value.narrow(
+                    1 + s.position, max(0, first + 1), _length(other, value.shape[1 + s.position])
+                )
+        last = value.narrow(dim, value.shape[dim] - state.depth if state.forward else 0, state.depth)
+        return last.squeeze(dim) if state.depth == 1 else last.movedim(dim, 1)
+
+
+def _length(r: Range, whole: int) -> int:
+    """How much of an axis of length ``whole`` the start covers: all of it, or all but the step before."""
+    return whole if r.low.const < 0 else whole - 1
+
+
+def _outside(s: State, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape a caller sees: (batch, steps back, …), no axis for one step."""
+    rest = (*shape[1 : 1 + s.position], *shape[2 + s.position :])
+    return (shape[0], *(() if s.depth == 1 else (s.depth,)), *rest)
 
 
 @lru_cache(maxsize=256)
