@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from chalkgrad.equations.ir import Expr, Index
 from chalkgrad.equations.size import Size
-from chalkgrad.language.elaborate import Elaborator, Scope, Shape, declared_size
+from chalkgrad.language.elaborate import Elaborator
 from chalkgrad.language.intervals import solve_intervals
 from chalkgrad.language.roles import Definition, Roles, Use, index_symbols
+from chalkgrad.language.scope import Scope, Shape, declared_size
 from chalkgrad.language.sizes import Interval, Unknowns
 from chalkgrad.language.source import EquationError, Span
 from chalkgrad.language.syntax import Big, Declaration, Node, Symbol, parts

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
-from chalkgrad.equations.ir import Apply, At, Condition, Const, Expr, Guard, Index, Range, Read, Reduce
+from chalkgrad.equations.ir import Apply, Condition, Const, Expr, Guard, Index, Range, Reduce
 from chalkgrad.equations.ops import FUNCTIONS, apply, negative, power
-from chalkgrad.equations.size import Size
 from chalkgrad.equations.walk import fresh
+from chalkgrad.language.definitions import unknown_function
 from chalkgrad.language.functions import log_of, structured
-from chalkgrad.language.roles import STRUCTURED, Roles, index_like, is_function, unknown_function
-from chalkgrad.language.sizes import Interval, Unknowns
-from chalkgrad.language.source import EquationError, Span
+from chalkgrad.language.reads import Reader
+from chalkgrad.language.roles import STRUCTURED, is_function
+from chalkgrad.language.scope import Scope
+from chalkgrad.language.sizes import Interval
+from chalkgrad.language.source import Span
 from chalkgrad.language.syntax import (
     Big,
     Binary,
@@ -28,78 +29,11 @@ from chalkgrad.language.syntax import (
     Symbol,
     Transpose,
 )
-from chalkgrad.language.values import Algebra, RankError, Value
-
-Bounds = tuple[Size | None, Size | None]
-"""The first and the last value of a summed index, where the page gives them."""
-
-LETTERS = "jkdmnepqrabcfguvwzlsoyxih"
+from chalkgrad.language.values import RankError, Value
 
 
-@dataclass(slots=True)
-class Shape:
-    """A name's axes, the first ``written`` of them in brackets, and how far zeros are read ``outside``."""
-
-    name: str
-    written: int
-    axes: tuple[Interval, ...]
-    declared: bool = False
-    outside: Size | bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """A read of one axis at an index: what intervals are solved from."""
-
-    name: str
-    position: int
-    axis: Interval
-    index: Index
-    span: Span
-    outside: Size | bool
-
-
-@dataclass(slots=True)
-class Scope:
-    """One equation while it is elaborated: its letters, the intervals of its axes, what it reads."""
-
-    target: str
-    left: tuple[str, ...]
-    index: dict[str, Index]
-    intervals: dict[str, Interval]
-    bounds: dict[str, Bounds] = field(default_factory=dict[str, Bounds])
-    everywhere: set[str] = field(default_factory=set[str])
-    accesses: list[Access] = field(default_factory=list[Access])
-
-
-class Elaborator:
+class Elaborator(Reader):
     """Gives nodes their values, one equation (scope) after the other."""
-
-    def __init__(
-        self,
-        roles: Roles,
-        unknowns: Unknowns,
-        shapes: dict[str, Shape],
-        sizes: set[str],
-        columns: bool,
-        assume: Callable[[str], Shape],
-    ) -> None:
-        self.roles = roles
-        self.unknowns = unknowns
-        self.shapes = shapes
-        self.sizes = sizes
-        self.assume = assume
-        self.taken: set[str] = set()
-        self.avoid: set[str] = set()
-        self.scalars: set[str] = set()
-        self.algebra = Algebra(unknowns, self.letter, columns)
-
-    def letter(self) -> str:
-        """A letter for an axis that the page does not name."""
-        pool = [*LETTERS, *(f"a{n}" for n in range(1, len(self.taken) + 2))]
-        letter = next(a for a in pool if a not in self.taken and a not in self.avoid)
-        self.taken.add(letter)
-        return letter
 
     # --- nodes -----------------------------------------------------------------------------------------
 
@@ -211,141 +145,6 @@ class Elaborator:
             return self.algebra.literal(table, not rows, span)
         return self.algebra.concatenate(tuple(self.value(i, scope) for i in items), span)
 
-    # --- names -----------------------------------------------------------------------------------------
-
-    def is_given(self, name: str) -> bool:
-        return name not in self.roles.definitions and not is_function(name, self.roles.functions)
-
-    def symbol(self, name: str, span: Span, scope: Scope) -> Value:
-        roles = self.roles
-        if is_function(name, roles.functions) and name not in self.shapes:
-            raise roles.fail(
-                f"`{name}` is a function and stands here without its bracket",
-                (span, "of what?"),
-                help=f"write {name}(…)",
-            )
-        size = self.size_named(name, scope)
-        if size is not None:
-            return Value((), lambda _: At(Index((), size)), span)
-        if name in roles.timed:
-            letter = roles.timed[name]
-            if letter in scope.index:
-                return self.read_at(name, (scope.index[letter],), span, scope)
-        shape = self.shapes.get(name)
-        if shape is None and name not in roles.definitions:
-            base = name.rstrip("'′")
-            if base != name and base in self.shapes and base[:1].isupper():
-                # W' after a matrix is its transpose, where no W' is defined.
-                value = self.symbol(base, span, scope)
-                return self.algebra.transpose(value, span)
-            rank = 2 if name[:1].isupper() else 0 if scope.target in self.scalars else 1
-            self.shapes[name] = self.given_shape(name, 0, rank, span)
-        timed = self.timed_letter(name)
-        if timed is not None:
-            raise roles.fail(
-                f"`{name}` runs along `{timed}` and is read here without it",
-                (span, "at which step?"),
-                help=f"write {name}[{timed}], or {name}[{timed.upper()}] for the last step",
-            )
-        return self.read_at(name, (), span, scope)
-
-    def timed_letter(self, name: str) -> str | None:
-        """The recurrence letter in the brackets of a name, None where there is none."""
-        if name in self.roles.definitions:
-            return next((a for a in self.roles.letters(name) if a in self.roles.recurrence), None)
-        return None
-
-    def size_named(self, name: str, scope: Scope) -> Size | None:
-        """The size that a bare capital means: declared in a shape, or of an index whose capital it is."""
-        if name in self.roles.definitions or name in self.shapes:
-            return None
-        if name in self.sizes:
-            return Size.symbol(name)
-        small = name.lower()
-        if name != small and small in scope.index and scope.index[small].plain():
-            return scope.intervals[small].size
-        return None
-
-    def given_shape(self, name: str, written: int, rank: int, span: Span) -> Shape:
-        """The shape of an undeclared parameter or input, its sizes unknown."""
-        axes = tuple(self.axis(name, span) for _ in range(rank))
-        return Shape(name, written, axes)
-
-    def axis(self, name: str, span: Span) -> Interval:
-        return Interval(Size(), self.unknowns.fresh(), span, f"of `{name}`")
-
-    # --- reads -----------------------------------------------------------------------------------------
-
-    def read(self, name: str, items: tuple[Node, ...], span: Span, scope: Scope) -> Value:
-        if is_function(name, self.roles.functions) and name not in self.shapes:
-            raise self.roles.fail(
-                f"`{name}` is a function and stands here without its argument",
-                (span, "of what?"),
-                help=f"write {name}(…)",
-            )
-        return self.read_at(
-            name, tuple(self.index(i, scope, name, k) for k, i in enumerate(items)), span, scope
-        )
-
-    def read_at(self, name: str, indices: tuple[Index, ...], span: Span, scope: Scope) -> Value:
-        shape = self.shapes.get(name) or self.assume(name)
-        if len(indices) > len(shape.axes):
-            raise self.roles.fail(
-                f"`{name}` has {_count(len(shape.axes), 'axis', 'axes')} and is read with {len(indices)}",
-                (span, "too many indices"),
-                help=f"declare its shape: where {name}: …",
-            )
-        conditions: list[Condition] = []
-        for k, index in enumerate(indices):
-            axis = shape.axes[k]
-            scope.accesses.append(Access(name, k, axis, index, span, shape.outside))
-            everywhere = any(a in scope.everywhere for a in index.axes)
-            if index.plain() is None and index.terms and (shape.outside is not False or everywhere):
-                conditions.append(Condition(index - axis.low))
-                conditions.append(Condition(index * -1 + (axis.low + axis.size - 1)))
-
-        def build(at: tuple[Index, ...]) -> Expr:
-            read = Read(name, (*indices, *at))
-            return Guard(tuple(conditions), read) if conditions else read
-
-        return Value(shape.axes[len(indices) :], build, span)
-
-    def index(self, item: Node, scope: Scope, name: str = "", position: int = 0) -> Index:
-        """An affine index. Raises EquationError for anything else."""
-        match item:
-            case Number(x) if float(x).is_integer():
-                return Index.of({}, int(x))
-            case Symbol(letter) if letter in scope.index:
-                return scope.index[letter]
-            case Symbol(letter) if letter.lower() in self.roles.recurrence and letter != letter.lower():
-                axis = (self.shapes.get(name) or self.assume(name)).axes[position]
-                return Index((), axis.low + axis.size - 1)
-            case Symbol(letter) if letter in self.sizes:
-                return Index((), Size.symbol(letter))
-            case Symbol(letter):
-                left = ", ".join(a for a in scope.index) or "none"
-                raise self.roles.fail(
-                    f"the index `{letter}` is not defined in this equation",
-                    (item.span, "not on the left side and under no Σ"),
-                    help=f"indices here: {left}; sum over it with Σ[{letter}] or put it on the left side",
-                )
-            case Group(body):
-                return self.index(body, scope, name, position)
-            case Negate(body):
-                return self.index(body, scope, name, position) * -1
-            case Binary("+", left, right):
-                return self.index(left, scope, name, position) + self.index(right, scope, name, position)
-            case Binary("-", left, right):
-                return self.index(left, scope, name, position) - self.index(right, scope, name, position)
-            case Binary("·" | "⊙", Number(x), right) if float(x).is_integer():
-                return self.index(right, scope, name, position) * int(x)
-            case _:
-                raise self.roles.fail(
-                    "an index is a sum of letters and whole numbers",
-                    (item.span, "not an index"),
-                    help="write x[i+p], x[2i+3p] or h[t-1]; for a concatenation use [a; b] after a space",
-                )
-
     # --- functions and sums ----------------------------------------------------------------------------
 
     def call(self, base: Symbol | Indexed, args: tuple[Node, ...], span: Span, scope: Scope) -> Value:
@@ -361,11 +160,6 @@ class Elaborator:
             return self.algebra.product(self.value(base, scope), self.value(args[0], scope), span)
         symbol = base if isinstance(base, Symbol) else base.base
         raise unknown_function(self.roles, symbol)
-
-    def reads_at(self, args: tuple[Node, ...], scope: Scope) -> bool:
-        """Whether the content of a bracket is affine in the letters of this equation: a read, f(i-a)."""
-        symbols = [s for a in args for s in _symbols(a)]
-        return bool(symbols) and all(index_like(a) for a in args) and all(s in scope.index for s in symbols)
 
     def function(
         self, name: str, base: Node, over: tuple[Node, ...], args: tuple[Node, ...], span: Span, scope: Scope
@@ -433,59 +227,6 @@ class Elaborator:
         )
         return Value(inner.axes, lambda at: reduce_op(inner.build(at)), span, inner.transposed)
 
-    def bound(
-        self, node: Node | None, scope: Scope, guards: list[Condition], axis: str, side: int
-    ) -> Size | None:
-        """An end of a summed index: a size, or, where it moves with another index, a guard."""
-        if node is None:
-            return None
-        try:
-            index = self.index(node, scope)
-        except EquationError:
-            size = declared_size(node)
-            if size is None:
-                raise
-            self.sizes.update(size.symbols)
-            return size
-        if not index.terms:
-            return index.shift
-        distance = Index.axis(axis) - index
-        guards.append(Condition(distance if side > 0 else distance * -1))
-        return None
-
-
-def declared_size(node: Node) -> Size | None:
-    """A size as the page writes it: 64, D, H+D, 2H; None for anything else."""
-    match node:
-        case Number(x) if float(x).is_integer():
-            return Size((), int(x))
-        case Symbol(name):
-            return Size.symbol(name)
-        case Group(body):
-            return declared_size(body)
-        case Binary("+" | "-" as op, left, right):
-            a, b = declared_size(left), declared_size(right)
-            if a is None or b is None:
-                return None
-            return a + b if op == "+" else a - b
-        case Binary("·" | "⊙", Number(x), right) if float(x).is_integer():
-            b = declared_size(right)
-            return None if b is None else b * int(x)
-        case _:
-            return None
-
-
-def _symbols(node: Node) -> list[str]:
-    match node:
-        case Symbol(name):
-            return [name]
-        case Binary(_, left, right):
-            return _symbols(left) + _symbols(right)
-        case Negate(body) | Group(body):
-            return _symbols(body)
-        case _:
-            return []
-
 
 def _number(node: Node) -> float | None:
     match node:
@@ -495,7 +236,3 @@ def _number(node: Node) -> float | None:
             return -x
         case _:
             return None
-
-
-def _count(n: int, one: str, many: str) -> str:
-    return f"{n} {one if n == 1 else many}"

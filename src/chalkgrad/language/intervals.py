@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from chalkgrad.equations.ir import Index
 from chalkgrad.equations.size import Size
-from chalkgrad.language.elaborate import Access, Scope
 from chalkgrad.language.roles import Roles
+from chalkgrad.language.scope import Access, Scope
 from chalkgrad.language.sizes import Interval, Unknowns
 
 

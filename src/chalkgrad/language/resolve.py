@@ -9,9 +9,10 @@ from itertools import combinations
 from chalkgrad.equations.ir import Program
 from chalkgrad.equations.verify import verify
 from chalkgrad.language.define import Attempt
+from chalkgrad.language.definitions import find_roles
 from chalkgrad.language.finish import finish, warnings_of
 from chalkgrad.language.grammar import parse
-from chalkgrad.language.roles import Roles, find_roles
+from chalkgrad.language.roles import Roles
 from chalkgrad.language.source import EquationError, Span
 from chalkgrad.language.syntax import Text
 

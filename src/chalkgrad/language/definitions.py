@@ -1,0 +1,146 @@
+"""What a text defines, each name once, and what the letters used as functions stand for."""
+
+from __future__ import annotations
+
+from chalkgrad.equations.ops import FUNCTIONS
+from chalkgrad.language.recurrence import find_recurrences
+from chalkgrad.language.roles import STRUCTURED, Definition, Roles, shifted_letter
+from chalkgrad.language.source import EquationError
+from chalkgrad.language.syntax import Call, Declaration, Indexed, Node, Number, Symbol, Text
+
+
+def find_roles(text: Text, functions: dict[str, str]) -> Roles:
+    """Definitions, functions, recurrence indices, cycles and an order of evaluation.
+
+    ``functions`` maps letters to functions, as ``where τ = tanh`` does. Raises EquationError for a name
+    defined twice, a function that does not exist, and a cycle without a shift.
+    """
+    declared: dict[str, Declaration] = {}
+    aliases = dict(functions)
+    roles = Roles(text, {}, {}, aliases, declared)
+    for d in text.declarations:
+        if d.alias is not None:
+            aliases[d.name.name] = d.alias.name
+            if d.alias.name not in FUNCTIONS and d.alias.name not in STRUCTURED:
+                raise unknown_function(roles, d.alias)
+        elif d.name.name in declared:
+            first = declared[d.name.name]
+            raise roles.fail(
+                f"`{d.name.name}` is declared twice",
+                (first.span, "first here"),
+                (d.span, "and again here"),
+                help="say everything about a name in one place",
+            )
+        else:
+            declared[d.name.name] = d
+    for letter, function in functions.items():
+        if function not in FUNCTIONS and function not in STRUCTURED:
+            near = near_names(function, [*FUNCTIONS, *STRUCTURED])
+            raise EquationError(
+                f"functions={{{letter!r}: {function!r}}}: there is no function `{function}`", help=near
+            )
+    _define(roles)
+    find_recurrences(roles)
+    return roles
+
+
+def unknown_function(roles: Roles, symbol: Symbol) -> EquationError:
+    """The error for a word before a bracket that is no function."""
+    known = [*FUNCTIONS, *STRUCTURED, *roles.functions]
+    return roles.fail(
+        f"there is no function `{symbol.name}`",
+        (symbol.span, "not known"),
+        help=f"{near_names(symbol.name, known)}; a letter can stand for one: where {symbol.name} = tanh",
+    )
+
+
+def near_names(word: str, known: list[str]) -> str:
+    """A hint: the known names nearest to ``word``."""
+    import difflib
+
+    near = difflib.get_close_matches(word, [k for k in known if len(k) > 1], n=3, cutoff=0.5)
+    return (
+        "did you mean " + " or ".join(near)
+        if near
+        else "functions are " + ", ".join(sorted(set(known) - {"ln"}))
+    )
+
+
+# --- definitions ---------------------------------------------------------------------------------------
+
+
+def _define(roles: Roles) -> None:
+    for line in roles.text.lines:
+        definition = _definition(roles, line.left, line.right)
+        if line.chain:
+            raise roles.fail(
+                "this equation has two right sides",
+                (line.chain[0].span, "the second one"),
+                help="define the name once, and write the other form as an equation of its own",
+            )
+        fixed = _fixed(line.left)
+        table = roles.starts if fixed else roles.definitions
+        if definition.name in table:
+            raise roles.fail(
+                f"`{definition.name}` is defined twice",
+                (table[definition.name].span, "first here"),
+                (definition.span, "and again here"),
+                help="give the second one another name",
+            )
+        table[definition.name] = definition
+    for name, start in roles.starts.items():
+        if name not in roles.definitions:
+            raise roles.fail(
+                f"`{name}` has a start and no equation",
+                (start.span, "only its start is given"),
+                help=f"add the equation of {name}[t]",
+            )
+
+
+def _fixed(left: Node) -> bool:
+    """Whether a left side is the start of a state: ``h[0] = …``."""
+    return isinstance(left, Indexed) and any(isinstance(item, Number) for item in left.at)
+
+
+def _definition(roles: Roles, left: Node, right: Node) -> Definition:
+    items: tuple[Node, ...] = ()
+    match left:
+        case Symbol(name):
+            pass
+        case Indexed(Symbol(name), at):
+            items = at
+        case Call(Symbol(name), args):
+            items = args
+        case _:
+            raise roles.fail(
+                "the left side of an equation is a name",
+                (left.span, "this is not a name"),
+                help="write h[t] = …, y[i,j] = … or O = …",
+            )
+    if name in roles.functions or (name in FUNCTIONS and len(name) > 1) or name in STRUCTURED:
+        raise roles.fail(
+            f"`{name}` is a function and cannot be defined",
+            (left.span, "defined here"),
+            help="give the result another name",
+        )
+    letters: list[str] = []
+    shifts: list[int] = []
+    for item in items:
+        letter, shift = shifted_letter(item)
+        if letter is None:
+            if isinstance(item, Number):
+                continue
+            raise roles.fail(
+                "an index on the left side is a letter, or a letter with a shift",
+                (item.span, "not a letter"),
+                help="write h[t] = … or h[t+1] = …",
+            )
+        if letter in letters:
+            raise roles.fail(
+                f"the index `{letter}` stands twice on the left side",
+                (left.span, "here"),
+                help="a left side names every point once: use two letters",
+            )
+        letters.append(letter)
+        shifts.append(shift)
+    return Definition(name, tuple(letters), tuple(shifts), right, left.span)

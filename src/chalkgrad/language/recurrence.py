@@ -1,0 +1,119 @@
+"""The loops of a text: cycles of definitions, the letters they are shifted along, an order of evaluation."""
+
+from __future__ import annotations
+
+from chalkgrad.language.roles import Roles, Use, index_symbols
+from chalkgrad.language.syntax import Symbol
+
+
+def find_recurrences(roles: Roles) -> None:
+    reads = {n: [u for u in roles.uses(n) if u.name in roles.definitions] for n in roles.definitions}
+    groups = _cycles({n: [u.name for u in us] for n, us in reads.items()})
+    roles.groups = tuple(groups)
+    letters = {"t"}
+    for group in groups:
+        for n in group:
+            for u in reads[n]:
+                if u.name not in group:
+                    continue
+                for letter in _all_letters(roles):
+                    if letter not in u.bound and any(roles.shift(n, i, letter) for i in u.at):
+                        letters.add(letter)
+    written = {a for d in roles.definitions.values() for a in d.letters}
+    roles.recurrence = frozenset(letters & (written | {"t"} | _read_letters(roles)))
+    _find_timed(roles)
+    _order(roles, reads)
+
+
+def _all_letters(roles: Roles) -> set[str]:
+    return {a for d in roles.definitions.values() for a in d.letters} | {"t"}
+
+
+def _read_letters(roles: Roles) -> set[str]:
+    return {
+        s
+        for n in roles.definitions
+        for u in roles.uses(n)
+        for item in u.at
+        for s in index_symbols(item)
+        if s not in u.bound
+    }
+
+
+def _find_timed(roles: Roles) -> None:
+    """Left sides written bare that depend on timed names are timed: ``o = σ(x[t] W + …)`` is ``o[t]``."""
+    changed = True
+    while changed:
+        changed = False
+        for name, definition in roles.definitions.items():
+            if definition.letters or name in roles.timed:
+                continue
+            for u in roles.uses(name):
+                letter = next(
+                    (a for i in u.at for a in index_symbols(i) if a in roles.recurrence and a not in u.bound),
+                    None,
+                )
+                letter = letter or (None if u.at else roles.timed.get(u.name))
+                if letter is not None:
+                    roles.timed[name] = letter
+                    changed = True
+                    break
+
+
+def _order(roles: Roles, reads: dict[str, list[Use]]) -> None:
+    """Definitions, each after what it reads in place; reads at a shift along a recurrence do not count."""
+    in_place: dict[str, list[Use]] = {}
+    for n, us in reads.items():
+        group = roles.group(n)
+        in_place[n] = [u for u in us if u.name not in group or not _shifted(roles, n, u)]
+    done: dict[str, None] = {}
+    stack: list[str] = []
+    for n in roles.definitions:
+        _visit(roles, n, in_place, done, stack)
+    roles.order = tuple(done)
+
+
+def _visit(
+    roles: Roles, name: str, in_place: dict[str, list[Use]], done: dict[str, None], stack: list[str]
+) -> None:
+    if name in done:
+        return
+    stack.append(name)
+    for u in in_place[name]:
+        if u.name in stack:
+            circle = [*stack[stack.index(u.name) :], u.name]
+            raise roles.fail(
+                f"`{u.name}` is needed to compute itself: " + " ← ".join(circle),
+                (roles.definitions[u.name].span, "defined here"),
+                (u.span, "read here at the same place"),
+                help=f"a recurrence reads a neighbour: {u.name}[t-1]",
+            )
+        _visit(roles, u.name, in_place, done, stack)
+    stack.pop()
+    done[name] = None
+
+
+def _shifted(roles: Roles, name: str, use: Use) -> bool:
+    if any(isinstance(item, Symbol) and item.name in use.past for item in use.at):
+        return True
+    letters = roles.recurrence - use.bound
+    return any(roles.shift(name, item, letter) for letter in letters for item in use.at)
+
+
+def _cycles(graph: dict[str, list[str]]) -> list[frozenset[str]]:
+    """The strongly connected components that hold a cycle."""
+    reach: dict[str, set[str]] = {}
+    for n in graph:
+        seen: set[str] = set()
+        todo = list(graph[n])
+        while todo:
+            m = todo.pop()
+            if m not in seen:
+                seen.add(m)
+                todo += graph[m]
+        reach[n] = seen
+    groups: list[frozenset[str]] = []
+    for n in graph:
+        if n in reach[n] and not any(n in g for g in groups):
+            groups.append(frozenset(m for m in reach[n] if n in reach[m]))
+    return groups

@@ -1,0 +1,71 @@
+"""What is known while one equation is read: its letters, its intervals, its reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from chalkgrad.equations.ir import Index
+from chalkgrad.equations.size import Size
+from chalkgrad.language.sizes import Interval
+from chalkgrad.language.source import Span
+from chalkgrad.language.syntax import Binary, Group, Node, Number, Symbol
+
+Bounds = tuple[Size | None, Size | None]
+"""The first and the last value of a summed index, where the page gives them."""
+
+
+@dataclass(slots=True)
+class Shape:
+    """A name's axes, the first ``written`` of them in brackets, and how far zeros are read ``outside``."""
+
+    name: str
+    written: int
+    axes: tuple[Interval, ...]
+    declared: bool = False
+    outside: Size | bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A read of one axis at an index: what intervals are solved from."""
+
+    name: str
+    position: int
+    axis: Interval
+    index: Index
+    span: Span
+    outside: Size | bool
+
+
+@dataclass(slots=True)
+class Scope:
+    """One equation while it is elaborated: its letters, the intervals of its axes, what it reads."""
+
+    target: str
+    left: tuple[str, ...]
+    index: dict[str, Index]
+    intervals: dict[str, Interval]
+    bounds: dict[str, Bounds] = field(default_factory=dict[str, Bounds])
+    everywhere: set[str] = field(default_factory=set[str])
+    accesses: list[Access] = field(default_factory=list[Access])
+
+
+def declared_size(node: Node) -> Size | None:
+    """A size as the page writes it: 64, D, H+D, 2H; None for anything else."""
+    match node:
+        case Number(x) if float(x).is_integer():
+            return Size((), int(x))
+        case Symbol(name):
+            return Size.symbol(name)
+        case Group(body):
+            return declared_size(body)
+        case Binary("+" | "-" as op, left, right):
+            a, b = declared_size(left), declared_size(right)
+            if a is None or b is None:
+                return None
+            return a + b if op == "+" else a - b
+        case Binary("·" | "⊙", Number(x), right) if float(x).is_integer():
+            b = declared_size(right)
+            return None if b is None else b * int(x)
+        case _:
+            return None
