@@ -50,7 +50,7 @@ def train(
     layers: Annotated[int | None, typer.Option(help="Cells on top of one another.", show_default="1")] = None,
     hidden: Annotated[int | None, typer.Option(help="Width of every layer.", show_default="128")] = None,
     batch: Annotated[
-        int | None, typer.Option(help="Places of the text that are read side by side.", show_default="32")
+        int | None, typer.Option(help="Places of the text that are read side by side.", show_default="64")
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Updates of the weights.", show_default="2000")] = None,
     truncate: Annotated[

@@ -35,9 +35,9 @@ class Config:
     cell: str = "lstm"
     layers: int = 1
     hidden: int = 128
-    batch: int = 32
+    batch: int = 64
     steps: int = 2000
-    truncate: int = 64
+    truncate: int = 32
     clip: float = 1.0
     optimizer: str = "rmsprop"
     lr: float | None = None
