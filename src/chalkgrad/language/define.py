@@ -43,6 +43,7 @@ class Attempt:
         self.places: dict[str, Span] = {}
         self.defined: list[Defined] = []
         self.starts: dict[str, Defined] = {}
+        self.claimed: list[tuple[Defined, Span]] = []  # further right sides of chains A = B = C
         self.states: dict[str, dict[int, list[tuple[int, Span]]]] = {}
         self.assumed: dict[str, Shape] = {}
         self.plain = True  # whether every fully indexed name came out a scalar
@@ -75,7 +76,7 @@ class Attempt:
             self.define_start(name, start)
 
     def conflict(self, a: Interval, b: Interval) -> EquationError:
-        show = self.unknowns.reduce
+        show = self.shown
         if show(a.size) == show(b.size):
             return self.roles.fail(
                 "these two begin at different places",
@@ -89,6 +90,16 @@ class Attempt:
             (b.span, f"{b.what}: {show(b.size)}"),
             help="make them equal, or change one of the shapes",
         )
+
+    def shown(self, size: Size) -> Size:
+        """A size for an error: an unknown is called after the first name that has it."""
+        called: dict[str, Size] = {}
+        for shape in self.shapes.values():
+            for axis in shape.axes:
+                found = self.unknowns.reduce(axis.size)
+                if self.unknowns.open(found):
+                    called.setdefault(found.symbols[0], Size.symbol(f"|{shape.name}|"))
+        return self.unknowns.reduce(size).substitute(called)
 
     # --- what is given ---------------------------------------------------------------------------------
 
@@ -127,6 +138,15 @@ class Attempt:
         return found
 
     def check_declarations(self, given: list[str]) -> None:
+        for name, edges in self.roles.edges.items():
+            axes = len(self.roles.letters(name)) if name in self.roles.definitions else 0
+            for d in edges:
+                if not axes or len(d.at) != axes:
+                    raise self.roles.fail(
+                        f"`{name}` is no table with {len(d.at)} indices, so it has no such edge",
+                        (d.span, "declared here"),
+                        help="an edge is where a name that reads its neighbours begins: where r[-1,·] = ∞",
+                    )
         for name, d in self.roles.declared.items():
             if name not in self.uses and name not in self.roles.definitions:
                 raise self.roles.fail(
@@ -181,7 +201,7 @@ class Attempt:
                     letter = next(a for a in index_symbols(item) if a in self.roles.recurrence)
                     axes[k] = self.length_of(letter, self.places[name])
                 elif any(self.starts_at_one(u, k, from_one) for u in uses):
-                    axes[k] = Interval(self.unknowns.fresh(), axes[k].size, axes[k].span, axes[k].what)
+                    axes[k] = Interval(self.unknowns.fresh_low(), axes[k].size, axes[k].span, axes[k].what)
             outside = self.outside(declaration)
             self.shapes[name] = Shape(name, len(items), tuple(axes), declaration is not None, outside)
 
@@ -269,7 +289,7 @@ class Attempt:
             )
         axes = tuple(
             Interval(
-                self.unknowns.fresh() if k < len(letters) else Size(),
+                self.unknowns.fresh_low() if k < len(letters) else Size(),
                 self.unknowns.fresh(),
                 self.places[name],
                 f"of `{name}`",
@@ -296,13 +316,37 @@ class Attempt:
         intervals = (*(scope.intervals[a] for a in letters), *value.axes)
         self.settle(name, definition, intervals)
         self.defined.append(Defined(name, axes, intervals, expr))
+        for side in definition.also:
+            self.claim(self.defined[-1], definition, side)
+
+    def claim(self, first: Defined, definition: Definition, side: Node) -> None:
+        """A further right side of a chain: the same name on the same ranges, to be compared in numbers."""
+        letters = self.roles.letters(first.name)
+        scope = self.scope(first.name, letters, definition)
+        value = self.elaborator.value(side, scope)
+        if value.rank != len(first.axes) - len(letters):
+            raise self.roles.fail(
+                f"one side of this chain is {_rank(len(first.axes) - len(letters))}, another {value.kind}",
+                (side.span, "here"),
+                help="every side of A = B = C must mean the same",
+            )
+        trailing = tuple(Index.axis(a) for a in first.axes[len(letters) :])
+        expr = value.build(trailing)
+        solve_intervals(scope, letters, self.before_the_start(first.name, scope), self.roles, self.unknowns)
+        for own, found in zip(
+            first.intervals, (*(scope.intervals[a] for a in letters), *value.axes), strict=True
+        ):
+            self.unknowns.equal(
+                own, Interval(found.low, found.size, side.span, f"this side of `{first.name}`")
+            )
+        self.claimed.append((Defined(first.name, first.axes, first.intervals, expr), side.span))
 
     def scope(self, name: str, letters: tuple[str, ...], definition: Definition) -> Scope:
         self.elaborator.taken = set(letters)
         shifts = dict(zip(definition.letters, definition.shifts, strict=True))
         index = {a: Index.axis(a) - shifts.get(a, 0) for a in letters}
-        fresh = self.unknowns.fresh
-        intervals = {a: Interval(fresh(), fresh(), definition.span, f"the index `{a}`") for a in letters}
+        fresh, low = self.unknowns.fresh, self.unknowns.fresh_low
+        intervals = {a: Interval(low(), fresh(), definition.span, f"the index `{a}`") for a in letters}
         return Scope(name, letters, index, intervals)
 
     def before_the_start(self, name: str, scope: Scope) -> set[int]:

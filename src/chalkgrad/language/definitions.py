@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from chalkgrad.equations.ops import FUNCTIONS
 from chalkgrad.language.recurrence import find_recurrences
 from chalkgrad.language.roles import STRUCTURED, Definition, Roles, shifted_letter
@@ -19,7 +21,9 @@ def find_roles(text: Text, functions: dict[str, str]) -> Roles:
     aliases = dict(functions)
     roles = Roles(text, {}, {}, aliases, declared)
     for d in text.declarations:
-        if d.alias is not None:
+        if d.edge is not None:
+            roles.edges.setdefault(d.name.name, []).append(d)
+        elif d.alias is not None:
             aliases[d.name.name] = d.alias.name
             if d.alias.name not in FUNCTIONS and d.alias.name not in STRUCTURED:
                 raise unknown_function(roles, d.alias)
@@ -71,13 +75,7 @@ def near_names(word: str, known: list[str]) -> str:
 
 def _define(roles: Roles) -> None:
     for line in roles.text.lines:
-        definition = _definition(roles, line.left, line.right)
-        if line.chain:
-            raise roles.fail(
-                "this equation has two right sides",
-                (line.chain[0].span, "the second one"),
-                help="define the name once, and write the other form as an equation of its own",
-            )
+        definition = replace(_definition(roles, line.left, line.right), also=line.chain)
         fixed = _fixed(line.left)
         table = roles.starts if fixed else roles.definitions
         if definition.name in table:

@@ -187,7 +187,11 @@ class Elaborator(Reader):
         if name in STRUCTURED:
             return structured(name, value, named, self.letter, span)
         op = FUNCTIONS[name]
-        return log_of(value, span) if op == "log" else self.algebra.each(lambda e: apply(op, e), value, span)
+        return (
+            log_of(value, self.letter, span)
+            if op == "log"
+            else self.algebra.each(lambda e: apply(op, e), value, span)
+        )
 
     def big(self, op: str, binders: tuple[Binder, ...], body: Node, span: Span, scope: Scope) -> Value:
         outer = dict(scope.index)
@@ -204,7 +208,7 @@ class Elaborator(Reader):
             self.taken.add(axis)
             axes.append(axis)
             what = f"the index `{b.index.name}`"
-            scope.intervals[axis] = Interval(self.unknowns.fresh(), self.unknowns.fresh(), b.span, what)
+            scope.intervals[axis] = Interval(self.unknowns.fresh_low(), self.unknowns.fresh(), b.span, what)
             scope.index[b.index.name] = Index.axis(axis)
             low, high = self.bound(b.low, scope, guards, axis, 1), self.bound(b.high, scope, guards, axis, -1)
             scope.bounds[axis] = (low, high)

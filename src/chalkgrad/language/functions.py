@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from chalkgrad.equations.ir import Apply, At, Const, Expr, Index, Range, Reduce, ReduceOp
-from chalkgrad.equations.ops import add, divide, minus, mul, negative, power
+from chalkgrad.equations.ir import Apply, At, Condition, Const, Expr, Guard, Index, Range, Reduce, ReduceOp
+from chalkgrad.equations.ops import add, divide, minus, mul, power
+from chalkgrad.equations.size import Size
 from chalkgrad.equations.walk import substitute
 from chalkgrad.language.sizes import Interval
 from chalkgrad.language.source import Span
@@ -93,7 +94,7 @@ def _gated(name: str, x: Expr) -> Expr:
     return mul(x, phi)
 
 
-def log_of(value: Value, span: Span) -> Value:
+def log_of(value: Value, letter: Callable[[], str], span: Span) -> Value:
     """log, with ``log Σ exp`` computed as logsumexp, which does not overflow."""
 
     def build(at: tuple[Index, ...]) -> Expr:
@@ -101,17 +102,15 @@ def log_of(value: Value, span: Span) -> Value:
             case Reduce("sum", over, Apply("exp", (body,))):
                 return Reduce("logsumexp", over, body)
             case Apply("add", args) if all(isinstance(a, Apply) and a.op == "exp" for a in args):
-                return _log_add_exp([a.args[0] for a in args if isinstance(a, Apply)])
+                return _log_add_exp([a.args[0] for a in args if isinstance(a, Apply)], letter())
             case inner:
                 return Apply("log", (inner,))
 
     return Value(value.axes, build, span, value.transposed)
 
 
-def _log_add_exp(terms: list[Expr]) -> Expr:
-    """log(eᵃ + eᵇ) = max(a, b) + softplus(-|a - b|), term after term."""
-    total = terms[0]
-    for t in terms[1:]:
-        gap = negative(Apply("abs", (minus(total, t),)))
-        total = add(Apply("maximum", (total, t)), Apply("softplus", (gap,)))
-    return total
+def _log_add_exp(terms: list[Expr], letter: str) -> Expr:
+    """log(eᵃ + eᵇ + …) as a logsumexp over the number of the term; -∞ among them is no harm."""
+    k = Index.axis(letter)
+    chosen = [Guard((Condition(k - n, "zero"),), t) for n, t in enumerate(terms)]
+    return Reduce("logsumexp", (Range(letter, Size((), len(terms))),), add(*chosen))

@@ -101,13 +101,9 @@ class _TextParser(ExpressionParser):
             self.close(opened, "]")
             at = tuple(items)
         if self.accept("="):
+            if at:
+                return self.edge(symbol, at)
             if not self.sees_kind("name"):
-                if at:
-                    self.fail(
-                        "values at the edges of a table are not read yet",
-                        (symbol.span.to(self.next.span), "this one"),
-                        help="leave it out: the start of a state is zero, or what the caller passes",
-                    )
                 self.unexpected("the name of a function", help="write: where τ = tanh")
             alias = self.take()
             return Declaration(
@@ -152,6 +148,16 @@ class _TextParser(ExpressionParser):
         if role is None and dims is None and outside is False and init is None:
             self.unexpected("a shape or a role", help="write: where x[t]: D, W: D×H, y: output")
         return Declaration(symbol, at, role, dims, outside, None, symbol.span.to(end), init)
+
+    def edge(self, symbol: Symbol, at: tuple[Node, ...]) -> Declaration:
+        """``r[-1,·] = ∞``: what a table holds before its first row."""
+        minus = self.accept("-")
+        if not (self.sees_kind("number") or self.sees("∞")):
+            self.unexpected("a number or ∞", help="write: where r[-1,·] = ∞, r[-1,-1] = 0")
+        number = self.take()
+        value = float("inf") if number.text == "∞" else float(number.text)
+        span = symbol.span.to(number.span)
+        return Declaration(symbol, at, None, None, False, None, span, edge=-value if minus else value)
 
     def starts_dimension(self) -> bool:
         return self.sees("(") or (self.sees_kind("name") and self.next.text not in _WORDS)

@@ -188,8 +188,8 @@ class _Solver:
         if not self.unknowns.unify(x, y):
             raise self.roles.fail(
                 "these two lengths cannot be compared",
-                (a.span, f"{a.what}: {self.unknowns.reduce(a.size)}"),
-                (b.span, f"{b.what}: {self.unknowns.reduce(b.size)}"),
+                (a.span, a.what),
+                (b.span, b.what),
                 help="give both the same size with a `where`",
             )
         return x

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
-from chalkgrad.equations.ir import Program
+from chalkgrad.equations.ir import Equation, Program
 from chalkgrad.equations.verify import verify
 from chalkgrad.language.define import Attempt
 from chalkgrad.language.definitions import find_roles
-from chalkgrad.language.finish import finish, warnings_of
+from chalkgrad.language.finish import claims, finish, warnings_of
 from chalkgrad.language.grammar import parse
 from chalkgrad.language.roles import Roles
 from chalkgrad.language.source import EquationError, Span
@@ -25,7 +25,7 @@ class Resolved:
     """A text with its meaning: the program, and where on the page each name first stands.
 
     ``recurrence`` holds the letters along which something reads itself, ``init`` the numbers that parameters
-    start at where the page says so.
+    start at where the page says so; ``claims`` the further right sides of chains ``A = B = C``.
     """
 
     program: Program
@@ -33,6 +33,7 @@ class Resolved:
     places: Mapping[str, Span]
     recurrence: frozenset[str]
     init: Mapping[str, float]
+    claims: tuple[tuple[Equation, Span], ...]
     warnings: tuple[str, ...]
 
     @property
@@ -58,7 +59,9 @@ def read(
     attempt = _resolved(roles, frozenset(inputs or ()))
     program = verify(finish(attempt), "resolved")
     init = {n: d.init for n, d in roles.declared.items() if d.init is not None}
-    return Resolved(program, text, attempt.places, roles.recurrence, init, warnings_of(attempt, program))
+    return Resolved(
+        program, text, attempt.places, roles.recurrence, init, claims(attempt), warnings_of(attempt, program)
+    )
 
 
 def _resolved(roles: Roles, inputs: frozenset[str]) -> Attempt:

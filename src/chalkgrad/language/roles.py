@@ -42,6 +42,7 @@ class Definition:
     shifts: tuple[int, ...]
     right: Node
     span: Span  # of the left side
+    also: tuple[Node, ...] = ()  # further right sides of a chain A = B = C
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class Roles:
     starts: dict[str, Definition]
     functions: dict[str, str]
     declared: dict[str, Declaration]
+    edges: dict[str, list[Declaration]] = field(default_factory=dict[str, list[Declaration]])
     recurrence: frozenset[str] = frozenset()
     timed: dict[str, str] = field(default_factory=dict[str, str])  # bare left side → the letter it goes with
     groups: tuple[frozenset[str], ...] = ()  # cycles of definitions
@@ -75,7 +77,8 @@ class Roles:
     def uses(self, name: str, among: dict[str, Definition] | None = None) -> tuple[Use, ...]:
         """Every read in the definition of ``name`` (``among`` the starts, if given), from left to right."""
         definition = (self.definitions if among is None else among)[name]
-        return tuple(_uses(definition.right, frozenset(), frozenset(), self.functions))
+        sides = (definition.right, *definition.also)
+        return tuple(u for side in sides for u in _uses(side, frozenset(), frozenset(), self.functions))
 
     def letters(self, name: str) -> tuple[str, ...]:
         """The letters of a definition's left side, the one it goes with unwritten included."""

@@ -34,6 +34,11 @@ class Unknowns:
         self._made += 1
         return Size.symbol(f"?{self._made}")
 
+    def fresh_low(self) -> Size:
+        """An unknown beginning of an interval; a beginning never says what a size is."""
+        self._made += 1
+        return Size.symbol(f"?low{self._made}")
+
     def reduce(self, size: Size) -> Size:
         """The size with everything that is known put in."""
         while any(s in self.known for s in size.symbols):
@@ -72,7 +77,9 @@ class Unknowns:
         """Make two intervals one. Raises the error that points at both where they cannot be."""
         if not self.unify(a.size, b.size):
             raise self._conflict(a, b)
-        if not self.unify(a.low, b.low):
+        difference = self.reduce(a.low) - self.reduce(b.low)
+        unknown = any(s.startswith("?low") for s in difference.symbols)
+        if difference != Size() and not (unknown and self.unify(a.low, b.low)):
             raise self._conflict(a, b)
 
     def at_least(self, a: Size, b: Size) -> bool | None:
@@ -86,4 +93,7 @@ class Unknowns:
 
 
 def _serial(symbol: str) -> int:
+    """Unknowns in the order they were made, beginnings after sizes; what the text declares is 0."""
+    if symbol.startswith("?low"):
+        return 10**6 + int(symbol[4:])
     return int(symbol[1:]) if symbol.startswith("?") else 0

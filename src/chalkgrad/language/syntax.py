@@ -133,7 +133,8 @@ class Declaration:
 
     ``dims`` is its shape after the recurrence index (() for a scalar, None when not given); ``outside`` how
     far zeros may be read beyond it (an amount, True where any); ``alias`` the function a letter stands for;
-    ``init`` the number that a parameter starts at.
+    ``init`` the number that a parameter starts at; ``edge`` what a table holds before
+    its first row or column.
     """
 
     name: Symbol
@@ -144,6 +145,7 @@ class Declaration:
     alias: Symbol | None
     span: Span
     init: float | None = None
+    edge: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

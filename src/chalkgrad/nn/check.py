@@ -12,11 +12,10 @@ from torch import Tensor
 from chalkgrad.calculus.batch import batch
 from chalkgrad.calculus.normalise import normalise
 from chalkgrad.equations.ir import Name
-from chalkgrad.equations.size import Size
-from chalkgrad.language.resolve import Resolved, read
-from chalkgrad.language.source import EquationError
+from chalkgrad.language.resolve import read
+from chalkgrad.nn.claims import hold_claims
 from chalkgrad.nn.operator import System
-from chalkgrad.nn.sizes import Given, Numbers
+from chalkgrad.nn.sizes import Given, own_part, small_numbers
 from chalkgrad.zoo import source_of
 
 AGAINST_AUTOGRAD, AGAINST_DIFFERENCES = 1e-9, 1e-6
@@ -89,23 +88,30 @@ def check(
     ∂W  2×3    autograd ...  differences ...  right
     """
     resolved = read(source_of(what), inputs, functions)
+    hold_claims(resolved)
     numbers = small_numbers(resolved, sizes)
     system = System(normalise(batch(resolved.program)))
     states = (s.name for s in resolved.program.states)
     wanted = tuple(dict.fromkeys((*resolved.program.outputs, *states)))
     random = torch.Generator().manual_seed(seed)
-    given = _drawn(system, numbers, wanted, random)
-    weights = [
-        torch.randn(v.shape, generator=random, dtype=v.dtype) for v in _values(system, given, numbers, wanted)
-    ]
+
+    def own(values: Iterable[Tensor]) -> list[Tensor]:
+        return [own_part(resolved, n, v, numbers) for n, v in zip(wanted, values, strict=True)]
+
+    def forward(given: Mapping[str, Tensor]) -> list[Tensor]:
+        """The forward equations run as they are, so that torch's autograd goes through them."""
+        return own(system.runner(given, numbers, wanted)[n] for n in wanted)
+
+    given = _drawn(system, numbers, forward, random)
+    weights = [torch.randn(v.shape, generator=random, dtype=v.dtype) for v in forward(given)]
 
     def loss(values: Iterable[Tensor]) -> Tensor:
         return torch.stack([(v * w).sum() for v, w in zip(values, weights, strict=True)]).sum()
 
     def plainly() -> Tensor:
-        return loss(_values(system, given, numbers, wanted))
+        return loss(forward(given))
 
-    derived = _gradients(loss(system(given, numbers, wanted)), given)
+    derived = _gradients(loss(own(system(given, numbers, wanted))), given)
     through_torch = _gradients(plainly(), given)
     total, done = sum(x.numel() for x in given.values()), 0
     rows: list[Row] = []
@@ -129,33 +135,11 @@ def check(
     return Check(tuple(rows), {s: n for s, n in numbers.items() if s != "batch"})
 
 
-def small_numbers(resolved: Resolved, sizes: Mapping[str, Given]) -> dict[str, int]:
-    """A number for every size symbol: those given, and small ones, all different, for the rest."""
-    numbers = Numbers(resolved, sizes)
-    program = resolved.program
-    in_parameters = {s for n in program.given("parameter") for r in n.ranges for s in r.size.symbols}
-    small = iter((3, 4, 2, 5, 6, 7, 3, 4, 2, 5, 6, 7) * 8)
-    for symbol in sorted(program.symbols, key=lambda s: s not in in_parameters):
-        if numbers.value(Size.symbol(symbol)) is None:
-            # What only inputs have is long enough for every kernel before it.
-            number = (
-                next(small) if symbol in in_parameters else 5 if symbol.lower() in resolved.recurrence else 9
-            )
-            numbers.equate(Size.symbol(symbol), number, f"{symbol}={number}", "")
-    known = {**numbers.known, "batch": 2}
-    for n in program.names:
-        for r in n.ranges:
-            if r.size.value(known) < 1:
-                chosen = ", ".join(f"{s}={known[s]}" for s in program.symbols)
-                raise EquationError(
-                    f"with {chosen} the size {r.size} of `{n.name}` is {r.size.value(known)}",
-                    help="give larger inputs or smaller kernels",
-                )
-    return known
-
-
 def _drawn(
-    system: System, numbers: Mapping[str, int], wanted: tuple[str, ...], random: torch.Generator
+    system: System,
+    numbers: Mapping[str, int],
+    forward: Callable[[Mapping[str, Tensor]], list[Tensor]],
+    random: torch.Generator,
 ) -> dict[str, Tensor]:
     """Values for everything given: normal, or positive where the equations need that (a logarithm)."""
 
@@ -164,19 +148,11 @@ def _drawn(
 
     names = system.program.given("input", "parameter", "start")
     given = {n.name: torch.randn(shape(n), generator=random, dtype=torch.float64) * 0.7 for n in names}
-    if not all(v.isfinite().all() for v in _values(system, given, numbers, wanted)):
+    if not all(v.isfinite().all() for v in forward(given)):
         given = {
             n: torch.rand(x.shape, generator=random, dtype=torch.float64) + 0.2 for n, x in given.items()
         }
     return {n: x.requires_grad_() for n, x in given.items()}
-
-
-def _values(
-    system: System, given: Mapping[str, Tensor], numbers: Mapping[str, int], wanted: tuple[str, ...]
-) -> list[Tensor]:
-    """The forward equations run as they are, so that torch's autograd goes through them."""
-    found = system.runner(given, numbers, wanted)
-    return [found[n] for n in wanted]
 
 
 def _gradients(loss: Tensor, given: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -15,9 +15,10 @@ from chalkgrad.equations.ir import Name, Program
 from chalkgrad.language.resolve import Resolved, read
 from chalkgrad.language.source import EquationError
 from chalkgrad.nn.arguments import Arguments
+from chalkgrad.nn.claims import hold_claims
 from chalkgrad.nn.initial import initialise
 from chalkgrad.nn.operator import System, system_of
-from chalkgrad.nn.sizes import Given, Numbers
+from chalkgrad.nn.sizes import Given, Numbers, own_part
 from chalkgrad.nn.states import States, named_tuple
 from chalkgrad.zoo import source_of
 
@@ -71,6 +72,7 @@ class Layer(nn.Module):
         inputs = inputs if inputs is None or isinstance(inputs, str) else tuple(inputs)
         self._page = (source, inputs, dict(functions or {}), dict(sizes))
         self._read()
+        hold_claims(self._resolved)
         for name in self.program.given("parameter"):
             self._add_parameter(name, dtype, device)
         self._initialise(init)
@@ -200,7 +202,7 @@ class Layer(nn.Module):
         program = self.program
         wanted = tuple(dict.fromkeys((*program.outputs, *(s.name for s in program.states))))
         values = dict(zip(wanted, self._system(given, numbers, wanted), strict=True))
-        outputs = [self._states.trimmed(n, values[n]) for n in program.outputs]
+        outputs = [own_part(self._resolved, n, values[n], numbers) for n in program.outputs]
         states = [self._states.last(s, values[s.name]) for s in program.states]
         if not batched:
             outputs, states = [x.squeeze(0) for x in outputs], [x.squeeze(0) for x in states]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 
+from torch import Tensor
+
 from chalkgrad.equations.ir import Name, Range
 from chalkgrad.equations.size import Size
 from chalkgrad.language.resolve import Resolved
@@ -18,6 +20,16 @@ Given = int | Sequence[int]
 def own_ranges(resolved: Resolved, name: Name) -> tuple[Range, ...]:
     """The axes of a name without the steps before its start."""
     return resolved.program.defining(name.name)[-1].domain if name.role == "defined" else name.ranges
+
+
+def own_part(resolved: Resolved, name: str, value: Tensor, numbers: Mapping[str, int]) -> Tensor:
+    """A batched value of a name without the steps before its start."""
+    whole, own = resolved.program[name].ranges, own_ranges(resolved, resolved.program[name])
+    for k, (all_of_it, kept) in enumerate(zip(whole, own, strict=True)):
+        if all_of_it.size != kept.size:
+            first = (kept.low - all_of_it.low).value(numbers)
+            value = value.narrow(1 + k, first, kept.size.value(numbers))
+    return value
 
 
 def still_axes(resolved: Resolved, name: Name) -> tuple[Range, ...]:
@@ -111,3 +123,28 @@ class Numbers:
         """The symbols whose numbers are fixed."""
         values = {s: self.value(Size.symbol(s)) for s in self.program.symbols}
         return {s: n for s, n in values.items() if n is not None}
+
+
+def small_numbers(resolved: Resolved, sizes: Mapping[str, Given]) -> dict[str, int]:
+    """A number for every size symbol: those given, and small ones, all different, for the rest."""
+    numbers = Numbers(resolved, sizes)
+    program = resolved.program
+    in_parameters = {s for n in program.given("parameter") for r in n.ranges for s in r.size.symbols}
+    small = iter((3, 4, 2, 5, 6, 7, 3, 4, 2, 5, 6, 7) * 8)
+    for symbol in sorted(program.symbols, key=lambda s: s not in in_parameters):
+        if numbers.value(Size.symbol(symbol)) is None:
+            # What only inputs have is long enough for every kernel before it.
+            number = (
+                next(small) if symbol in in_parameters else 5 if symbol.lower() in resolved.recurrence else 9
+            )
+            numbers.equate(Size.symbol(symbol), number, f"{symbol}={number}", "")
+    known = {**numbers.known, "batch": 2}
+    for n in program.names:
+        for r in n.ranges:
+            if r.size.value(known) < 1:
+                chosen = ", ".join(f"{s}={known[s]}" for s in program.symbols)
+                raise EquationError(
+                    f"with {chosen} the size {r.size} of `{n.name}` is {r.size.value(known)}",
+                    help="give larger inputs or smaller kernels",
+                )
+    return known

@@ -75,14 +75,6 @@ class States:
             )
         return found
 
-    def trimmed(self, name: str, value: Tensor) -> Tensor:
-        """An output without the steps before its start."""
-        for s in self.states:
-            if s.name == name:
-                dim, first = 1 + s.position, s.depth if s.forward else 0
-                value = value.narrow(dim, first, value.shape[dim] - s.depth)
-        return value
-
     def last(self, state: State, value: Tensor) -> Tensor:
         """What a state carries on: its last steps, oldest first."""
         dim = 1 + state.position
