@@ -58,7 +58,7 @@ def train(
         typer.Option(
             metavar="K",
             help="Characters that a gradient goes back through (truncated BPTT).",
-            show_default="64",
+            show_default="32",
         ),
     ] = None,
     clip: Annotated[
