@@ -156,6 +156,8 @@ def _drawn(
 
 
 def _gradients(loss: Tensor, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    if not loss.requires_grad:  # to torch a function of steps is a constant
+        return {n: torch.zeros_like(x) for n, x in given.items()}
     found = torch.autograd.grad(loss, list(given.values()), allow_unused=True)
     return {
         n: torch.zeros_like(x) if g is None else g for (n, x), g in zip(given.items(), found, strict=True)

@@ -179,8 +179,10 @@ class Layer(nn.Module):
                         f"init: `{name}` is {tuple(parameter.shape)} and is given {tuple(value.shape)}",
                         name,
                     )
+                elif isinstance(value, Tensor):
+                    parameter.copy_(value)
                 else:
-                    parameter.copy_(torch.as_tensor(value))
+                    parameter.fill_(value)  # not by way of a tensor, which would round it to float32
 
     # --- the call --------------------------------------------------------------------------------------
 
@@ -196,7 +198,7 @@ class Layer(nn.Module):
         if not batched:
             tensors = {n: x.unsqueeze(0) for n, x in tensors.items()}
         numbers = self._arguments.solve(tensors)
-        given: dict[str, Tensor] = {**tensors, **{n: self.get_parameter(n) for n in self._parameter_names}}
+        given: dict[str, Tensor] = {**tensors, **{n: getattr(self, n) for n in self._parameter_names}}
         like = next(iter(tensors.values()))
         given |= self._states.starts(state, numbers, like, batched)
         program = self.program
