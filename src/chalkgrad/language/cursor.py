@@ -7,6 +7,9 @@ from typing import NoReturn
 from chalkgrad.language.source import EquationError, Label, Span
 from chalkgrad.language.text import Kind, Token
 
+DEEPEST = 50
+"""How far brackets may nest: beyond it a text is damaged, not mathematics."""
+
 
 class Cursor:
     """Where the parser stands; the parsers of expressions and of whole texts go on from here."""
@@ -15,7 +18,7 @@ class Cursor:
         self.source = source
         self.tokens = tokens
         self.at = 0
-        self.depth = 0
+        self.depth: int = 0
 
     @property
     def next(self) -> Token:
@@ -59,8 +62,8 @@ class Cursor:
     def close(self, opened: Token, mark: str) -> Token:
         if self.sees(mark):
             return self.take()
-        if self.sees_kind("end") or self.sees("=", ")", "]", "}"):
-            token = self.next
+        token = self.next
+        if self.sees_kind("end") or self.sees("=", ")", "]", "}") or self.sees_word("where"):
             here: tuple[Label, ...] = (
                 () if token.kind == "end" else ((token.span, f"`{mark}` is missing before this"),)
             )
@@ -70,4 +73,19 @@ class Cursor:
                 *here,
                 help=f"add the missing `{mark}`",
             )
-        return self.unexpected(f"`{mark}` or an operator")
+        return self.fail(
+            f"`{token.text}` stands where `{mark}` or an operator should",
+            (opened.span, "opened here"),
+            (token.span, "here"),
+            help=f"close the bracket with `{mark}`, or write an operator",
+        )
+
+    def deeper(self) -> None:
+        """One level further in; the caller goes back out with ``depth -= 1``."""
+        self.depth += 1
+        if self.depth > DEEPEST:
+            self.fail(
+                f"brackets nest deeper than {DEEPEST}",
+                (self.next.span, "too deep here"),
+                help="give the inner part a name and an equation of its own",
+            )

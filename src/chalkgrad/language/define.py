@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from chalkgrad.equations.ir import Expr, Index
@@ -12,7 +13,7 @@ from chalkgrad.language.roles import Definition, Roles, Use, index_symbols
 from chalkgrad.language.scope import Scope, Shape, declared_size
 from chalkgrad.language.sizes import Interval, Unknowns
 from chalkgrad.language.source import EquationError, Span
-from chalkgrad.language.syntax import Big, Declaration, Node, Symbol, parts
+from chalkgrad.language.syntax import Big, Binder, Declaration, Node, Symbol, parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +126,14 @@ class Attempt:
         if not found:
             if len(given) == 1:
                 return set(given)
-            labels = tuple((self.places[n], "given") for n in given[:2])
+            labels = tuple((self.places[n], "given") for n in given[:4])
+            likely = next((n for n in given if n.lower() == "x"), given[-1] if given else "")
             raise roles.fail(
                 "which of these is the input? " + ", ".join(f"`{n}`" for n in given)
                 if given
                 else "these equations read nothing that is given",
                 *labels,
-                help=f"say it: where {given[-1]}: input"
+                help=f"say it: where {likely}: input"
                 if given
                 else "a layer computes something from an input",
             )
@@ -149,11 +151,20 @@ class Attempt:
                     )
         for name, d in self.roles.declared.items():
             if name not in self.uses and name not in self.roles.definitions:
+                size = name in self.elaborator.sizes or name in self.bound_sizes()
+                joined = next((n for n in self.uses if len(n) == len(name) + 1 and n.endswith(name)), "")
                 raise self.roles.fail(
-                    f"`{name}` is declared and occurs in no equation",
+                    f"`{name}` is a size: it has no shape or role of its own"
+                    if size
+                    else f"`{name}` is declared and occurs in no equation",
                     (d.span, "declared here"),
-                    help="remove it, or correct its name",
+                    help=f"remove this; its number is given when the layer is made: {name}=3"
+                    if size
+                    else f"`{joined}` is one name: write {joined[0]} {name} for the product"
+                    if joined
+                    else "remove it, or correct its name",
                 )
+            self.check_brackets(name, d)
             if d.role in ("input", "parameter") and name not in given:
                 raise self.roles.fail(
                     f"`{name}` is defined by an equation, so it cannot be an {d.role}"
@@ -168,6 +179,30 @@ class Attempt:
                     (d.span, "declared here"),
                     help=f"define it: {name}[t] = …",
                 )
+
+    def bound_sizes(self) -> set[str]:
+        """The names at the ends of sums: k of Σ[j=1..k]."""
+        return {s for b in self.binders() for n in (b.low, b.high) if n for s in index_symbols(n)}
+
+    def check_brackets(self, name: str, d: Declaration) -> None:
+        """``where h[t]: H`` names the indices that the page has for h."""
+        if name in self.roles.definitions:
+            letters = self.roles.letters(name)
+            right = all(isinstance(i, Symbol) and i.name == a for i, a in zip(d.at, letters, strict=False))
+            form = f"{name}[{', '.join(letters)}]"
+        else:
+            letters = max((u.at for u in self.uses[name]), key=len)
+            right, form = (
+                all(isinstance(i, Symbol) for i in d.at),
+                f"{name}[{', '.join('t' for _ in letters)}]",
+            )
+        if d.at and (len(d.at) > len(letters) or not right):
+            raise self.roles.fail(
+                f"`{name}` stands with other indices in the equations",
+                (d.span, "declared here"),
+                (self.places[name], "there"),
+                help=f"write: where {form if letters else name}: …",
+            )
 
     def carries(self, name: str) -> bool:
         """Whether a given name is read at a recurrence index."""
@@ -257,14 +292,16 @@ class Attempt:
 
     def letters_with_a_start(self) -> set[str]:
         """Letters of sums whose first value the page gives, as in Σ[j=1..k]."""
+        return {b.index.name for b in self.binders() if b.low is not None}
+
+    def binders(self) -> Iterator[Binder]:
+        """Every summed index on the page."""
         nodes: list[Node] = [d.right for d in self.roles.definitions.values()]
-        found: set[str] = set()
         while nodes:
             node = nodes.pop()
             nodes += parts(node)
             if isinstance(node, Big):
-                found |= {b.index.name for b in node.binders if b.low is not None}
-        return found
+                yield from node.binders
 
     def starts_at_one(self, use: Use, position: int, from_one: set[str]) -> bool:
         if position >= len(use.at):
@@ -399,10 +436,13 @@ class Attempt:
                 self.unknowns.equal(self.sized(name, dim), found)
 
     def define_start(self, name: str, start: Definition) -> None:
-        shape = self.shapes[name]
-        scope = self.scope(name, (), start)
+        """``h[0] = …``, and with further axes written ``h[0,j] = …``."""
+        shape, letters = self.shapes[name], self.roles.letters(name)
+        self.check_start(name, start, letters)
+        scope = self.scope(name, start.letters, start)
+        self.elaborator.taken |= set(letters)
         value = self.elaborator.value(start.right, scope)
-        trailing = shape.axes[len(self.roles.letters(name)) :]
+        trailing = shape.axes[len(letters) :]
         if name not in self.states or value.rank not in (0, len(trailing)):
             raise self.roles.fail(
                 f"`{name}` is {_rank(len(trailing))} and its start is {value.kind}"
@@ -413,16 +453,40 @@ class Attempt:
                 if name in self.states
                 else "remove this line",
             )
-        solve_intervals(scope, (), set(), self.roles, self.unknowns)
+        solve_intervals(scope, start.letters, set(), self.roles, self.unknowns)
+        beside = [a for k, a in enumerate(shape.axes[: len(letters)]) if k != start.fixed]
+        for own, letter in zip(beside, start.letters, strict=True):
+            self.unknowns.equal(own, scope.intervals[letter])
         for own, found in zip(trailing, value.axes, strict=False):
             self.unknowns.equal(own, found)
         axes = tuple(self.elaborator.letter() for _ in trailing)
         expr = value.build(tuple(Index.axis(a) for a in axes) if value.rank else ())
-        self.starts[name] = Defined(name, axes, trailing, expr)
+        self.starts[name] = Defined(name, (*start.letters, *axes), (*beside, *trailing), expr)
+
+    def check_start(self, name: str, start: Definition, letters: tuple[str, ...]) -> None:
+        """A start is given at the one index that the state runs along, before its first step."""
+        along = self.states.get(name, {})
+        form = ", ".join("0" if k in along else a for k, a in enumerate(letters))
+        if len(along) > 1:
+            problem = f"`{name}` runs along {' and '.join(letters[k] for k in along)}; edges are not read yet"
+            help = "remove this line: the edges are zero, or what the caller passes"
+        elif any(shift > 0 for shifts in along.values() for shift, _ in shifts):
+            problem = f"`{name}` runs backwards, so its start lies after the last step"
+            help = "remove this line: the start is zero, or what the caller passes"
+        elif along and (start.fixed not in along or len(start.letters) + 1 != len(letters)):
+            problem, help = f"this is no start of `{name}`", f"write {name}[{form}] = …"
+        else:
+            return
+        raise self.roles.fail(
+            problem,
+            (start.span, "this start"),
+            (self.roles.definitions[name].span, "its equation"),
+            help=help,
+        )
 
 
 def _rank(n: int) -> str:
-    return ("a scalar", "a vector", "a matrix")[n] if 0 <= n < 3 else f"of rank {n}"
+    return ("a scalar", "a vector", "a matrix")[n] if 0 <= n < 3 else f"a tensor of rank {n}"
 
 
 def _size_symbols(node: Node) -> set[str]:

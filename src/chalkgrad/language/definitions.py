@@ -8,7 +8,7 @@ from chalkgrad.equations.ops import FUNCTIONS
 from chalkgrad.language.recurrence import find_recurrences
 from chalkgrad.language.roles import STRUCTURED, Definition, Roles, shifted_letter
 from chalkgrad.language.source import EquationError
-from chalkgrad.language.syntax import Call, Declaration, Indexed, Node, Number, Symbol, Text
+from chalkgrad.language.syntax import Call, Declaration, Indexed, Negate, Node, Number, Symbol, Text
 
 
 def find_roles(text: Text, functions: dict[str, str]) -> Roles:
@@ -50,12 +50,12 @@ def find_roles(text: Text, functions: dict[str, str]) -> Roles:
 
 def unknown_function(roles: Roles, symbol: Symbol) -> EquationError:
     """The error for a word before a bracket that is no function."""
-    known = [*FUNCTIONS, *STRUCTURED, *roles.functions]
-    return roles.fail(
-        f"there is no function `{symbol.name}`",
-        (symbol.span, "not known"),
-        help=f"{near_names(symbol.name, known)}; a letter can stand for one: where {symbol.name} = tanh",
-    )
+    word = symbol.name
+    if len(word) > 2 or word in roles.functions:
+        help = near_names(word, [*FUNCTIONS, *STRUCTURED])
+    else:
+        help = f"a letter can stand for one: where {word} = tanh; a product needs a sign: {word} · (…)"
+    return roles.fail(f"there is no function `{word}`", (symbol.span, "not known"), help=help)
 
 
 def near_names(word: str, known: list[str]) -> str:
@@ -91,7 +91,7 @@ def _define(roles: Roles) -> None:
             raise roles.fail(
                 f"`{name}` has a start and no equation",
                 (start.span, "only its start is given"),
-                help=f"add the equation of {name}[t]",
+                help=f"add the equation that goes on from it: {name}[t] = …",
             )
 
 
@@ -125,9 +125,15 @@ def _definition(roles: Roles, left: Node, right: Node) -> Definition:
     shifts: list[int] = []
     for item in items:
         letter, shift = shifted_letter(item)
+        if letter == "T" or isinstance(item, Number | Negate):
+            if not isinstance(item, Number) or item.value:
+                raise roles.fail(
+                    "the left side fixes a step",
+                    (item.span, "this one"),
+                    help=f"an index is a small letter: {name}[t] = …; a start is written {name}[0] = …",
+                )
+            continue
         if letter is None:
-            if isinstance(item, Number):
-                continue
             raise roles.fail(
                 "an index on the left side is a letter, or a letter with a shift",
                 (item.span, "not a letter"),
@@ -136,9 +142,10 @@ def _definition(roles: Roles, left: Node, right: Node) -> Definition:
         if letter in letters:
             raise roles.fail(
                 f"the index `{letter}` stands twice on the left side",
-                (left.span, "here"),
+                (item.span, "again here"),
                 help="a left side names every point once: use two letters",
             )
         letters.append(letter)
         shifts.append(shift)
-    return Definition(name, tuple(letters), tuple(shifts), right, left.span)
+    fixed = next((k for k, item in enumerate(items) if isinstance(item, Number)), -1)
+    return Definition(name, tuple(letters), tuple(shifts), right, left.span, fixed)

@@ -10,7 +10,7 @@ from chalkgrad.equations.walk import fresh
 from chalkgrad.language.definitions import unknown_function
 from chalkgrad.language.functions import log_of, structured
 from chalkgrad.language.reads import Reader
-from chalkgrad.language.roles import STRUCTURED, is_function
+from chalkgrad.language.roles import COLLAPSING, STRUCTURED, is_function
 from chalkgrad.language.scope import Scope
 from chalkgrad.language.sizes import Interval
 from chalkgrad.language.source import Span
@@ -42,7 +42,7 @@ class Elaborator(Reader):
         try:
             return self._value(node, scope)
         except RankError as e:
-            raise self.roles.fail(e.problem, (node.span, "here"), help=e.help) from None
+            raise self.roles.fail(e.problem, *(e.labels or ((node.span, "here"),)), help=e.help) from None
 
     def _value(self, node: Node, scope: Scope) -> Value:
         match node:
@@ -81,14 +81,14 @@ class Elaborator(Reader):
             case "·":
                 return self.algebra.product(a, b, span)
             case "⊙":
-                return self.algebra.pointwise("mul", a, b, span)
+                return self.algebra.pointwise("mul", a, b, span, op)
             case "+":
-                return self.algebra.pointwise("add", a, b, span)
+                return self.algebra.pointwise("add", a, b, span, op)
             case "-":
-                return self.algebra.pointwise("add", a, self.algebra.each(negative, b, span), span)
+                return self.algebra.pointwise("add", a, self.algebra.each(negative, b, b.span), span, op)
             case _:
-                inverse = self.algebra.each(lambda e: power(e, -1), b, span)
-                return self.algebra.pointwise("mul", a, inverse, span)
+                inverse = self.algebra.each(lambda e: power(e, -1), b, b.span)
+                return self.algebra.pointwise("mul", a, inverse, span, op)
 
     def follow(self, node: Node, other: Node, scope: Scope) -> None:
         """An untimed capital under ⊙ takes the rank of the other operand."""
@@ -124,7 +124,7 @@ class Elaborator(Reader):
         a, b = self.value(base, scope), self.value(exponent, scope)
         if b.rank:
             raise RankError(
-                f"an exponent is a number or a scalar; this is {b.kind}", "use exp and log instead"
+                f"an exponent is a number or a scalar; this is {b.kind}", "use exp and log instead", b
             )
         constant = b.build(())
         if isinstance(constant, Const):
@@ -166,7 +166,7 @@ class Elaborator(Reader):
     ) -> Value:
         if name in ("max", "min") and len(args) == 2:
             a, b = (self.value(x, scope) for x in args)
-            return self.algebra.pointwise(f"{name}imum", a, b, span)
+            return self.algebra.pointwise(f"{name}imum", a, b, span, name)
         if len(args) != 1:
             raise self.roles.fail(
                 f"`{name}` takes one argument and is given {len(args)}",
@@ -175,8 +175,21 @@ class Elaborator(Reader):
             )
         named: tuple[str, Interval] | None = None
         if over:
-            letter = self.index(over[0], scope).plain()
-            if len(over) > 1 or letter is None or name not in STRUCTURED:
+            if name not in STRUCTURED:
+                raise self.roles.fail(
+                    f"`{name}` works element by element, along no axis",
+                    (base.span, "here"),
+                    help=f"write {name}(…)",
+                )
+            only = over[0]
+            if isinstance(only, Symbol) and only.name not in scope.index and name in COLLAPSING:
+                # mean[i](x[c,i]) binds its index, as Σ[i] does; softmax[j] goes over one that stands already.
+                self.bind(only, scope)
+                value = self.function(name, base, over, args, span, scope)
+                del scope.index[only.name]
+                return value
+            letter = self.index(only, scope).plain()
+            if len(over) > 1 or letter is None:
                 raise self.roles.fail(
                     f"`{name}` goes over one axis at most",
                     (base.span, "here"),
@@ -193,23 +206,34 @@ class Elaborator(Reader):
             else self.algebra.each(lambda e: apply(op, e), value, span)
         )
 
+    def bind(self, letter: Symbol, scope: Scope) -> str:
+        """A new axis for a letter; its interval is solved from where it is read."""
+        axis = fresh(letter.name, self.taken)
+        self.taken.add(axis)
+        low, size = self.unknowns.fresh_low(), self.unknowns.fresh()
+        scope.intervals[axis] = Interval(low, size, letter.span, f"the index `{letter.name}`")
+        scope.index[letter.name] = Index.axis(axis)
+        return axis
+
     def big(self, op: str, binders: tuple[Binder, ...], body: Node, span: Span, scope: Scope) -> Value:
         outer = dict(scope.index)
         axes: list[str] = []
         guards: list[Condition] = []
-        for b in binders:
+        for k, b in enumerate(binders):
+            if b.index.name in {other.index.name for other in binders[:k]}:
+                raise self.roles.fail(
+                    f"the index `{b.index.name}` is summed over twice",
+                    (b.span, "again here"),
+                    help="use two letters",
+                )
             if b.index.name in scope.left:
                 raise self.roles.fail(
                     f"the index `{b.index.name}` stands on the left side and is summed over",
                     (b.span, "summed here"),
                     help="use another letter for the sum",
                 )
-            axis = fresh(b.index.name, self.taken)
-            self.taken.add(axis)
+            axis = self.bind(b.index, scope)
             axes.append(axis)
-            what = f"the index `{b.index.name}`"
-            scope.intervals[axis] = Interval(self.unknowns.fresh_low(), self.unknowns.fresh(), b.span, what)
-            scope.index[b.index.name] = Index.axis(axis)
             low, high = self.bound(b.low, scope, guards, axis, 1), self.bound(b.high, scope, guards, axis, -1)
             scope.bounds[axis] = (low, high)
             if b.everywhere:

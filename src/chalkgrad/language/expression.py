@@ -10,7 +10,7 @@ atom     = number | name ["[" at "]"] ["(" sum, … ")"] | "(" sum ")" | "[" sum
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NoReturn
 
 from chalkgrad.language.cursor import Cursor
 from chalkgrad.language.source import Span
@@ -33,8 +33,6 @@ from chalkgrad.language.syntax import (
 from chalkgrad.language.text import Token
 
 BIG_WORDS: dict[str, Literal["sum", "max", "min"]] = {"Σ": "sum", "sum": "sum", "max": "max", "min": "min"}
-DEEPEST = 100
-"""How far brackets may nest: beyond it a text is damaged, not mathematics."""
 
 _FACTOR_MARKS = {"(", "[", "Σ", "∞"}
 
@@ -43,13 +41,7 @@ class ExpressionParser(Cursor):
     """Each method reads one rule of the grammar above."""
 
     def sum(self) -> Node:
-        self.depth += 1
-        if self.depth > DEEPEST:
-            self.fail(
-                f"brackets nest deeper than {DEEPEST}",
-                (self.next.span, "too deep here"),
-                help="give the inner part a name and an equation of its own",
-            )
+        self.deeper()
         left = self.signed_term()
         while mark := self.accept("+", "-"):
             right = self.signed_term()
@@ -60,11 +52,13 @@ class ExpressionParser(Cursor):
 
     def signed_term(self) -> Node:
         """A term with its sign: ``-x y`` is minus the whole product."""
-        if minus := self.accept("-"):
-            body = self.signed_term()
-            return Negate(body, minus.span.to(body.span))
-        self.accept("+")
-        return self.term()
+        minuses: list[Token] = []
+        while sign := self.accept("-", "+"):
+            minuses += [sign] if sign.text == "-" else []
+        body = self.term()
+        for minus in reversed(minuses):
+            body = Negate(body, minus.span.to(body.span))
+        return body
 
     def term(self) -> Node:
         left = self.product()
@@ -92,6 +86,12 @@ class ExpressionParser(Cursor):
                 right = self.factor()
                 left = Binary("·", left, right, left.span.to(right.span), mark.span)
             elif self.starts_factor():
+                if self.sees_kind("number") and self.tokens[self.at - 1].kind == "number":
+                    self.fail(
+                        "two numbers stand side by side",
+                        (self.tokens[self.at - 1].span.to(self.next.span), "here"),
+                        help="write 2·3 for their product, [[1, 2], [3, 4]] for a matrix",
+                    )
                 right = self.factor()
                 between = Span(left.span.end, right.span.start)
                 left = Binary("·", left, right, left.span.to(right.span), between)
@@ -121,6 +121,12 @@ class ExpressionParser(Cursor):
                 if minus:
                     exponent = Negate(exponent, minus.span.to(exponent.span))
                 node = Power(node, exponent, node.span.to(exponent.span))
+                if self.sees("^", "²", "³"):
+                    self.fail(
+                        "a power of a power can be read in two ways",
+                        (node.span.to(self.next.span), "here"),
+                        help="write (a^b)^c or a^(b^c)",
+                    )
             else:
                 return node
 
@@ -143,7 +149,29 @@ class ExpressionParser(Cursor):
             return Group(body, token.span.to(end.span))
         if self.sees("["):
             return self.concat()
-        return self.unexpected("a name, a number or a bracket")
+        return self.no_operand()
+
+    def no_operand(self) -> NoReturn:
+        before = self.tokens[self.at - 1] if self.at else None
+        if self.sees(")", "]") and before and before.kind == "mark" and before.text in "([":
+            self.fail(
+                "these brackets are empty",
+                (before.span.to(self.next.span), "nothing stands between them"),
+                help="write what belongs there: x[t], tanh(a)",
+            )
+        if self.sees("=") and before and before.text == "=":
+            help = "one `=` is enough"
+        elif self.sees("|"):
+            help = "write abs(x) or norm(x)"
+        elif self.sees("{"):
+            help = "brackets are ( ) and [ ]"
+        elif self.sees_kind("end", "newline"):
+            help = "write the rest of the equation"
+        elif before is None or before.kind == "newline":
+            help = "an equation begins with what it defines: y = …"
+        else:
+            help = "a sign stands between two things: a + b, a ⊙ b, f(a)"
+        self.unexpected("a name, a number or a bracket", help)
 
     def bracket_follows(self) -> bool:
         following = self.tokens[self.at + 1]
@@ -158,7 +186,9 @@ class ExpressionParser(Cursor):
         while self.accept(","):
             binders.append(self.binder())
         self.close(opened, "]")
+        self.deeper()
         body = self.signed_factor() if self.sees("-") else self.term()
+        self.depth -= 1
         return Big(BIG_WORDS[token.text], tuple(binders), body, token.span.to(body.span))
 
     def binder(self) -> Binder:
@@ -250,7 +280,14 @@ class ExpressionParser(Cursor):
         while self.accept(",", ";"):
             items.append(self.sum())
         end = self.close(opened, "]")
-        return Concat(tuple(items), opened.span.to(end.span))
+        span = opened.span.to(end.span)
+        if len(items) == 1 and not isinstance(items[0], Concat | Number | Negate):
+            self.fail(
+                "square brackets join two parts or more, and here is one",
+                (span, "one part"),
+                help="write [a; b] to join, (a) to group",
+            )
+        return Concat(tuple(items), span)
 
 
 def _inclusive(bound: Node, mark: Token) -> Node:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from chalkgrad.equations.ir import Equation, Name, Program, Range, Read, State, full
 from chalkgrad.equations.walk import reads
 from chalkgrad.language.define import Attempt
-from chalkgrad.language.naming import as_range, canonical_ranges, named_sizes, resize
+from chalkgrad.language.naming import as_range, canonical_ranges, named_sizes, refuse_endless, resize
 from chalkgrad.language.source import Span
 from chalkgrad.language.starts import edge_values, given_start, states_of
 
@@ -18,6 +18,7 @@ def finish(attempt: Attempt) -> Program:
 
     Raises EquationError where a state is read both ways.
     """
+    refuse_endless(attempt)
     size = named_sizes(attempt)
     equations: list[Equation] = []
     names: list[Name] = []
@@ -41,7 +42,7 @@ def finish(attempt: Attempt) -> Program:
             if d.name in attempt.roles.edges:
                 equations.append(Equation(d.name, box, edge_values(attempt, d, ranges, box)))
             elif d.name in attempt.starts:
-                equations.append(given_start(attempt.starts[d.name], d, box, size))
+                equations.append(given_start(attempt.starts[d.name], d, box, state.position, size))
             else:
                 names.append(Name(state.start, "start", box, of=d.name))
                 equations.append(Equation(d.name, box, Read(state.start, full(box))))
@@ -111,6 +112,8 @@ def _read_in_place(attempt: Attempt) -> set[str]:
             shifted = any(roles.shift(n, i, a) for a in roles.recurrence - u.bound for i in u.at)
             if not shifted:
                 found.add(u.name)
+    for n in roles.starts:
+        found |= {u.name for u in roles.uses(n, roles.starts)}
     return found
 
 

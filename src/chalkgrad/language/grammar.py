@@ -9,14 +9,18 @@ shape       = size ("×" size)* | "scalar"
 
 from __future__ import annotations
 
+import difflib
 from typing import Literal
 
 from chalkgrad.language.expression import ExpressionParser
 from chalkgrad.language.source import Span
-from chalkgrad.language.syntax import Binary, BinaryOp, Declaration, Line, Node, Number, Symbol, Text
+from chalkgrad.language.syntax import Binary, BinaryOp, Declaration, Line, Node, Number, Symbol, Text, parts
 from chalkgrad.language.text import tokenize
 
 _WORDS = {"input", "parameter", "output", "zero", "outside", "scalar", "where", "init"}
+
+MOST_OPERATIONS = 100
+"""Operations in a row or inside one another, in one equation."""
 
 
 def parse(source: str) -> Text:
@@ -68,7 +72,15 @@ class _TextParser(ExpressionParser):
                 (self.next.span, "no bracket is open here"),
                 help="remove it, or open one before it",
             )
-        self.unexpected("an operator or the end of the line")
+        if self.sees(","):
+            help = "write every equation on a line of its own, and `where` without a comma before it"
+        elif self.sees(":"):
+            help = "what is said of a name stands after `where`: where x[t]: D"
+        elif self.sees_kind("number"):
+            help = "a shape is written with ×: where W: 3×4"
+        else:
+            help = "begin a new line, or join the two with an operator"
+        self.unexpected("an operator or the end of the line", help)
 
     def equation(self) -> Line:
         left = self.sum()
@@ -83,7 +95,21 @@ class _TextParser(ExpressionParser):
         sides: list[Node] = []
         while self.accept("="):
             sides.append(self.sum())
+        for side in (left, *sides):
+            self.refuse_endless(side)
         return Line(left, sides[0], tuple(sides[1:]), left.span.to(sides[-1].span))
+
+    def refuse_endless(self, side: Node) -> None:
+        """Later passes go down a tree by recursion: one that is deeper than any equation is refused."""
+        level, depth = [side], 0
+        while level:
+            level, depth = [p for node in level for p in parts(node)], depth + 1
+        if depth > MOST_OPERATIONS:
+            self.fail(
+                f"more than {MOST_OPERATIONS} operations in a row",
+                (Span(side.span.start, side.span.start + 1), "this expression"),
+                help="give a part of it a name and an equation of its own",
+            )
 
     # --- where -----------------------------------------------------------------------------------------
 
@@ -146,7 +172,10 @@ class _TextParser(ExpressionParser):
             else:
                 break
         if role is None and dims is None and outside is False and init is None:
-            self.unexpected("a shape or a role", help="write: where x[t]: D, W: D×H, y: output")
+            self.unexpected(
+                "a shape or a role",
+                help="a size is at least 1" if self.sees("-") else "write: where x[t]: D, W: D×H, y: output",
+            )
         return Declaration(symbol, at, role, dims, outside, None, symbol.span.to(end), init)
 
     def edge(self, symbol: Symbol, at: tuple[Node, ...]) -> Declaration:
@@ -193,11 +222,21 @@ class _TextParser(ExpressionParser):
                 return Binary("·", number, node, token.span.to(symbol.span), token.span)
             return number
         if token.kind == "name":
+            # A size may have any name, but one that is almost a word of the language is a slip.
+            near = difflib.get_close_matches(token.text, _WORDS - {token.text}, n=1, cutoff=0.8)
+            if near and token.text not in _WORDS:
+                self.fail(
+                    f"`{token.text}` would be the name of a size",
+                    (token.span, "here"),
+                    help=f"did you mean {near[0]}? a size is a number or a symbol: D, 64, H+D",
+                )
             self.take()
             return Symbol(token.text, token.span)
         if self.sees("("):
             self.take()
+            self.deeper()
             inner = self.dimension()
             self.close(token, ")")
+            self.depth -= 1
             return inner
         return self.unexpected("a size", help="a size is a number or a symbol: D, 64, H+D")

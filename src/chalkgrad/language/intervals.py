@@ -74,7 +74,7 @@ class _Solver:
             allowed = self.allowed(a, axis)
             if base is None:
                 base = allowed
-            elif self.unknowns.open(base.size):
+            elif self.unknowns.open(base.size) and not self.share(base.size, allowed.size):
                 self.unknowns.equal(allowed, base)
             else:
                 base = self.intersection(base, allowed)
@@ -94,6 +94,12 @@ class _Solver:
         start = Size() if low is None else low
         own = self.scope.intervals[axis]
         stated = Interval(start, high + 1 - start, own.span, own.what)
+        if self.unknowns.at_least(Size(), stated.size):
+            raise self.roles.fail(
+                f"the index `{axis.rstrip('′')}` runs over nothing",
+                (own.span, f"from {start} to {high}"),
+                help="give a range that holds something: Σ[j<3] or Σ[j=1..k]",
+            )
         for a in self.bare(axis):
             if self.unknowns.open(a.axis.size):
                 self.unknowns.unify(a.axis.size, stated.size)
@@ -193,6 +199,10 @@ class _Solver:
                 help="give both the same size with a `where`",
             )
         return x
+
+    def share(self, a: Size, b: Size) -> bool:
+        """Whether two sizes are made of the same unknowns: two reads of one name, say."""
+        return bool({*self.unknowns.reduce(a).symbols} & {*self.unknowns.reduce(b).symbols})
 
     def inside(self, a: Interval, b: Interval) -> bool:
         low = self.unknowns.at_least(a.low, b.low)

@@ -21,6 +21,7 @@ from chalkgrad.equations.ir import (
 from chalkgrad.equations.size import Size
 from chalkgrad.language.define import Attempt
 from chalkgrad.language.sizes import Interval
+from chalkgrad.language.syntax import Symbol
 
 SizeMap = Callable[[Size], Size]
 _SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
@@ -74,8 +75,8 @@ def _letters_read(attempt: Attempt, name: str) -> tuple[str, ...]:
     found = [""] * written
     for u in attempt.uses.get(name, ()):
         for k, item in enumerate(u.at[:written]):
-            symbol = getattr(item, "name", "")
-            found[k] = found[k] or symbol
+            if isinstance(item, Symbol) and item.name not in attempt.elaborator.sizes:
+                found[k] = found[k] or item.name
     return tuple(found)
 
 
@@ -130,3 +131,25 @@ def resize(e: Expr, size: SizeMap) -> Expr:
             return Guard(kept, resize(body, size))
         case _:
             assert_never(e)
+
+
+def refuse_endless(attempt: Attempt) -> None:
+    """A written index that nothing bounds: no given name has its size, and no ``where`` says it."""
+    reduce, roles = attempt.unknowns.reduce, attempt.roles
+    given = {
+        s
+        for n in attempt.given()
+        if n in attempt.shapes
+        for a in attempt.shapes[n].axes
+        for s in reduce(a.size).symbols
+    }
+    for d in attempt.defined:
+        for letter, interval in zip(roles.letters(d.name), d.intervals, strict=False):
+            loose = any(s.startswith("?") and s not in given for s in reduce(interval.size).symbols)
+            if loose and letter not in roles.recurrence:
+                raise roles.fail(
+                    f"nothing says how far the index `{letter}` runs",
+                    (roles.definitions[d.name].span, "nothing that is given is read at it"),
+                    help=f"read something at it, or give its size: where {d.name}: "
+                    + "×".join(a.upper() for a in roles.letters(d.name)),
+                )

@@ -58,6 +58,12 @@ class Reader:
                 (span, "of what?"),
                 help=f"write {name}(…)",
             )
+        if name in scope.index and name not in roles.definitions:
+            raise roles.fail(
+                f"`{name}` is an index of this equation and stands here as a value",
+                (span, "as a value"),
+                help="indices stand in brackets only: give the value another name",
+            )
         size = self.size_named(name, scope)
         if size is not None:
             return Value((), lambda _: At(Index((), size)), span)
@@ -68,7 +74,8 @@ class Reader:
         shape = self.shapes.get(name)
         if shape is None and name not in roles.definitions:
             base = name.rstrip("'′")
-            if base != name and base in self.shapes and base[:1].isupper():
+            known = base in self.shapes or (base in self.avoid and base not in roles.definitions)
+            if base != name and known and base[:1].isupper():
                 # W' after a matrix is its transpose, where no W' is defined.
                 value = self.symbol(base, span, scope)
                 return self.algebra.transpose(value, span)
@@ -161,7 +168,9 @@ class Reader:
                 raise self.roles.fail(
                     f"the index `{letter}` is not defined in this equation",
                     (item.span, "not on the left side and under no Σ"),
-                    help=f"indices here: {left}; sum over it with Σ[{letter}] or put it on the left side",
+                    help=f"the sum over it ends before + and −: write Σ[{letter}] (… + …)"
+                    if letter in scope.intervals
+                    else f"indices here: {left}; sum over it with Σ[{letter}] or put it on the left side",
                 )
             case Group(body):
                 return self.index(body, scope, name, position)
@@ -191,6 +200,12 @@ class Reader:
         """An end of a summed index: a size, or, where it moves with another index, a guard."""
         if node is None:
             return None
+        if isinstance(node, Number) and not float(node.value).is_integer():
+            raise self.roles.fail(
+                "a sum ends at a whole number or a size",
+                (node.span, "not whole"),
+                help="write Σ[j<3], Σ[j=1..k] or Σ[j<N]",
+            )
         try:
             index = self.index(node, scope)
         except EquationError:

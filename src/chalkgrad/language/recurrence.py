@@ -23,6 +23,7 @@ def find_recurrences(roles: Roles) -> None:
     roles.recurrence = frozenset(letters & (written | {"t"} | _read_letters(roles)))
     _find_timed(roles)
     _order(roles, reads)
+    _refuse_starts_from_themselves(roles, reads)
 
 
 def _all_letters(roles: Roles) -> set[str]:
@@ -73,6 +74,23 @@ def _order(roles: Roles, reads: dict[str, list[Use]]) -> None:
     roles.order = tuple(done)
 
 
+def _refuse_starts_from_themselves(roles: Roles, reads: dict[str, list[Use]]) -> None:
+    for name in roles.starts:
+        for u in roles.uses(name, roles.starts):
+            seen, todo = {u.name}, [u.name]
+            while todo:
+                fresh = {v.name for v in reads.get(todo.pop(), [])} - seen
+                seen |= fresh
+                todo += fresh
+            if name in seen:
+                raise roles.fail(
+                    f"the start of `{name}` needs `{name}` itself",
+                    (roles.starts[name].span, "the start"),
+                    (u.span, "read here"),
+                    help="a start is computed from what is given",
+                )
+
+
 def _visit(
     roles: Roles, name: str, in_place: dict[str, list[Use]], done: dict[str, None], stack: list[str]
 ) -> None:
@@ -85,12 +103,17 @@ def _visit(
             raise roles.fail(
                 f"`{u.name}` is needed to compute itself: " + " ← ".join(circle),
                 (roles.definitions[u.name].span, "defined here"),
-                (u.span, "read here at the same place"),
+                (u.span, "read here" + (" at the same place" if _in_place(roles, name, u) else "")),
                 help=f"a recurrence reads a neighbour: {u.name}[t-1]",
             )
         _visit(roles, u.name, in_place, done, stack)
     stack.pop()
     done[name] = None
+
+
+def _in_place(roles: Roles, name: str, use: Use) -> bool:
+    """Whether a read stands at the very point that ``name`` defines."""
+    return all(isinstance(item, Symbol) and item.name in roles.letters(name) for item in use.at)
 
 
 def _shifted(roles: Roles, name: str, use: Use) -> bool:

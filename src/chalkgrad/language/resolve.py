@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, islice
 
 from chalkgrad.equations.ir import Equation, Program
 from chalkgrad.equations.verify import verify
@@ -18,6 +18,9 @@ from chalkgrad.language.syntax import Text
 
 MOST_RELAXED = 3
 """How many names may gain a trailing axis at once (`w_j h + u_j x` needs two)."""
+
+MOST_READINGS = 200
+"""How many readings are tried, so that a long page with a mistake is answered at once."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +73,11 @@ def _resolved(roles: Roles, inputs: frozenset[str]) -> Attempt:
     if first is not None and first.plain:
         return first
     candidates = Attempt(roles, inputs, frozenset()).relaxable
-    for n in range(1, min(MOST_RELAXED, len(candidates)) + 1):
-        for relaxed in combinations(candidates, n):
-            attempt, _ = _try(roles, inputs, frozenset(relaxed))
-            if attempt is not None and attempt.plain:
-                return attempt
+    sets = (c for n in range(1, MOST_RELAXED + 1) for c in combinations(candidates, n))
+    for relaxed in islice(sets, MOST_READINGS):
+        attempt, _ = _try(roles, inputs, frozenset(relaxed))
+        if attempt is not None and attempt.plain:
+            return attempt
     if first is None:
         assert error is not None
         raise error

@@ -26,10 +26,10 @@ from chalkgrad.language.syntax import (
     parts,
 )
 
-STRUCTURED = frozenset(
-    {"softmax", "logsoftmax", "logsumexp", "sum", "max", "min", "mean", "var", "norm", "layernorm"}
-    | {"gelu", "silu"}
-)
+COLLAPSING = frozenset({"logsumexp", "sum", "max", "min", "mean", "var", "norm"})
+"""Functions that make one number of an axis."""
+
+STRUCTURED = COLLAPSING | {"softmax", "logsoftmax", "layernorm", "gelu", "silu"}
 """Functions that are built from others (:mod:`chalkgrad.language.functions`)."""
 
 
@@ -42,6 +42,7 @@ class Definition:
     shifts: tuple[int, ...]
     right: Node
     span: Span  # of the left side
+    fixed: int = -1  # where a start has its 0: h[0,j]
     also: tuple[Node, ...] = ()  # further right sides of a chain A = B = C
 
 

@@ -18,6 +18,8 @@ class Span:
         return Span(min(self.start, other.start), max(self.end, other.end))
 
 
+_LONGEST_LINE = 200
+
 Label = tuple[Span, str]
 """A place and what is to be said there."""
 
@@ -41,16 +43,17 @@ class EquationError(ValueError):
 
     def __str__(self) -> str:
         lines = [f"error: {self.problem}"]
-        shown_line = -1
+        shown = ("", -1)
         lines_of_text = self.text.split("\n")
         digits = len(str(len(lines_of_text)))
         for span, note in sorted(self.labels, key=lambda label: label[0].start):
             number, start, end = _place(self.text, span)
-            if number != shown_line:
-                lines.append(f"  line {number + 1:>{digits}} | {lines_of_text[number]}")
-                shown_line = number
-            pad = " " * _width(lines_of_text[number][:start])
-            carets = "^" * max(1, _width(lines_of_text[number][start:end]))
+            line, start, end = _excerpt(lines_of_text[number], start, end)
+            if (line, number) != shown:
+                lines.append(f"  line {number + 1:>{digits}} | {line}".rstrip())
+                shown = (line, number)
+            pad = " " * _width(line[:start])
+            carets = "^" * max(1, _width(line[start:end]))
             lines.append(f"       {'':>{digits}} | {pad}{carets} {note}".rstrip())
         if self.help:
             lines.append(f"help: {self.help}")
@@ -67,8 +70,24 @@ def _place(text: str, span: Span) -> tuple[int, int, int]:
     return number, start - begin, max(min(span.end, stop) - begin, start - begin)
 
 
+def _excerpt(line: str, start: int, end: int) -> tuple[str, int, int]:
+    """The line as it is shown, and the columns of the span in it: tabs as blanks, a long line cut."""
+    line = "".join(" " if c.isspace() else c for c in line)
+    if len(line) <= _LONGEST_LINE:
+        return line, start, end
+    first = max(0, min(start - _LONGEST_LINE // 2, len(line) - _LONGEST_LINE))
+    last = first + _LONGEST_LINE
+    before, after = "…" if first else "", "…" if last < len(line) else ""
+    move = len(before) - first
+    return before + line[first:last] + after, start + move, min(end, last) + move
+
+
 def _width(text: str) -> int:
-    """Columns on a terminal: wide letters take two, combining marks none, a tab one."""
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
-    )
+    """Columns on a terminal: wide letters take two, combining marks none, what is invisible none."""
+    return sum(map(_columns, text))
+
+
+def _columns(c: str) -> int:
+    if unicodedata.combining(c) or unicodedata.category(c) == "Cf":
+        return 0
+    return 2 if unicodedata.east_asian_width(c) in "WF" else 1

@@ -43,12 +43,11 @@ def states_of(
     return found
 
 
-def given_start(start: Defined, d: Defined, box: tuple[Range, ...], size: SizeMap) -> Equation:
-    """``h[0] = …`` as an equation on the box before the recurrence."""
-    trailing = box[len(box) - len(start.axes) :]
-    ahead = box[: len(box) - len(start.axes)]
-    renamed = tuple(Range(a, r.size, r.low) for a, r in zip(start.axes, trailing, strict=True))
-    return Equation(d.name, (*ahead, *renamed), resize(start.value, size))
+def given_start(start: Defined, d: Defined, box: tuple[Range, ...], position: int, size: SizeMap) -> Equation:
+    """``h[0] = …`` as an equation on the box before the recurrence, which lies at ``position``."""
+    axes = [*start.axes[:position], box[position].axis, *start.axes[position:]]
+    renamed = tuple(Range(a, r.size, r.low) for a, r in zip(axes, box, strict=True))
+    return Equation(d.name, renamed, resize(start.value, size))
 
 
 def edge_values(attempt: Attempt, d: Defined, own: tuple[Range, ...], box: tuple[Range, ...]) -> Expr:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import unicodedata
 from dataclasses import dataclass
 from typing import Literal
@@ -37,6 +39,13 @@ _CONTINUES = {"+", "-", "/", "⊙", "·", "=", ",", "^"}
 
 _SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉"
 
+LONGEST = 50_000
+"""Characters in a text: far beyond any page of equations, and read in well under a second."""
+
+# What only LaTeX has; without any `[`, a subscript t too.
+_LATEX = re.compile(r"[\\$]|[_^]\{")
+_SUBSCRIPT_T = re.compile(r"(?<=\w)_t(?![\w'])")
+
 
 def tokenize(source: str) -> list[Token]:
     """The tokens of a text, newlines inside brackets and at continued lines left out.
@@ -46,6 +55,12 @@ def tokenize(source: str) -> list[Token]:
     >>> [t.text for t in tokenize("h[t] = σ(x[t] @ W_x)")]
     ['h', '[', 't', ']', '=', 'σ', '(', 'x', '[', 't', ']', '·', 'W_x', ')', '']
     """
+    _refuse_latex(source)
+    if len(source) > LONGEST:
+        raise EquationError(
+            f"this text has {len(source):,} characters, and a layer at most {LONGEST:,}",
+            help="name the file or text that holds the equations alone",
+        )
     tokens: list[Token] = []
     at, depth, gap = 0, 0, False
     while at < len(source):
@@ -75,26 +90,42 @@ def _token(source: str, at: int, gap: bool) -> Token:
             return Token("mark", _MARKS[mark], Span(at, at + len(mark)), gap)
     if "0" <= c <= "9":
         end = _number_end(source, at)
-        return Token("number", source[at:end], Span(at, end), gap)
+        number = Token("number", source[at:end], Span(at, end), gap)
+        if source[end : end + 1] == "_":
+            raise EquationError(
+                "a number has no `_` in it", source, ((Span(at, end + 1), "here"),), "write 1000, not 1_000"
+            )
+        if math.isinf(float(number.text)):
+            raise EquationError(
+                "this number is too large", source, ((number.span, "more than 1e308"),), "write ∞ or less"
+            )
+        return number
     if c.isalpha() or c == "_":
         end = at + 1
         while end < len(source) and (_in_name(source[end]) or unicodedata.combining(source[end])):
             end += 1
         name = "".join(plain(ch) for ch in source[at:end])
         return Token("name", unicodedata.normalize("NFC", name), Span(at, end), gap)
-    if c == "\\" or c == "$":
-        raise EquationError(
-            "this looks like LaTeX, which is not read yet",
-            source,
-            ((Span(at, at + 1), "LaTeX begins here"),),
-            "write it as text: h[t] = tanh(x[t] W_x + h[t-1] W_h + b)",
-        )
     raise EquationError(
         f"the character `{c}` (U+{ord(c):04X}) means nothing here",
         source,
-        ((Span(at, at + 1), ""),),
-        "names are letters, digits, _ and '; operators are + - * / @ · ⊙ ^ and Σ[…]",
+        ((Span(at, at + 1), "here"),),
+        "write 0.5, not .5"
+        if c == "."
+        else "names are letters, digits, _ and '; operators are + - * / @ · ⊙ ^ and Σ[…]",
     )
+
+
+def _refuse_latex(source: str) -> None:
+    text = re.sub(r"#[^\n]*", lambda comment: " " * len(comment.group()), source)
+    found = _LATEX.search(text) or (None if "[" in text else _SUBSCRIPT_T.search(text))
+    if found:
+        raise EquationError(
+            "this looks like LaTeX, which is not read yet",
+            source,
+            ((Span(found.start(), found.end()), "LaTeX begins here"),),
+            "write it as text: h[t] = tanh(x[t] W_x + h[t-1] W_h + b)",
+        )
 
 
 def _number_end(source: str, at: int) -> int:
@@ -127,9 +158,12 @@ def _in_name(c: str) -> bool:
 def _joined(tokens: list[Token]) -> list[Token]:
     """Without the newlines at which a line goes on."""
     kept: list[Token] = []
+    ahead = [tokens[-1]] * len(tokens)  # for each token, the next one that is no newline
+    for k in range(len(tokens) - 2, -1, -1):
+        ahead[k] = ahead[k + 1] if tokens[k + 1].kind == "newline" else tokens[k + 1]
     for k, t in enumerate(tokens):
         if t.kind == "newline":
-            following = next((u for u in tokens[k + 1 :] if u.kind != "newline"), tokens[-1])
+            following = ahead[k]
             before = kept[-1] if kept else t
             if any(u.kind == "mark" and u.text in _CONTINUES for u in (before, following)):
                 continue

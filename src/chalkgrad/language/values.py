@@ -37,15 +37,20 @@ class Value:
     @property
     def kind(self) -> str:
         """Its rank in words."""
-        return ("a scalar", "a vector", "a matrix")[self.rank] if self.rank < 3 else f"of rank {self.rank}"
+        return (
+            ("a scalar", "a vector", "a matrix")[self.rank]
+            if self.rank < 3
+            else f"a tensor of rank {self.rank}"
+        )
 
 
 class RankError(Exception):
     """Two values that do not go together; the elaborator turns it into an error that points."""
 
-    def __init__(self, problem: str, help: str) -> None:
+    def __init__(self, problem: str, help: str, *values: Value) -> None:
         super().__init__(problem)
         self.problem, self.help = problem, help
+        self.labels = tuple((v.span, v.kind) for v in values)
 
 
 class Algebra:
@@ -60,7 +65,7 @@ class Algebra:
 
     # --- point by point --------------------------------------------------------------------------------
 
-    def pointwise(self, op: str, a: Value, b: Value, span: Span) -> Value:
+    def pointwise(self, op: str, a: Value, b: Value, span: Span, sign: str = "") -> Value:
         """Equal ranks, a scalar with anything, and for sums a vector with a matrix's last axis."""
         if a.rank == b.rank:
             for left, right in zip(a.axes, b.axes, strict=True):
@@ -77,10 +82,11 @@ class Algebra:
             if a.rank == 1:
                 return Value(matrix.axes, lambda at: apply(op, a.build(at[-1:]), b.build(at)), span)
             return Value(matrix.axes, lambda at: apply(op, a.build(at), b.build(at[-1:])), span)
-        sign = {"add": "+", "mul": "⊙"}.get(op, op)
         raise RankError(
-            f"`{sign}` joins {a.kind} and {b.kind}",
+            f"`{sign or op}` joins {a.kind} and {b.kind}",
             "both sides must have the same rank; say what they are: where W: D×H, b: H, α: scalar",
+            a,
+            b,
         )
 
     def each(self, function: Callable[[Expr], Expr], a: Value, span: Span) -> Value:
@@ -92,11 +98,13 @@ class Algebra:
     def product(self, a: Value, b: Value, span: Span) -> Value:
         """Side by side: the last axis of the left with the first of the right; a scalar scales."""
         if a.rank == 0 or b.rank == 0:
-            return self.pointwise("mul", a, b, span)
+            return self.pointwise("mul", a, b, span, "·")
         if a.rank > 2 or b.rank > 2:
             raise RankError(
                 f"a matrix product joins {a.kind} and {b.kind}",
                 "write it with indices: y[i,j] = Σ[k] a[i,k] b[k,j]",
+                a,
+                b,
             )
         if self._outer(a, b):
             axes = (a.axes[0], b.axes[0])
@@ -129,7 +137,7 @@ class Algebra:
         if a.rank == 0:
             return Value(a.axes, a.build, span)
         raise RankError(
-            f"only a matrix or a vector has a transpose; this is {a.kind}", "name its axes instead"
+            f"only a matrix or a vector has a transpose; this is {a.kind}", "name its axes instead", a
         )
 
     # --- side by side ----------------------------------------------------------------------------------
@@ -139,7 +147,7 @@ class Algebra:
         rank = max(1, *(v.rank for v in items))
         if any(v.rank not in (rank, 0 if rank == 1 else rank) for v in items):
             kinds = " and ".join(v.kind for v in items)
-            raise RankError(f"a concatenation joins {kinds}", "its parts must have the same rank")
+            raise RankError(f"a concatenation joins {kinds}", "its parts must have the same rank", *items)
         for v in items[1:]:
             for left, right in zip(items[0].axes[:-1], v.axes[:-1], strict=True):
                 self.unknowns.equal(left, right)
