@@ -10,6 +10,7 @@ from math import log
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TextColumn
@@ -29,12 +30,12 @@ def scene(console: Console, seconds: float = 80, settings: lm.Config = SETTINGS)
     say(
         console,
         f"{size:,} characters of Shakespeare, {settings.hidden} units, back-propagation through the last",
-        f"{settings.truncate} steps, {seconds:.0f} seconds. Ctrl-C ends it early.",
+        f"{settings.truncate} steps, {seconds:.0f} seconds on one core. Ctrl-C ends it early.",
     )
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "model"
         first: list[float] = []
-        with _bar(console, seconds) as bar:
+        with _one_thread(), _bar(console, seconds) as bar:
 
             def report(now: lm.Progress) -> None:
                 if not first:  # this loss, and what is saved so far, are those of the untrained model
@@ -62,6 +63,17 @@ def _sample(console: Console, when: str, out: Path, length: int) -> None:
     console.print(Text(f"{when}:", "bold"))
     lines = [line for line in (PROMPT + text).splitlines() if line.strip()]
     console.print(Padding(Text("\n".join(lines), "italic"), (0, 0, 1, 4), expand=False))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Products this small gain little from a second thread, and wait for it long where the machine is shared."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @contextmanager
