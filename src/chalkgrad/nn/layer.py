@@ -73,6 +73,10 @@ class Layer(nn.Module):
         self._page = (source, inputs, dict(functions or {}), dict(sizes))
         self._read()
         hold_claims(self._resolved)
+        if dtype is not None and not dtype.is_floating_point:
+            raise EquationError(
+                f"dtype={dtype}: equations are computed in real numbers", help="dtype=torch.float32"
+            )
         for name in self.program.given("parameter"):
             self._add_parameter(name, dtype, device)
         self._initialise(init)
@@ -178,9 +182,15 @@ class Layer(nn.Module):
                     raise self._numbers.fail(
                         f"init: `{name}` is {tuple(parameter.shape)} and is given {tuple(value.shape)}",
                         name,
+                        help="give a tensor of that shape, or a number",
                     )
                 elif isinstance(value, Tensor):
                     parameter.copy_(value)
+                elif not isinstance(value, int | float):
+                    raise EquationError(
+                        f"init: `{name}` is given {type(value).__name__}",
+                        help=f'init={{"{name}": 1.0}}, a tensor, or a function such as torch.nn.init.ones_',
+                    )
                 else:
                     parameter.fill_(value)  # not by way of a tensor, which would round it to float32
 
@@ -203,10 +213,19 @@ class Layer(nn.Module):
         given |= self._states.starts(state, numbers, like, batched)
         program = self.program
         wanted = tuple(dict.fromkeys((*program.outputs, *(s.name for s in program.states))))
-        values = dict(zip(wanted, self._system(given, numbers, wanted), strict=True))
+        values = {
+            n: _own(v, given) for n, v in zip(wanted, self._system(given, numbers, wanted), strict=True)
+        }
         outputs = [own_part(self._resolved, n, values[n], numbers) for n in program.outputs]
-        states = [self._states.last(s, values[s.name]) for s in program.states]
+        # A state is kept from call to call; as a view it would keep every step with it.
+        states = [self._states.last(s, values[s.name]).clone() for s in program.states]
         if not batched:
             outputs, states = [x.squeeze(0) for x in outputs], [x.squeeze(0) for x in states]
         output = outputs[0] if len(outputs) == 1 else named_tuple("Output", program.outputs)(*outputs)
         return (output, named_tuple("State", self._states.fields)(*states)) if states else output
+
+
+def _own(value: Tensor, given: Mapping[str, Tensor]) -> Tensor:
+    """A value in memory of its own: ``y[i] = x[i+1]`` is a view of what the caller holds."""
+    storage = value.untyped_storage().data_ptr()
+    return value.clone() if any(x.untyped_storage().data_ptr() == storage for x in given.values()) else value

@@ -108,8 +108,9 @@ class _Run(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        tensors = ctx.saved_tensors[: len(ctx.names)]
-        known = {n: t.detach() for n, t in zip(ctx.saved, ctx.saved_tensors[len(ctx.names) :], strict=True)}
+        kept = ctx.saved_tensors  # asked for once: a checkpoint computes them anew and gives them once
+        tensors, values_kept = kept[: len(ctx.names)], kept[len(ctx.names) :]
+        known = {n: t.detach() for n, t in zip(ctx.saved, values_kept, strict=True)}
         derived: System = ctx.system.derived(ctx.wrt)
         seed_of = {n.of: n.name for n in derived.program.given("seed") if n.name not in ctx.names}
         given = dict(zip(ctx.names, tensors, strict=True))
