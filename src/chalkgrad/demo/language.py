@@ -67,7 +67,7 @@ def _sample(console: Console, when: str, out: Path, length: int) -> None:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Products this small gain little from a second thread, and wait for it long where the machine is shared."""
+    """Products this small gain little from a second thread, and wait long for it on a shared machine."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
