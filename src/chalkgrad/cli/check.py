@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
-from chalkgrad.cli.page import Function, Inputs, What, complaints, pairs, warn
+from chalkgrad.cli.page import Function, Inputs, What, complaints, pairs, waiting, warn
 
 
 def check(
@@ -42,7 +40,7 @@ def check(
         functions = pairs(function, "--function", "τ=tanh")
         given = {n: _size(n, v) for n, v in pairs([*(size or []), *(more or [])], "--size", "D=3").items()}
         warn(read(source_of(what), inputs, functions).warnings)
-        with _bar() as progress:
+        with waiting("differences") as progress:
             outcome = checked(what, inputs=inputs, functions=functions, seed=seed, progress=progress, **given)
     print(outcome)
     sizes = ", ".join(f"{s}={n}" for s, n in outcome.sizes.items())
@@ -63,27 +61,3 @@ def _size(name: str, value: str) -> int | tuple[int, ...]:
             f"--size {name}={value}: a size is a whole number", help=f"--size {name}=3"
         ) from None
     return numbers[0] if len(numbers) == 1 else numbers
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[int, int], None]]:
-    """A progress bar for checks that take a while; quick ones are over before it shows."""
-    from time import perf_counter
-
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    bar = Progress(console=console, transient=True, disable=not console.is_terminal)
-    task = bar.add_task("differences")
-    begun = perf_counter()
-
-    def report(done: int, total: int) -> None:
-        if not bar.live.is_started and perf_counter() - begun > 1:
-            bar.start()
-        bar.update(task, completed=done, total=total)
-
-    try:
-        yield report
-    finally:
-        bar.stop()

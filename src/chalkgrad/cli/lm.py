@@ -176,7 +176,8 @@ def score(
 
         trained = lm.load(directory)
         content = lm.read([text])
-        result = lm.score(trained, content)
+        with page.waiting("characters") as report:
+            result = lm.score(trained, content, report)
     print(f"characters        {result.characters}")
     if unknown := trained.vocabulary.unknown(content):
         print(f"unknown           {result.unknown}, scored as one unknown character: {listed(unknown)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
@@ -58,3 +58,27 @@ def warn(warnings: tuple[str, ...]) -> None:
     """Say what is probably not meant, beside the result."""
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar, told (done, total), that shows only where the work takes over a second."""
+    from time import perf_counter
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    bar = Progress(console=console, transient=True, disable=not console.is_terminal)
+    task = bar.add_task(what)
+    begun = perf_counter()
+
+    def report(done: int, total: int) -> None:
+        if not bar.live.is_started and perf_counter() - begun > 1:
+            bar.start()
+        bar.update(task, completed=done, total=total)
+
+    try:
+        yield report
+    finally:
+        bar.stop()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import exp, log
 from pathlib import Path
@@ -103,11 +103,24 @@ def draw(logits: Tensor, temperature: float, random: torch.Generator) -> Tensor:
     return torch.multinomial(((allowed - allowed.max()) / temperature).softmax(0), 1, generator=random)
 
 
-def score(trained: Trained, text: str) -> Score:
-    """The probability of a text under the model, its state carried from the first character to the last."""
+def score(
+    trained: Trained, text: str, report: Callable[[int, int], object] = lambda _done, _of: None
+) -> Score:
+    """The probability of a text under the model, its state carried from the first character to the last.
+
+    ``report`` is told how many characters of how many have been read, after each chunk.
+    """
     if not text:
         raise LanguageModelError("there is no text to score")
-    loss = evaluate(trained.model, Streams.of(text, trained.vocabulary, 1).chunks(CHUNK))
+
+    def chunks() -> Iterator[tuple[Tensor, Tensor]]:
+        done = 0
+        for ids, targets in Streams.of(text, trained.vocabulary, 1).chunks(CHUNK):
+            yield ids, targets
+            done += targets.numel()
+            report(done, len(text))
+
+    loss = evaluate(trained.model, chunks())
     return Score(loss.nats, loss.characters, len(trained.vocabulary.unknown(text)))
 
 
