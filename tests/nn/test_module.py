@@ -94,6 +94,7 @@ def test_a_state_can_be_saved_and_loaded(net: Layer, x: Tensor) -> None:
     assert all_equal([*torch.load(file, weights_only=True)], [*state])
 
 
+@pytest.mark.slow
 def test_a_pickled_layer_and_state_open_in_a_fresh_process(net: Layer, x: Tensor) -> None:
     script = (
         "import pickle, sys, torch\n"
@@ -362,3 +363,17 @@ def test_saved_tensors_go_through_the_hooks_of_torch(net: Layer, x: Tensor) -> N
     y.sum().backward()
     assert x.shape in packed
     assert all_equal(gradients(net), expected)
+
+
+def test_under_autocast_a_layer_computes_in_the_dtype_of_its_parameters(net: Layer, x: Tensor) -> None:
+    expected, expected_state = net(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y, state = net(x)
+        half = nn.functional.linear(x, torch.eye(3))
+        assert half.dtype == torch.bfloat16
+        after, _ = net(half, type(state)._make(s.bfloat16() for s in state))
+    assert torch.equal(y, expected)
+    assert torch.equal(state.c, expected_state.c)
+    assert after.dtype == torch.float32
+    after.sum().backward()
+    gradients(net)

@@ -204,19 +204,28 @@ class Layer(nn.Module):
         Raises EquationError for a wrong shape, dtype or device.
         """
         tensors, state = self._arguments.bound(args, state, named)
-        batched = self._arguments.batched(tensors, next(self.parameters(), None))
+        like = next(self.parameters(), None)
+        if like is None or like.is_meta or not torch.is_autocast_enabled(like.device.type):
+            return self._run(tensors, state, like)
+        # A recurrence adds over many steps: under autocast it takes what is half and computes in full.
+        tensors = {n: _like(x, like) for n, x in tensors.items()}
+        state = (
+            tuple(_like(x, like) for x in state) if isinstance(state, (tuple, list)) else _like(state, like)
+        )
+        with torch.autocast(like.device.type, enabled=False):
+            return self._run(tensors, state, like)
+
+    def _run(self, tensors: dict[str, Tensor], state: Any, like: Tensor | None) -> Any:
+        batched = self._arguments.batched(tensors, like)
         if not batched:
             tensors = {n: x.unsqueeze(0) for n, x in tensors.items()}
         numbers = self._arguments.solve(tensors)
         given: dict[str, Tensor] = {**tensors, **{n: getattr(self, n) for n in self._parameter_names}}
-        like = next(iter(tensors.values()))
-        given |= self._states.starts(state, numbers, like, batched)
+        given |= self._states.starts(state, numbers, next(iter(tensors.values())), batched)
         program = self.program
         wanted = tuple(dict.fromkeys((*program.outputs, *(s.name for s in program.states))))
-        values = {
-            n: _own(v, given) for n, v in zip(wanted, self._system(given, numbers, wanted), strict=True)
-        }
-        outputs = [own_part(self._resolved, n, values[n], numbers) for n in program.outputs]
+        values = dict(zip(wanted, self._system(given, numbers, wanted), strict=True))
+        outputs = [own_part(self._resolved, n, _own(values[n], given), numbers) for n in program.outputs]
         # A state is kept from call to call; as a view it would keep every step with it.
         states = [self._states.last(s, values[s.name]).clone() for s in program.states]
         if not batched:
@@ -229,3 +238,8 @@ def _own(value: Tensor, given: Mapping[str, Tensor]) -> Tensor:
     """A value in memory of its own: ``y[i] = x[i+1]`` is a view of what the caller holds."""
     storage = value.untyped_storage().data_ptr()
     return value.clone() if any(x.untyped_storage().data_ptr() == storage for x in given.values()) else value
+
+
+def _like(value: Any, other: Tensor) -> Any:
+    """A tensor of real numbers in the dtype of another; anything else as it is, for the checks to name."""
+    return value.to(other.dtype) if isinstance(value, Tensor) and value.is_floating_point() else value
