@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from chalkgrad.equations.ir import Program, Read
-from chalkgrad.equations.walk import reads
+from chalkgrad.equations.walk import needed, reads
 
 
 def live(program: Program, keep: Collection[str] = ()) -> Program:
@@ -13,19 +13,13 @@ def live(program: Program, keep: Collection[str] = ()) -> Program:
 
     The names in ``keep`` stay in the table even where nothing reads them.
     """
-    needed: set[str] = set()
-    waiting = list(program.outputs)
-    while waiting:
-        name = waiting.pop()
-        if name not in needed:
-            needed.add(name)
-            waiting += [r.name for e in program.defining(name) for r in reads(e.value)]
-    mentioned = needed | {*keep}
+    live = needed(program.equations, program.outputs)
+    mentioned = live | {*keep}
     return Program(
-        tuple(e for e in program.equations if e.target in needed),
+        tuple(e for e in program.equations if e.target in live),
         tuple(n for n in program.names if n.name in mentioned),
         program.outputs,
-        tuple(s for s in program.states if s.name in needed),
+        tuple(s for s in program.states if s.name in live),
         program.columns,
     )
 

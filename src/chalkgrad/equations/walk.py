@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import assert_never
 
 from chalkgrad.equations.ir import (
@@ -11,6 +11,7 @@ from chalkgrad.equations.ir import (
     At,
     Condition,
     Const,
+    Equation,
     Expr,
     Guard,
     Index,
@@ -67,6 +68,21 @@ def nodes(e: Expr) -> Iterator[Expr]:
 def reads(e: Expr) -> Iterator[Read]:
     """Every read in the expression, from left to right."""
     return (n for n in nodes(e) if isinstance(n, Read))
+
+
+def needed(equations: Iterable[Equation], wanted: Iterable[str], known: Collection[str] = ()) -> set[str]:
+    """The names that ``wanted`` depend on, themselves included; what is ``known`` depends on nothing."""
+    sources: dict[str, list[str]] = {}
+    for e in equations:
+        sources.setdefault(e.target, []).extend(r.name for r in reads(e.value))
+    found: set[str] = set()
+    waiting = list(wanted)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += () if name in known else sources.get(name, ())
+    return found
 
 
 def free_axes(e: Expr) -> tuple[str, ...]:

@@ -33,7 +33,16 @@ from chalkgrad.equations.ir import (
     full,
 )
 from chalkgrad.equations.ops import add
-from chalkgrad.equations.walk import bound_axes, children, free_axes, fresh, reads, substitute, with_children
+from chalkgrad.equations.walk import (
+    bound_axes,
+    children,
+    free_axes,
+    fresh,
+    needed,
+    reads,
+    substitute,
+    with_children,
+)
 
 
 class ScheduleError(ValueError):
@@ -87,13 +96,8 @@ def schedule(
 
 def live(program: Program, wanted: Iterable[str], known: frozenset[str] = frozenset()) -> list[Equation]:
     """The equations that ``wanted`` needs, in the program's order."""
-    pending, needed = list(wanted), set(known)
-    while pending:
-        name = pending.pop()
-        if name not in needed:
-            needed.add(name)
-            pending += (r.name for e in program.defining(name) for r in reads(e.value))
-    return [e for e in program.equations if e.target in needed and e.target not in known]
+    names = needed(program.equations, wanted, known)
+    return [e for e in program.equations if e.target in names and e.target not in known]
 
 
 # --- products in equations of their own ----------------------------------------------------------------
