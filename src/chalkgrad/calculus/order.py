@@ -13,13 +13,13 @@ def live(program: Program, keep: Collection[str] = ()) -> Program:
 
     The names in ``keep`` stay in the table even where nothing reads them.
     """
-    live = needed(program.equations, program.outputs)
-    mentioned = live | {*keep}
+    reached = needed(program.equations, program.outputs)
+    mentioned = reached | {*keep}
     return Program(
-        tuple(e for e in program.equations if e.target in live),
+        tuple(e for e in program.equations if e.target in reached),
         tuple(n for n in program.names if n.name in mentioned),
         program.outputs,
-        tuple(s for s in program.states if s.name in live),
+        tuple(s for s in program.states if s.name in reached),
         program.columns,
     )
 
