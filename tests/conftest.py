@@ -18,3 +18,9 @@ torch.set_num_threads(1)
 def rng() -> torch.Generator:
     """A generator of random numbers, the same in every test."""
     return torch.Generator().manual_seed(0)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden", action="store_true", help="write what is said now into tests/golden, to be read"
+    )

@@ -46,7 +46,7 @@ class Cursor:
         raise EquationError(problem, self.source, labels, help)
 
     def unexpected(self, wanted: str, help: str = "") -> NoReturn:
-        token = self.next
+        token, help = self.next, help or f"write {wanted} here"
         if token.kind == "end":
             span = Span(max(0, len(self.source.rstrip()) - 1), len(self.source.rstrip()))
             self.fail(f"the text ends where {wanted} should follow", (span, "after this"), help=help)

@@ -260,7 +260,8 @@ class Attempt:
         axes += [self.sized(name, n) for n in d.dims]
         if len(axes) < items:
             raise self.roles.fail(
-                f"`{name}` is declared with {len(axes)} axes and read with {items} indices",
+                f"`{name}` is declared with {len(axes)} {'axis' if len(axes) == 1 else 'axes'} "
+                f"and read with {items} indices",
                 (d.span, "declared here"),
                 (self.places[name], "read here"),
                 help=f"give a size for every axis: where {name}: A×B",
@@ -333,6 +334,9 @@ class Attempt:
             )
             for k in range(len(letters) + trailing)
         )
+        if declaration is not None and declaration.dims:
+            said = tuple(self.sized(name, n) for n in declaration.dims[len(declaration.dims) - trailing :])
+            axes = (*axes[: len(letters)], *said)
         shape = Shape(name, len(letters), axes, outside=self.outside(declaration))
         self.shapes[name] = self.assumed[name] = shape
         return shape
@@ -409,14 +413,17 @@ class Attempt:
         letters = self.roles.letters(name)
         declaration, rank = self.roles.declared.get(name), len(intervals) - len(letters)
         if name in self.assumed:
-            assumed = self.assumed[name]
+            assumed, said = self.assumed[name], self.roles.declared.get(name)
             if len(assumed.axes) != len(intervals):
                 raise self.roles.fail(
                     f"`{name}` is read as {_rank(len(assumed.axes) - len(letters))} "
                     f"and its right side is {_rank(rank)}",
+                    *(() if said is None else ((said.span, "declared here"),)),
                     (definition.span, "defined here"),
-                    help=f"say what it is: where {name}[{', '.join(letters)}]: "
-                    + ("scalar" if rank == 0 else "×".join("HKL"[:rank])),
+                    help=f"say what it is: where {name}[{','.join(letters)}]: "
+                    + ("scalar" if rank == 0 else "×".join("HKL"[:rank]))
+                    if said is None
+                    else "correct the shape, or the ranks on the right side",
                 )
             for own, found in zip(assumed.axes, intervals, strict=True):
                 self.unknowns.equal(own, found)
@@ -466,7 +473,7 @@ class Attempt:
     def check_start(self, name: str, start: Definition, letters: tuple[str, ...]) -> None:
         """A start is given at the one index that the state runs along, before its first step."""
         along = self.states.get(name, {})
-        form = ", ".join("0" if k in along else a for k, a in enumerate(letters))
+        form = ",".join("0" if k in along else a for k, a in enumerate(letters))
         if len(along) > 1:
             problem = f"`{name}` runs along {' and '.join(letters[k] for k in along)}; edges are not read yet"
             help = "remove this line: the edges are zero, or what the caller passes"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from itertools import combinations
 
 from chalkgrad.equations.ir import Equation, Name, Program, Range, Read, State, full
-from chalkgrad.equations.walk import reads
+from chalkgrad.equations.walk import needed
 from chalkgrad.language.define import Attempt
 from chalkgrad.language.naming import as_range, canonical_ranges, named_sizes, refuse_endless, resize
 from chalkgrad.language.source import Span
@@ -48,9 +49,11 @@ def finish(attempt: Attempt) -> Program:
                 equations.append(Equation(d.name, box, Read(state.start, full(box))))
         names.append(Name(d.name, "defined", hull, attempt.shapes[d.name].written))
         equations.append(Equation(d.name, ranges, value))
+    _refuse_two_directions(attempt, states)
+    _refuse_empty(attempt, names)
     columns = attempt.elaborator.algebra.column_products >= attempt.elaborator.algebra.row_products
     outputs = _outputs(attempt)
-    kept = _needed(equations, outputs) | attempt.inputs
+    kept = needed(equations, outputs) | attempt.inputs
     return Program(
         tuple(e for e in equations if e.target in kept),
         tuple(n for n in names if n.name in kept),
@@ -70,18 +73,31 @@ def claims(attempt: Attempt) -> tuple[tuple[Equation, Span], ...]:
     return tuple(found)
 
 
-def _needed(equations: Iterable[Equation], outputs: Iterable[str]) -> set[str]:
-    """Every name that the outputs depend on, themselves included."""
-    needed = set(outputs)
-    todo = list(needed)
-    while todo:
-        name = todo.pop()
-        for e in equations:
-            if e.target == name:
-                found = {r.name for r in reads(e.value)} - needed
-                needed |= found
-                todo += found
-    return needed
+def _refuse_two_directions(attempt: Attempt, states: list[State]) -> None:
+    """One loop runs one way: ``f[t] = g[t-1]`` with ``g[t] = f[t+1]`` has no first step."""
+    roles = attempt.roles
+    for a, b in combinations(states, 2):
+        letters = roles.letters(a.name)[a.position], roles.letters(b.name)[b.position]
+        if roles.group(a.name) == roles.group(b.name) and letters[0] == letters[1] and a.forward != b.forward:
+            raise roles.fail(
+                f"`{a.name}` and `{b.name}` need each other, one from behind and one from ahead",
+                (attempt.states[a.name][a.position][0][1], "read here"),
+                (attempt.states[b.name][b.position][0][1], "and here the other way"),
+                help="a recurrence runs one way",
+            )
+
+
+def _refuse_empty(attempt: Attempt, names: list[Name]) -> None:
+    """A size that comes out as zero or less: what was said of the others leaves nothing for it."""
+    for n in names:
+        for r in n.ranges:
+            if r.size.constant is not None and r.size.constant < 1 and n.role != "defined":
+                place = attempt.places[n.of or n.name]
+                raise attempt.roles.fail(
+                    f"nothing is left for `{n.of or n.name}`: its size comes out as {r.size}",
+                    (place, "here"),
+                    help="change one of the shapes that `where` gives",
+                )
 
 
 # --- outputs -----------------------------------------------------------------------------------------------

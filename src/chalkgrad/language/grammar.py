@@ -22,6 +22,12 @@ _WORDS = {"input", "parameter", "output", "zero", "outside", "scalar", "where", 
 MOST_OPERATIONS = 100
 """Operations in a row or inside one another, in one equation."""
 
+MOST_NAMES = 1000
+"""Names, numbers and operations in one side of an equation."""
+
+MOST_AXES = 16
+MOST_EQUATIONS = 300
+
 
 def parse(source: str) -> Text:
     """The syntax tree of a text of equations.
@@ -55,6 +61,12 @@ class _TextParser(ExpressionParser):
                 lines.append(self.equation())
                 if not self.sees_word("where"):
                     self.end_of_line()
+        if len(lines) > MOST_EQUATIONS:
+            self.fail(
+                f"a layer has at most {MOST_EQUATIONS} equations, and this text {len(lines)}",
+                (lines[MOST_EQUATIONS].span, "one too many"),
+                help="make several layers",
+            )
         if not lines:
             self.fail(
                 "there is no equation in this text",
@@ -104,9 +116,14 @@ class _TextParser(ExpressionParser):
         level, depth = [side], 0
         while level:
             level, depth = [p for node in level for p in parts(node)], depth + 1
-        if depth > MOST_OPERATIONS:
+        names, todo = 0, [side]
+        while todo:
+            node = todo.pop()
+            todo += parts(node)
+            names += 1
+        if depth > MOST_OPERATIONS or names > MOST_NAMES:
             self.fail(
-                f"more than {MOST_OPERATIONS} operations in a row",
+                f"more than {MOST_OPERATIONS} operations in a row, or {MOST_NAMES} names and numbers",
                 (Span(side.span.start, side.span.start + 1), "this expression"),
                 help="give a part of it a name and an equation of its own",
             )
@@ -201,7 +218,14 @@ class _TextParser(ExpressionParser):
                 self.take()
                 dims.append(self.dimension())
             else:
-                return tuple(dims)
+                break
+        if len(dims) > MOST_AXES:
+            self.fail(
+                f"a name has at most {MOST_AXES} axes",
+                (dims[MOST_AXES].span, "one too many"),
+                help="write one size per axis: where W: D×H",
+            )
+        return tuple(dims)
 
     def dimension(self) -> Node:
         left = self.size_factor()

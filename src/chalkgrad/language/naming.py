@@ -40,7 +40,8 @@ def named_sizes(attempt: Attempt) -> SizeMap:
         shape = attempt.shapes[name]
         for k, axis in enumerate(shape.axes):
             for low in unknowns.reduce(axis.low).symbols:
-                if low.startswith("?") and unknowns.open(axis.low):
+                # Only a beginning: one that depends on a size (a kernel turned round) leaves that size free.
+                if low.startswith("?low") and unknowns.open(axis.low):
                     unknowns.unify(Size.symbol(low), Size())
             symbol = unknowns.reduce(axis.size)
             if not unknowns.open(symbol) or symbol.symbols[0] in chosen:

@@ -10,7 +10,7 @@ from chalkgrad.language.roles import Roles, index_like, is_function
 from chalkgrad.language.scope import Access, Scope, Shape, declared_size
 from chalkgrad.language.sizes import Interval, Unknowns
 from chalkgrad.language.source import EquationError, Span
-from chalkgrad.language.syntax import Binary, Group, Negate, Node, Number, Symbol
+from chalkgrad.language.syntax import Binary, Group, Negate, Node, Number, Symbol, parts
 from chalkgrad.language.values import Algebra, Value
 
 LETTERS = "jkdmnepqrabcfguvwzlsoyxih"
@@ -200,10 +200,11 @@ class Reader:
         """An end of a summed index: a size, or, where it moves with another index, a guard."""
         if node is None:
             return None
-        if isinstance(node, Number) and not float(node.value).is_integer():
+        fraction = next((n for n in (node, *parts(node)) if _is_fraction(n)), None)
+        if fraction is not None:
             raise self.roles.fail(
                 "a sum ends at a whole number or a size",
-                (node.span, "not whole"),
+                (fraction.span, "not whole"),
                 help="write Σ[j<3], Σ[j=1..k] or Σ[j<N]",
             )
         try:
@@ -231,6 +232,10 @@ def _symbols(node: Node) -> list[str]:
             return _symbols(body)
         case _:
             return []
+
+
+def _is_fraction(node: Node) -> bool:
+    return isinstance(node, Number) and not float(node.value).is_integer()
 
 
 def _count(n: int, one: str, many: str) -> str:

@@ -65,21 +65,21 @@ class Arguments:
             ranks[name.name] = x.dim() - len(name.ranges)
             if ranks[name.name] not in (0, 1):
                 raise self.numbers.fail(
-                    f"`{name.name}` has {x.dim()} axes: {tuple(x.shape)}",
+                    f"`{name.name}` has {x.dim()} {'axis' if x.dim() == 1 else 'axes'}: {tuple(x.shape)}",
                     name.name,
                     help=f"{name.name} is {expected}",
-                )
-            if like is not None and x.dtype != like.dtype:
-                raise self.numbers.fail(
-                    f"`{name.name}` is {short(x.dtype)} and the parameters are {short(like.dtype)}",
-                    name.name,
-                    help=f"{name.name}.to({like.dtype}) or layer.to({x.dtype})",
                 )
             if not x.dtype.is_floating_point:
                 raise self.numbers.fail(
                     f"`{name.name}` is {short(x.dtype)}, and equations are computed in real numbers",
                     name.name,
                     help=f"{name.name}.float()",
+                )
+            if like is not None and x.dtype != like.dtype:
+                raise self.numbers.fail(
+                    f"`{name.name}` is {short(x.dtype)} and the parameters are {short(like.dtype)}",
+                    name.name,
+                    help=f"{name.name}.to({like.dtype}) or layer.to({x.dtype})",
                 )
             if like is not None and x.device != like.device:
                 raise self.numbers.fail(
@@ -123,7 +123,9 @@ class Arguments:
             x = tensors[name.name]
             if x.shape[0] != size:
                 raise self.numbers.fail(
-                    f"`{name.name}` has a batch of {x.shape[0]}, and another input one of {size}", name.name
+                    f"`{name.name}` has a batch of {x.shape[0]}, and another input one of {size}",
+                    name.name,
+                    help="give all inputs the same number of examples",
                 )
             for r, n in zip(name.ranges, x.shape[1:], strict=True):
                 if not numbers.unknowns.unify(r.size, numbers.unknowns.reduce(ONE * n)):
@@ -133,6 +135,7 @@ class Arguments:
                         name.name,
                         help=f"{name.name} is {self._expected(name)}",
                     )
+        numbers.check_reads()
         known = numbers.known
         free = [s for s in self.program.symbols if s not in known]
         if free:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from torch import Tensor
 
-from chalkgrad.equations.ir import Name, Range
+from chalkgrad.equations.ir import Expr, Guard, Index, Name, Range, Read, Reduce
 from chalkgrad.equations.size import Size
+from chalkgrad.equations.walk import children
 from chalkgrad.language.resolve import Resolved
 from chalkgrad.language.sizes import Interval, Unknowns
 from chalkgrad.language.source import EquationError
@@ -47,6 +48,14 @@ class Numbers:
         self.unknowns = Unknowns(self.conflict)
         for key, given in keywords.items():
             self.say(key, given)
+        for symbol, number in self.known.items():
+            if number < 1:
+                raise self.fail(
+                    f"these sizes leave {number} for {symbol}",
+                    self._holder(symbol),
+                    help="give sizes that agree",
+                )
+        self.check_reads()
 
     def fail(self, problem: str, *names: str, help: str = "") -> EquationError:
         """An error that points at where these names first stand."""
@@ -83,22 +92,95 @@ class Numbers:
             self.equate(Size.symbol(key), shape[0], f"{key}={shape[0]}", self._holder(key))
             return
         if key not in self.program.table or self.program[key].role in ("start", "seed"):
-            known = [*self.program.symbols, *(n.name for n in self.program.names if n.role != "start")]
+            symbols = [s for s in self.program.symbols if s.isidentifier()]
+            known = [*symbols, *(n.name for n in self.program.names if n.role != "start")]
             near = difflib.get_close_matches(key, known, n=1)
             raise EquationError(
                 f"{key}={given!r}: these equations have no size and no name `{key}`",
-                help=f"did you mean {near[0]}?" if near else "sizes: " + ", ".join(self.program.symbols),
+                help=f"did you mean {near[0]}?" if near else "they have " + ", ".join(known),
             )
         axes = still_axes(self.resolved, self.program[key])
         if len(shape) != len(axes):
             form = "×".join(str(r.size) for r in axes) or "a scalar"
             raise self.fail(
-                f"{key}={given!r}: `{key}` is {form}, so it takes {len(axes)} sizes",
+                f"{key}={given!r}: `{key}` is {form}, so it takes "
+                f"{len(axes)} size{'s' if len(axes) != 1 else ''}",
                 key,
-                help=f"{key}=({', '.join('3' for _ in axes)})" if axes else "leave it out",
+                help=f"{key}=({', '.join('3' for _ in axes)})"
+                if len(axes) > 1
+                else f"{key}=3"
+                if axes
+                else "leave it out",
             )
         for r, n in zip(axes, shape, strict=True):
             self.equate(r.size, n, f"{key}={given!r}", key)
+
+    def check_reads(self) -> None:
+        """Refuse a read outside of what it reads, as far as the sizes are known yet."""
+        for e in self.program.equations:
+            box = {r.axis: self._interval(r) for r in e.domain}
+            for r in e.domain:
+                ends = box[r.axis]
+                if ends is not None and ends[1] < ends[0] and r.size.const:
+                    raise self.fail(
+                        f"`{e.target}` would read outside of its input: its size "
+                        + (f"{r.size} is " if r.size.symbols else "is ")
+                        + f"{ends[1] - ends[0] + 1}",
+                        e.target,
+                        help="give larger inputs or smaller kernels, or let zeros be read: "
+                        "where x: input zero outside",
+                    )
+            for read, position, (first, last) in self._outside(e.value, box, guarded=False):
+                r = self.program[read.name].ranges[position]
+                low, high = self._interval(r) or (0, 0)
+                where = f"{first}" if first == last else f"{first} to {last}"
+                raise self.fail(
+                    f"`{read.name}[{','.join(map(str, read.at))}]` reads at {where}, and `{read.name}` "
+                    f"runs from {low} to {high}",
+                    read.name,
+                    help="an index begins at 0; there is none from the end",
+                )
+
+    def _interval(self, r: Range) -> tuple[int, int] | None:
+        """The first and last value of an axis; None while its size is free."""
+        low, size = self.value(r.low), self.value(r.size)
+        return None if low is None or size is None else (low, low + size - 1)
+
+    def _outside(
+        self, e: Expr, box: Mapping[str, tuple[int, int] | None], guarded: bool
+    ) -> Iterator[tuple[Read, int, tuple[int, int]]]:
+        """Reads that leave their name, where they go along that axis. What a guard holds back is not read."""
+        match e:
+            case Read(name, at):
+                for k, index in enumerate(at):
+                    whole = self._interval(self.program[name].ranges[k])
+                    ends = self._extent(index, box)
+                    if whole is None or ends is None or (guarded and index.terms):
+                        continue
+                    if ends[0] <= ends[1] and (ends[0] < whole[0] or ends[1] > whole[1]):
+                        yield e, k, ends
+            case Guard(_, body):
+                yield from self._outside(body, box, guarded=True)
+            case Reduce(_, over, body):
+                inner = {**box, **{r.axis: self._interval(r) for r in over}}
+                if all(ends is None or ends[0] <= ends[1] for ends in inner.values()):
+                    yield from self._outside(body, inner, guarded)
+            case _:
+                for part in children(e):
+                    yield from self._outside(part, box, guarded)
+
+    def _extent(self, index: Index, box: Mapping[str, tuple[int, int] | None]) -> tuple[int, int] | None:
+        """The least and largest value of an index over a box; None while a size in it is free."""
+        shift = self.value(index.shift)
+        if shift is None:
+            return None
+        first = last = shift
+        for axis, k in index.terms:
+            ends = box.get(axis)
+            if ends is None:
+                return None
+            first, last = first + k * ends[k < 0], last + k * ends[k > 0]
+        return first, last
 
     def _holder(self, symbol: str) -> str:
         return next(
@@ -108,10 +190,13 @@ class Numbers:
     def equate(self, size: Size, number: int, what: str, name: str) -> None:
         """Make a size this number. Raises the error that names both where it has another already."""
         if not self.unknowns.unify(size, Size((), number)):
+            known = self.value(size)
             raise self.fail(
-                f"{what} does not fit: the size {size} of `{name}` is {self.unknowns.reduce(size)} already",
+                f"{what} does not fit: the size {size} of `{name}` is {known} already"
+                if known is not None
+                else f"{what} does not fit: the size of `{name}` is {size}",
                 name,
-                help="give sizes that agree",
+                help="give sizes that agree" if known is not None else f"give {size.symbols[0]} itself",
             )
 
     def value(self, size: Size) -> int | None:

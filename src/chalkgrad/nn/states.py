@@ -61,13 +61,16 @@ class States:
             want = outside if batched else outside[1:]
             if tuple(value.shape) != want:
                 raise self.numbers.fail(
-                    f"the state `{s.name}` has shape {tuple(value.shape)}, and {want} is needed", s.name
+                    f"the state `{s.name}` has shape {tuple(value.shape)}, and {want} is needed",
+                    s.name,
+                    help="pass the state that an earlier call returned",
                 )
             if value.dtype != like.dtype or value.device != like.device:
                 raise self.numbers.fail(
                     f"the state `{s.name}` is {short(value.dtype)} on {value.device}, and the input is "
                     f"{short(like.dtype)} on {like.device}",
                     s.name,
+                    help="give the state the dtype and device of the input",
                 )
             value = value if batched else value.unsqueeze(0)
             found[s.start] = (
