@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -40,3 +41,13 @@ def test_every_pinned_text_has_its_case() -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_every_error_proposes_something(name: str) -> None:
     assert "\nhelp: " in report(name)
+
+
+def test_the_page_on_errors_shows_what_is_said() -> None:
+    page = (GOLDEN.parents[2] / "docs" / "errors.md").read_text(encoding="utf-8")
+    shown = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
+    pinned = {
+        p.read_text(encoding="utf-8").partition("\n---")[2].partition("\n")[2] for p in GOLDEN.iterdir()
+    }
+    assert len(shown) >= 10
+    assert set(shown) <= pinned

@@ -32,7 +32,12 @@ def named_sizes(attempt: Attempt) -> SizeMap:
     unknowns = attempt.unknowns
     used = set(attempt.shapes) | set(attempt.roles.definitions)
     chosen: dict[str, str] = {}
-    order = [*attempt.inputs, *attempt.states, *attempt.roles.definitions, *attempt.shapes]
+    order = [
+        *(n for n in attempt.given() if n in attempt.inputs),
+        *attempt.states,
+        *attempt.roles.definitions,
+        *attempt.shapes,
+    ]
     letters = {d.name: d.axes for d in attempt.defined}
     for name in dict.fromkeys(order):
         if name not in attempt.shapes:
