@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from chalkgrad.equations.ir import Expr, Index
 from chalkgrad.equations.size import Size
+from chalkgrad.language.declarations import binders, check_declarations, check_start
 from chalkgrad.language.elaborate import Elaborator
 from chalkgrad.language.intervals import solve_intervals
 from chalkgrad.language.roles import Definition, Roles, Use, index_symbols
-from chalkgrad.language.scope import Scope, Shape, declared_size
+from chalkgrad.language.scope import Scope, Shape, declared_size, size_symbols
 from chalkgrad.language.sizes import Interval, Unknowns
 from chalkgrad.language.source import EquationError, Span
-from chalkgrad.language.syntax import Big, Binder, Declaration, Node, Symbol, parts
+from chalkgrad.language.syntax import Declaration, Node, Symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Attempt:
         self.states: dict[str, dict[int, list[tuple[int, Span]]]] = {}
         self.assumed: dict[str, Shape] = {}
         self.plain = True  # whether every fully indexed name came out a scalar
-        sizes = {s for d in roles.text.declarations for n in d.dims or () for s in _size_symbols(n)}
+        sizes = {s for d in roles.text.declarations for n in d.dims or () for s in size_symbols(n)}
         self.elaborator = Elaborator(roles, self.unknowns, self.shapes, sizes, columns, self.assume)
         self.all_uses = {n: roles.uses(n) for n in roles.definitions}
         self.elaborator.avoid = {u.name for us in self.all_uses.values() for u in us} | set(roles.definitions)
@@ -119,7 +119,7 @@ class Attempt:
                     f"inputs={n!r}: `{n}` is not a given name of these equations",
                     help=f"given: {', '.join(given)}",
                 )
-        self.check_declarations(given)
+        check_declarations(roles, self.uses, given, self.elaborator.sizes, self.places)
         parameters = {n for n, d in roles.declared.items() if d.role == "parameter"}
         timed = {n for n in given if n not in parameters and self.carries(n)}
         found = set(said) | timed
@@ -138,71 +138,6 @@ class Attempt:
                 else "a layer computes something from an input",
             )
         return found
-
-    def check_declarations(self, given: list[str]) -> None:
-        for name, edges in self.roles.edges.items():
-            axes = len(self.roles.letters(name)) if name in self.roles.definitions else 0
-            for d in edges:
-                if not axes or len(d.at) != axes:
-                    raise self.roles.fail(
-                        f"`{name}` is no table with {len(d.at)} indices, so it has no such edge",
-                        (d.span, "declared here"),
-                        help="an edge is where a name that reads its neighbours begins: where r[-1,·] = ∞",
-                    )
-        for name, d in self.roles.declared.items():
-            if name not in self.uses and name not in self.roles.definitions:
-                size = name in self.elaborator.sizes or name in self.bound_sizes()
-                joined = next((n for n in self.uses if len(n) == len(name) + 1 and n.endswith(name)), "")
-                raise self.roles.fail(
-                    f"`{name}` is a size: it has no shape or role of its own"
-                    if size
-                    else f"`{name}` is declared and occurs in no equation",
-                    (d.span, "declared here"),
-                    help=f"remove this; its number is given when the layer is made: {name}=3"
-                    if size
-                    else f"`{joined}` is one name: write {joined[0]} {name} for the product"
-                    if joined
-                    else "remove it, or correct its name",
-                )
-            self.check_brackets(name, d)
-            if d.role in ("input", "parameter") and name not in given:
-                raise self.roles.fail(
-                    f"`{name}` is defined by an equation, so it cannot be an {d.role}"
-                    if d.role == "input"
-                    else f"`{name}` is defined by an equation, so it cannot be a {d.role}",
-                    (d.span, "declared here"),
-                    help="remove the role, or the equation",
-                )
-            if d.role == "output" and name not in self.roles.definitions:
-                raise self.roles.fail(
-                    f"`{name}` is defined nowhere, so it cannot be the output",
-                    (d.span, "declared here"),
-                    help=f"define it: {name}[t] = …",
-                )
-
-    def bound_sizes(self) -> set[str]:
-        """The names at the ends of sums: k of Σ[j=1..k]."""
-        return {s for b in self.binders() for n in (b.low, b.high) if n for s in index_symbols(n)}
-
-    def check_brackets(self, name: str, d: Declaration) -> None:
-        """``where h[t]: H`` names the indices that the page has for h."""
-        if name in self.roles.definitions:
-            letters = self.roles.letters(name)
-            right = all(isinstance(i, Symbol) and i.name == a for i, a in zip(d.at, letters, strict=False))
-            form = f"{name}[{', '.join(letters)}]"
-        else:
-            letters = max((u.at for u in self.uses[name]), key=len)
-            right, form = (
-                all(isinstance(i, Symbol) for i in d.at),
-                f"{name}[{', '.join('t' for _ in letters)}]",
-            )
-        if d.at and (len(d.at) > len(letters) or not right):
-            raise self.roles.fail(
-                f"`{name}` stands with other indices in the equations",
-                (d.span, "declared here"),
-                (self.places[name], "there"),
-                help=f"write: where {form if letters else name}: …",
-            )
 
     def carries(self, name: str) -> bool:
         """Whether a given name is read at a recurrence index."""
@@ -293,16 +228,7 @@ class Attempt:
 
     def letters_with_a_start(self) -> set[str]:
         """Letters of sums whose first value the page gives, as in Σ[j=1..k]."""
-        return {b.index.name for b in self.binders() if b.low is not None}
-
-    def binders(self) -> Iterator[Binder]:
-        """Every summed index on the page."""
-        nodes: list[Node] = [d.right for d in self.roles.definitions.values()]
-        while nodes:
-            node = nodes.pop()
-            nodes += parts(node)
-            if isinstance(node, Big):
-                yield from node.binders
+        return {b.index.name for b in binders(self.roles) if b.low is not None}
 
     def starts_at_one(self, use: Use, position: int, from_one: set[str]) -> bool:
         if position >= len(use.at):
@@ -445,7 +371,7 @@ class Attempt:
     def define_start(self, name: str, start: Definition) -> None:
         """``h[0] = …``, and with further axes written ``h[0,j] = …``."""
         shape, letters = self.shapes[name], self.roles.letters(name)
-        self.check_start(name, start, letters)
+        check_start(self.roles, self.states.get(name, {}), start)
         scope = self.scope(name, start.letters, start)
         self.elaborator.taken |= set(letters)
         value = self.elaborator.value(start.right, scope)
@@ -470,33 +396,6 @@ class Attempt:
         expr = value.build(tuple(Index.axis(a) for a in axes) if value.rank else ())
         self.starts[name] = Defined(name, (*start.letters, *axes), (*beside, *trailing), expr)
 
-    def check_start(self, name: str, start: Definition, letters: tuple[str, ...]) -> None:
-        """A start is given at the one index that the state runs along, before its first step."""
-        along = self.states.get(name, {})
-        form = ",".join("0" if k in along else a for k, a in enumerate(letters))
-        if len(along) > 1:
-            problem = f"`{name}` runs along {' and '.join(letters[k] for k in along)}; edges are not read yet"
-            help = "remove this line: the edges are zero, or what the caller passes"
-        elif any(shift > 0 for shifts in along.values() for shift, _ in shifts):
-            problem = f"`{name}` runs backwards, so its start lies after the last step"
-            help = "remove this line: the start is zero, or what the caller passes"
-        elif along and (start.fixed not in along or len(start.letters) + 1 != len(letters)):
-            problem, help = f"this is no start of `{name}`", f"write {name}[{form}] = …"
-        else:
-            return
-        raise self.roles.fail(
-            problem,
-            (start.span, "this start"),
-            (self.roles.definitions[name].span, "its equation"),
-            help=help,
-        )
-
 
 def _rank(n: int) -> str:
     return ("a scalar", "a vector", "a matrix")[n] if 0 <= n < 3 else f"a tensor of rank {n}"
-
-
-def _size_symbols(node: Node) -> set[str]:
-    if isinstance(node, Symbol):
-        return {node.name}
-    return {s for p in parts(node) for s in _size_symbols(p)}

@@ -8,7 +8,7 @@ from chalkgrad.equations.ir import Index
 from chalkgrad.equations.size import Size
 from chalkgrad.language.sizes import Interval
 from chalkgrad.language.source import Span
-from chalkgrad.language.syntax import Binary, Group, Node, Number, Symbol
+from chalkgrad.language.syntax import Binary, Group, Node, Number, Symbol, parts
 
 Bounds = tuple[Size | None, Size | None]
 """The first and the last value of a summed index, where the page gives them."""
@@ -69,3 +69,10 @@ def declared_size(node: Node) -> Size | None:
             return None if b is None else b * int(x)
         case _:
             return None
+
+
+def size_symbols(node: Node) -> set[str]:
+    """The names in a size: H and D of H+D."""
+    if isinstance(node, Symbol):
+        return {node.name}
+    return {s for p in parts(node) for s in size_symbols(p)}
