@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from itertools import combinations, islice
 
 from chalkgrad.equations.ir import Equation, Program
+from chalkgrad.equations.size import Size
 from chalkgrad.equations.verify import verify
 from chalkgrad.language.define import Attempt
 from chalkgrad.language.definitions import find_roles
 from chalkgrad.language.finish import claims, finish, warnings_of
 from chalkgrad.language.grammar import parse
+from chalkgrad.language.naming import named_sizes
 from chalkgrad.language.roles import Roles
 from chalkgrad.language.source import EquationError, Span
 from chalkgrad.language.syntax import Text
@@ -27,14 +29,16 @@ MOST_READINGS = 200
 class Resolved:
     """A text with its meaning: the program, and where on the page each name first stands.
 
-    ``recurrence`` holds the letters along which something reads itself, ``init`` the numbers that parameters
-    start at where the page says so; ``claims`` the further right sides of chains ``A = B = C``.
+    ``recurrence`` holds the letters along which something reads itself, ``sizes`` what the size symbols of
+    the page came to, ``init`` the numbers that parameters start at where the page says so; ``claims`` the
+    further right sides of chains ``A = B = C``.
     """
 
     program: Program
     text: Text
     places: Mapping[str, Span]
     recurrence: frozenset[str]
+    sizes: Mapping[str, Size]
     init: Mapping[str, float]
     claims: tuple[tuple[Equation, Span], ...]
     warnings: tuple[str, ...]
@@ -62,9 +66,10 @@ def read(
     attempt = _resolved(roles, frozenset(inputs or ()))
     program = verify(finish(attempt), "resolved")
     init = {n: d.init for n, d in roles.declared.items() if d.init is not None}
-    return Resolved(
-        program, text, attempt.places, roles.recurrence, init, claims(attempt), warnings_of(attempt, program)
-    )
+    size = named_sizes(attempt)
+    sizes = {s: size(Size.symbol(s)) for s in sorted(attempt.elaborator.sizes)}
+    warnings = warnings_of(attempt, program)
+    return Resolved(program, text, attempt.places, roles.recurrence, sizes, init, claims(attempt), warnings)
 
 
 def _resolved(roles: Roles, inputs: frozenset[str]) -> Attempt:

@@ -11,6 +11,7 @@ from chalkgrad.equations.ir import Expr, Guard, Index, Name, Range, Read, Reduce
 from chalkgrad.equations.size import Size
 from chalkgrad.equations.walk import children
 from chalkgrad.language.resolve import Resolved
+from chalkgrad.language.scope import declared_size
 from chalkgrad.language.sizes import Interval, Unknowns
 from chalkgrad.language.source import EquationError
 
@@ -84,12 +85,14 @@ class Numbers:
             )
         if any(n < 1 for n in shape):
             raise EquationError(f"{key}={given!r}: a size is at least 1", help=f"{key}=64")
-        if key in self.program.symbols:
+        if key in self.program.symbols or key in self.resolved.sizes:
             if len(shape) != 1:
                 raise EquationError(
                     f"{key}={given!r}: `{key}` is one size", help=f"{key}={shape[0] if shape else 64}"
                 )
-            self.equate(Size.symbol(key), shape[0], f"{key}={shape[0]}", self._holder(key))
+            # A symbol of the page may have come to be another one, or a number.
+            size = self.resolved.sizes.get(key, Size.symbol(key))
+            self.equate(size, shape[0], f"{key}={shape[0]}", self._holder(key))
             return
         if key not in self.program.table or self.program[key].role in ("start", "seed"):
             symbols = [s for s in self.program.symbols if s.isidentifier()]
@@ -183,16 +186,21 @@ class Numbers:
         return first, last
 
     def _holder(self, symbol: str) -> str:
-        return next(
-            (n.name for n in self.program.names if any(symbol in r.size.symbols for r in n.ranges)), ""
-        )
+        """A name with this size: one that it was declared for, where it came to be another size."""
+        for n in self.program.names:
+            if any(symbol in r.size.symbols for r in n.ranges):
+                return n.name
+        for d in self.resolved.text.declarations:
+            if any(symbol in size.symbols for size in map(declared_size, d.dims or ()) if size is not None):
+                return d.name.name
+        return ""
 
     def equate(self, size: Size, number: int, what: str, name: str) -> None:
         """Make a size this number. Raises the error that names both where it has another already."""
         if not self.unknowns.unify(size, Size((), number)):
             known = self.value(size)
             raise self.fail(
-                f"{what} does not fit: the size {size} of `{name}` is {known} already"
+                f"{what} does not fit: that size of `{name}` is {known} already"
                 if known is not None
                 else f"{what} does not fit: the size of `{name}` is {size}",
                 name,
@@ -206,7 +214,8 @@ class Numbers:
     @property
     def known(self) -> dict[str, int]:
         """The symbols whose numbers are fixed."""
-        values = {s: self.value(Size.symbol(s)) for s in self.program.symbols}
+        sizes = {s: Size.symbol(s) for s in self.program.symbols} | dict(self.resolved.sizes)
+        values = {s: self.value(size) for s, size in sizes.items()}
         return {s: n for s, n in values.items() if n is not None}
 
 
