@@ -46,7 +46,7 @@ def test_every_page_means_what_is_pinned(request: pytest.FixtureRequest) -> None
         ("y[i] = σ(Σ[j] V[j] x[i+j])\nwhere x: input", "y[i] = σ(sum[j] V[j] * x[i+j])\nwhere x: input"),
         ("c[t] = x[t] W\nh[t] = σ(c[t]) ⊙ tanh(c[t])", "c[t] = x[t] @ W\nh[t] = sigmoid(c[t]) * tanh(c[t])"),
         ("h[t] = σ(W [h[t-1]; x[t]] + b)", "h[t] = sigmoid(W @ [h[t-1], x[t]] + b)"),
-        ("y[i,j] = Σ[p,q] f[p,q] x[i+p,j+q] where x: input", "y(i,j)=Σ[p,q] f(p,q) x(i+p,j+q) where x: input"),
+        ("y[i,j] = Σ[p,q] f[p,q] x[i+p,j+q] where x: input", "y(i,j)=Σ[p,q] f(p,q) x(i+p,j+q) where x:input"),
         ("y[i] = Σ[1≤j≤3] V[j] x[i+j] where x: input", "y[i] = sum[1<=j<=3] V[j] x[i+j] where x: input"),
         ("y = W x² where x: input D", "y = W x**2 where x: input D"),
         ("y = x Wᵀ where x: input, W: H×D", "y = x W^T where x: input, W: H×D"),

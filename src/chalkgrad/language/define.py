@@ -327,8 +327,7 @@ class Attempt:
             if letter not in self.roles.recurrence or letter not in scope.left or shift == 0:
                 continue
             known = self.states.get(access.name, {}).get(access.position, [])
-            same_way = any((s < 0) == (shift < 0) for s, _ in known)
-            if access.name in group or same_way:
+            if access.name in group or any((s < 0) == (shift < 0) for s, _ in known):
                 shifts = self.states.setdefault(access.name, {}).setdefault(access.position, [])
                 shifts.append((shift, access.span))
                 exempt.add(k)
