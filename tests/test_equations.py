@@ -218,12 +218,21 @@ def test_c5_a_convolution_may_turn_either_side_round() -> None:
     np.testing.assert_allclose(one(g).detach(), np.convolve(f, g), rtol=1e-12)
 
 
+def test_c5_without_zeros_outside_a_turned_kernel_gives_the_part_where_all_of_it_fits() -> None:
+    f, g = normal(3), normal(7, seed=1)
+    for text in ("y[i] = Σ[p] f[p] g[i-p] where g: input", "y[i] = Σ[p] f[-p] g[i+p] where g: input"):
+        net = chalkgrad.layer(text, f=3, dtype=F64, init={"f": f})
+        np.testing.assert_allclose(net(g).detach(), np.convolve(f, g, "valid"), rtol=1e-12)
+
+
 def test_c5_learning_absorbs_the_turn_of_the_kernel() -> None:
-    turned = float64("y[i] = Σ[p∈ℤ] f[p] g[i-p] where g: input, f: K", K=3)
-    net = float64("y[i] = Σ[p∈ℤ] f[p] g[i+p] where g: input, f: K", K=3, seed=1)
+    turned = float64("y[i] = Σ[p] f[p] g[i-p] where g: input", f=3)
+    net = float64("y[i] = Σ[p] f[p] g[i+p] where g: input", f=3, seed=1)
     x = normal(10, 12)
     target = turned(x).detach()
-    optimiser = torch.optim.LBFGS(net.parameters(), line_search_fn="strong_wolfe")
+    optimiser = torch.optim.LBFGS(
+        net.parameters(), tolerance_grad=1e-12, tolerance_change=1e-15, line_search_fn="strong_wolfe"
+    )
 
     def loss() -> Tensor:
         optimiser.zero_grad()
