@@ -42,9 +42,9 @@ def show(
         chalkgrad show "h\[t] = tanh(x\[t] W + h\[t-1] U)" --stage derive
     """
     with complaints():
-        from chalkgrad.language.grammar import parse
+        from chalkgrad.language.parse.grammar import parse
+        from chalkgrad.language.parse.written import written
         from chalkgrad.language.resolve import read
-        from chalkgrad.language.written import written
         from chalkgrad.zoo import source_of
 
         source, functions = source_of(what), pairs(function, "--function", "τ=tanh")

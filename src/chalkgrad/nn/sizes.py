@@ -11,8 +11,8 @@ from chalkgrad.equations.ir import Expr, Guard, Index, Name, Range, Read, Reduce
 from chalkgrad.equations.size import Size
 from chalkgrad.equations.walk import children
 from chalkgrad.language.resolve import Resolved
-from chalkgrad.language.scope import declared_size
-from chalkgrad.language.sizes import Interval, Unknowns
+from chalkgrad.language.resolve.scope import declared_size
+from chalkgrad.language.resolve.sizes import Interval, Unknowns
 from chalkgrad.language.source import EquationError
 
 Given = int | Sequence[int]

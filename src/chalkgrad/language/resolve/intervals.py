@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from chalkgrad.equations.ir import Index
 from chalkgrad.equations.size import Size
-from chalkgrad.language.roles import Roles
-from chalkgrad.language.scope import Access, Scope
-from chalkgrad.language.sizes import Interval, Unknowns
+from chalkgrad.language.resolve.roles import Roles
+from chalkgrad.language.resolve.scope import Access, Scope
+from chalkgrad.language.resolve.sizes import Interval, Unknowns
 
 
 def solve_intervals(

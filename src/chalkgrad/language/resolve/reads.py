@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 from chalkgrad.equations.ir import At, Condition, Expr, Guard, Index, Read
 from chalkgrad.equations.size import Size
-from chalkgrad.language.roles import Roles, index_like, is_function
-from chalkgrad.language.scope import Access, Scope, Shape, declared_size
-from chalkgrad.language.sizes import Interval, Unknowns
+from chalkgrad.language.parse.syntax import Binary, Group, Negate, Node, Number, Symbol, parts
+from chalkgrad.language.resolve.roles import Roles, index_like, is_function
+from chalkgrad.language.resolve.scope import Access, Scope, Shape, declared_size
+from chalkgrad.language.resolve.sizes import Interval, Unknowns
+from chalkgrad.language.resolve.values import Algebra, Value
 from chalkgrad.language.source import EquationError, Span
-from chalkgrad.language.syntax import Binary, Group, Negate, Node, Number, Symbol, parts
-from chalkgrad.language.values import Algebra, Value
 
 LETTERS = "jkdmnepqrabcfguvwzlsoyxih"
 

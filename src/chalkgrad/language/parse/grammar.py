@@ -12,10 +12,20 @@ from __future__ import annotations
 import difflib
 from typing import Literal
 
-from chalkgrad.language.expression import ExpressionParser
+from chalkgrad.language.parse.expression import ExpressionParser
+from chalkgrad.language.parse.syntax import (
+    Binary,
+    BinaryOp,
+    Declaration,
+    Line,
+    Node,
+    Number,
+    Symbol,
+    Text,
+    parts,
+)
+from chalkgrad.language.parse.text import tokenize
 from chalkgrad.language.source import Span
-from chalkgrad.language.syntax import Binary, BinaryOp, Declaration, Line, Node, Number, Symbol, Text, parts
-from chalkgrad.language.text import tokenize
 
 _WORDS = {"input", "parameter", "output", "zero", "outside", "scalar", "where", "init"}
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from chalkgrad.language.roles import Roles, Use, index_symbols
-from chalkgrad.language.syntax import Symbol
+from chalkgrad.language.parse.syntax import Symbol
+from chalkgrad.language.resolve.roles import Roles, Use, index_symbols
 
 
 def find_recurrences(roles: Roles) -> None:

@@ -19,9 +19,9 @@ from chalkgrad.equations.ir import (
     Reduce,
 )
 from chalkgrad.equations.size import Size
-from chalkgrad.language.define import Attempt
-from chalkgrad.language.sizes import Interval
-from chalkgrad.language.syntax import Symbol
+from chalkgrad.language.parse.syntax import Symbol
+from chalkgrad.language.resolve.define import Attempt
+from chalkgrad.language.resolve.sizes import Interval
 
 SizeMap = Callable[[Size], Size]
 _SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")

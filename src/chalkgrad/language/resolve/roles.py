@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from chalkgrad.equations.ops import FUNCTIONS
-from chalkgrad.language.source import EquationError, Label, Span
-from chalkgrad.language.syntax import (
+from chalkgrad.language.parse.syntax import (
     Big,
     Binary,
     Binder,
@@ -25,12 +24,13 @@ from chalkgrad.language.syntax import (
     Text,
     parts,
 )
+from chalkgrad.language.source import EquationError, Label, Span
 
 COLLAPSING = frozenset({"logsumexp", "sum", "max", "min", "mean", "var", "norm"})
 """Functions that make one number of an axis."""
 
 STRUCTURED = COLLAPSING | {"softmax", "logsoftmax", "layernorm", "gelu", "silu"}
-"""Functions that are built from others (:mod:`chalkgrad.language.functions`)."""
+"""Functions that are built from others (:mod:`chalkgrad.language.resolve.functions`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from chalkgrad.language.roles import Definition, Roles, Use, index_symbols
+from chalkgrad.language.parse.syntax import Big, Binder, Declaration, Node, Symbol, parts
+from chalkgrad.language.resolve.roles import Definition, Roles, Use, index_symbols
 from chalkgrad.language.source import Span
-from chalkgrad.language.syntax import Big, Binder, Declaration, Node, Symbol, parts
 
 
 def check_declarations(

@@ -8,10 +8,10 @@ from itertools import combinations
 
 from chalkgrad.equations.ir import Equation, Name, Program, Range, Read, State, full
 from chalkgrad.equations.walk import needed
-from chalkgrad.language.define import Attempt
-from chalkgrad.language.naming import as_range, canonical_ranges, named_sizes, refuse_endless, resize
+from chalkgrad.language.resolve.define import Attempt
+from chalkgrad.language.resolve.naming import as_range, canonical_ranges, named_sizes, refuse_endless, resize
+from chalkgrad.language.resolve.starts import edge_values, given_start, states_of
 from chalkgrad.language.source import Span
-from chalkgrad.language.starts import edge_values, given_start, states_of
 
 
 def finish(attempt: Attempt) -> Program:

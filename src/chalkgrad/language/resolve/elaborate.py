@@ -7,14 +7,7 @@ from collections.abc import Callable
 from chalkgrad.equations.ir import Apply, Condition, Const, Expr, Guard, Index, Range, Reduce
 from chalkgrad.equations.ops import FUNCTIONS, apply, negative, power
 from chalkgrad.equations.walk import fresh
-from chalkgrad.language.definitions import unknown_function
-from chalkgrad.language.functions import log_of, structured
-from chalkgrad.language.reads import Reader
-from chalkgrad.language.roles import COLLAPSING, STRUCTURED, is_function
-from chalkgrad.language.scope import Scope
-from chalkgrad.language.sizes import Interval
-from chalkgrad.language.source import Span
-from chalkgrad.language.syntax import (
+from chalkgrad.language.parse.syntax import (
     Big,
     Binary,
     Binder,
@@ -29,7 +22,14 @@ from chalkgrad.language.syntax import (
     Symbol,
     Transpose,
 )
-from chalkgrad.language.values import RankError, Value
+from chalkgrad.language.resolve.definitions import unknown_function
+from chalkgrad.language.resolve.functions import log_of, structured
+from chalkgrad.language.resolve.reads import Reader
+from chalkgrad.language.resolve.roles import COLLAPSING, STRUCTURED, is_function
+from chalkgrad.language.resolve.scope import Scope
+from chalkgrad.language.resolve.sizes import Interval
+from chalkgrad.language.resolve.values import RankError, Value
+from chalkgrad.language.source import Span
 
 
 class Elaborator(Reader):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from chalkgrad.language.parse.text import Kind, Token
 from chalkgrad.language.source import EquationError, Label, Span
-from chalkgrad.language.text import Kind, Token
 
 DEEPEST = 50
 """How far brackets may nest: beyond it a text is damaged, not mathematics."""

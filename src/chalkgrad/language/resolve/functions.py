@@ -9,9 +9,9 @@ from chalkgrad.equations.ir import Apply, At, Condition, Const, Expr, Guard, Ind
 from chalkgrad.equations.ops import add, divide, minus, mul, power
 from chalkgrad.equations.size import Size
 from chalkgrad.equations.walk import substitute
-from chalkgrad.language.sizes import Interval
+from chalkgrad.language.resolve.sizes import Interval
+from chalkgrad.language.resolve.values import RankError, Value
 from chalkgrad.language.source import Span
-from chalkgrad.language.values import RankError, Value
 
 LAYERNORM_EPSILON = 1e-5
 """As in torch.nn.LayerNorm; Ba, Kiros and Hinton 2016 leave it out."""

@@ -6,10 +6,10 @@ from chalkgrad.equations.ir import Condition, Const, Equation, Expr, Guard, Inde
 from chalkgrad.equations.ops import add
 from chalkgrad.equations.size import Size
 from chalkgrad.equations.walk import fresh
-from chalkgrad.language.define import Attempt, Defined
-from chalkgrad.language.naming import SizeMap, resize
-from chalkgrad.language.scope import declared_size
-from chalkgrad.language.syntax import Declaration, Negate, Node, Symbol
+from chalkgrad.language.parse.syntax import Declaration, Negate, Node, Symbol
+from chalkgrad.language.resolve.define import Attempt, Defined
+from chalkgrad.language.resolve.naming import SizeMap, resize
+from chalkgrad.language.resolve.scope import declared_size
 
 
 def states_of(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from chalkgrad.equations.ops import FUNCTIONS
-from chalkgrad.language.recurrence import find_recurrences
-from chalkgrad.language.roles import STRUCTURED, Definition, Roles, shifted_letter
+from chalkgrad.language.parse.syntax import Call, Declaration, Indexed, Negate, Node, Number, Symbol, Text
+from chalkgrad.language.resolve.recurrence import find_recurrences
+from chalkgrad.language.resolve.roles import STRUCTURED, Definition, Roles, shifted_letter
 from chalkgrad.language.source import EquationError
-from chalkgrad.language.syntax import Call, Declaration, Indexed, Negate, Node, Number, Symbol, Text
 
 
 def find_roles(text: Text, functions: dict[str, str]) -> Roles:

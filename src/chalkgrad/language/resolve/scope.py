@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from chalkgrad.equations.ir import Index
 from chalkgrad.equations.size import Size
-from chalkgrad.language.sizes import Interval
+from chalkgrad.language.parse.syntax import Binary, Group, Node, Number, Symbol, parts
+from chalkgrad.language.resolve.sizes import Interval
 from chalkgrad.language.source import Span
-from chalkgrad.language.syntax import Binary, Group, Node, Number, Symbol, parts
 
 Bounds = tuple[Size | None, Size | None]
 """The first and the last value of a summed index, where the page gives them."""

@@ -9,14 +9,14 @@ from itertools import combinations, islice
 from chalkgrad.equations.ir import Equation, Program
 from chalkgrad.equations.size import Size
 from chalkgrad.equations.verify import verify
-from chalkgrad.language.define import Attempt
-from chalkgrad.language.definitions import find_roles
-from chalkgrad.language.finish import claims, finish, warnings_of
-from chalkgrad.language.grammar import parse
-from chalkgrad.language.naming import named_sizes
-from chalkgrad.language.roles import Roles
+from chalkgrad.language.parse.grammar import parse
+from chalkgrad.language.parse.syntax import Text
+from chalkgrad.language.resolve.define import Attempt
+from chalkgrad.language.resolve.definitions import find_roles
+from chalkgrad.language.resolve.finish import claims, finish, warnings_of
+from chalkgrad.language.resolve.naming import named_sizes
+from chalkgrad.language.resolve.roles import Roles
 from chalkgrad.language.source import EquationError, Span
-from chalkgrad.language.syntax import Text
 
 MOST_RELAXED = 3
 """How many names may gain a trailing axis at once (`w_j h + u_j x` needs two)."""

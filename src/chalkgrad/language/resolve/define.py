@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from chalkgrad.equations.ir import Expr, Index
 from chalkgrad.equations.size import Size
-from chalkgrad.language.declarations import binders, check_declarations, check_start
-from chalkgrad.language.elaborate import Elaborator
-from chalkgrad.language.intervals import solve_intervals
-from chalkgrad.language.roles import Definition, Roles, Use, index_symbols
-from chalkgrad.language.scope import Scope, Shape, declared_size, size_symbols
-from chalkgrad.language.sizes import Interval, Unknowns
+from chalkgrad.language.parse.syntax import Declaration, Node, Symbol
+from chalkgrad.language.resolve.declarations import binders, check_declarations, check_start
+from chalkgrad.language.resolve.elaborate import Elaborator
+from chalkgrad.language.resolve.intervals import solve_intervals
+from chalkgrad.language.resolve.roles import Definition, Roles, Use, index_symbols
+from chalkgrad.language.resolve.scope import Scope, Shape, declared_size, size_symbols
+from chalkgrad.language.resolve.sizes import Interval, Unknowns
 from chalkgrad.language.source import EquationError, Span
-from chalkgrad.language.syntax import Declaration, Node, Symbol
 
 
 @dataclass(frozen=True, slots=True)

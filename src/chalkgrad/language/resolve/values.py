@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from chalkgrad.equations.ir import Condition, Const, Expr, Guard, Index, Range, Reduce
 from chalkgrad.equations.ops import add, apply, mul
 from chalkgrad.equations.size import ZERO
-from chalkgrad.language.sizes import Interval, Unknowns
+from chalkgrad.language.resolve.sizes import Interval, Unknowns
 from chalkgrad.language.source import Span
 
 Build = Callable[[tuple[Index, ...]], Expr]

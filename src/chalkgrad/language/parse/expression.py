@@ -12,9 +12,8 @@ from __future__ import annotations
 
 from typing import Literal, NoReturn
 
-from chalkgrad.language.cursor import Cursor
-from chalkgrad.language.source import Span
-from chalkgrad.language.syntax import (
+from chalkgrad.language.parse.cursor import Cursor
+from chalkgrad.language.parse.syntax import (
     Big,
     Binary,
     BinaryOp,
@@ -30,7 +29,8 @@ from chalkgrad.language.syntax import (
     Symbol,
     Transpose,
 )
-from chalkgrad.language.text import Token
+from chalkgrad.language.parse.text import Token
+from chalkgrad.language.source import Span
 
 BIG_WORDS: dict[str, Literal["sum", "max", "min"]] = {"Σ": "sum", "sum": "sum", "max": "max", "min": "min"}
 

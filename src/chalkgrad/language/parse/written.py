@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chalkgrad.language.syntax import (
+from chalkgrad.language.parse.syntax import (
     Big,
     Binary,
     Call,
@@ -23,7 +23,7 @@ _BIG = {"sum": "Σ", "max": "max", "min": "min"}
 def written(node: Node) -> str:
     """The node as text, a bracket around every operation inside another one.
 
-    >>> from chalkgrad.language.grammar import parse
+    >>> from chalkgrad.language.parse.grammar import parse
     >>> written(parse("y = a + b c ⊙ d").lines[0].right)
     'a + ((b · c) ⊙ d)'
     """

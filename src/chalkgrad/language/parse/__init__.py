@@ -1,0 +1,1 @@
+"""Text → syntax tree: what a page says before its names mean anything."""
