@@ -233,13 +233,13 @@ def bar(steps: int) -> Iterator[Any]:
             characters += now.characters
             rate = f", {characters / (time.perf_counter() - begun):,.0f} tokens/s"
         smooth += (now.loss - smooth) / 20
-        shown = f"{smooth:.3f} nats, {smooth / log(2):.3f} bits/character{rate}"
+        shown = f"loss {smooth:.3f}, {smooth / log(2):.3f} bits/character{rate}"
         progress.update(task, completed=now.step, shown=shown)
         if now.measured:
             seen, unseen = now.measured.train, now.measured.validation
             console.print(
-                f"step {now.step:>6}: training {seen:.3f} nats, {seen / log(2):.3f} bits/character; "
-                f"validation {unseen:.3f} nats, {unseen / log(2):.3f} bits/character{rate}",
+                f"step {now.step:>6}: {seen / log(2):.3f} bits/character, "
+                f"{unseen / log(2):.3f} on unseen text{rate}",
                 soft_wrap=True,
             )
 
