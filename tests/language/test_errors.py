@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
+from tests.language.cases import CASES
+from typer.testing import CliRunner
 
-sys.path.insert(0, str(Path(__file__).parent))
-from cases import CASES
-
+from chalkgrad.cli import app
 from chalkgrad.language.source import EquationError
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "errors"
 
 
-def report(name: str) -> str:
+def error(name: str) -> str:
     with pytest.raises(EquationError) as caught:
         CASES[name].run()
-    return f"{CASES[name]}\n{caught.value}\n"
+    return f"{caught.value}\n"
+
+
+def report(name: str) -> str:
+    return f"{CASES[name]}\n{error(name)}"
 
 
 def golden(name: str) -> Path:
@@ -32,6 +35,16 @@ def test_what_is_said_is_pinned(name: str, request: pytest.FixtureRequest) -> No
     if request.config.getoption("--update-golden"):
         golden(name).write_text(said, encoding="utf-8")
     assert golden(name).read_text(encoding="utf-8") == said
+
+
+@pytest.mark.parametrize("name", [n for n, c in CASES.items() if not c.keywords and c.call is None])
+def test_the_command_line_says_the_same_and_ends_with_code_2(name: str) -> None:
+    # Whether parameters have their sizes is asked when a layer is made, not when it is derived or checked.
+    result = CliRunner().invoke(app, ["check", "--", CASES[name].text])
+    if "is not fixed" in error(name):
+        assert result.exit_code == 0
+    else:
+        assert (result.exit_code, result.stderr) == (2, error(name))
 
 
 def test_every_pinned_text_has_its_case() -> None:
