@@ -98,12 +98,15 @@ def canonical_ranges(attempt: Attempt, name: str, size: SizeMap) -> tuple[Range,
     taken = set(read_at)
     pool = [a for a in "jkdmneqrpabcuv" if a not in taken and a not in attempt.elaborator.avoid]
     pool += [f"a{n}" for n in range(1, len(shape.axes) + 1)]
+    # Positions that are read only at sums of indices, as a picture's are: n; m, n; l, m, n.
+    unread = sum(1 for a in read_at if not a)
+    positions = ["lmn"[-unread:][k] for k in range(unread)] if unread < 4 else []
     for k in range(len(shape.axes)):
         own = read_at[k] if k < len(read_at) else ""
         if not own or own in letters:
             own = next(
                 a
-                for a in (["n", *pool] if k < shape.written else pool)
+                for a in ([*positions, "n", *pool] if k < shape.written else pool)
                 if a not in letters and a not in taken
             )
         letters.append(own)
