@@ -8,6 +8,7 @@ from pathlib import Path
 from chalkgrad.calculus import derive as calculus
 from chalkgrad.calculus.explain import Derivation, explain
 from chalkgrad.calculus.normalise import normalise
+from chalkgrad.equations.ir import Program
 from chalkgrad.language.resolve import read
 from chalkgrad.zoo import source_of
 
@@ -27,5 +28,10 @@ def derive(
     ∂x[n] = Σ[j] ∂h[n-j] V[j]
     ∂V[j] = Σ[i] ∂h[i] x[i+j]
     """
-    forward = normalise(read(source_of(what), inputs, functions).program)
+    return derivation_of(read(source_of(what), inputs, functions).program)
+
+
+def derivation_of(program: Program) -> Derivation:
+    """The backward equations of a program that has been read."""
+    forward = normalise(program)
     return explain(forward, calculus.derive(forward))

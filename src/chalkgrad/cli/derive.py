@@ -30,10 +30,11 @@ def derive(
     """
     with complaints():
         from chalkgrad.language.resolve import read
-        from chalkgrad.pipeline import derive as derived
+        from chalkgrad.pipeline import derivation_of
         from chalkgrad.zoo import source_of
 
         functions = pairs(function, "--function", "τ=tanh")
-        warn(read(source_of(what), inputs, functions).warnings)
-        derivation = derived(what, inputs=inputs, functions=functions)
+        resolved = read(source_of(what), inputs, functions)
+        warn(resolved.warnings)
+        derivation = derivation_of(resolved.program)
         print(derivation.latex() if latex else derivation.index_form() if index else derivation)

@@ -11,7 +11,7 @@ from torch import Tensor
 from chalkgrad.equations.ir import Name
 from chalkgrad.equations.size import ONE
 from chalkgrad.language.resolve import Resolved
-from chalkgrad.nn.sizes import Given, Numbers, own_ranges
+from chalkgrad.nn.sizes import Given, Numbers
 
 _SHAPES = 256
 """For how many shapes of inputs the solved sizes are kept."""
@@ -142,18 +142,6 @@ class Arguments:
             raise self.numbers.fail(
                 f"no input says what {free[0]} is", help="give the size when the layer is made"
             )
-        for n in self.program.names:
-            if n.role != "defined":
-                continue
-            for r in own_ranges(self.resolved, n):
-                if r.size.value(known) < 0 or (r.size.value(known) == 0 and r.size.const):
-                    shapes = ", ".join(f"{m} {tuple(x.shape[1:])}" for m, x in tensors.items())
-                    raise self.numbers.fail(
-                        f"`{n.name}` would read outside of its input: "
-                        f"its size {r.size} is {r.size.value(known)} for {shapes}",
-                        n.name,
-                        help="give a longer input, or let zeros be read: where x: input zero outside",
-                    )
         return {**known, "batch": size}
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from chalkgrad.calculus.batch import batch
+from chalkgrad.calculus.explain import Derivation
 from chalkgrad.calculus.normalise import normalise
 from chalkgrad.equations.ir import Name, Program
 from chalkgrad.language.resolve import Resolved, read
@@ -20,6 +21,7 @@ from chalkgrad.nn.initial import initialise
 from chalkgrad.nn.operator import System, system_of
 from chalkgrad.nn.sizes import Given, Numbers, own_part
 from chalkgrad.nn.states import States, named_tuple
+from chalkgrad.pipeline import derivation_of
 from chalkgrad.zoo import source_of
 
 Init = Mapping[str, float | Tensor | Callable[[Tensor], Any]]
@@ -37,8 +39,7 @@ def layer(
 ) -> Layer:
     """A trainable layer from equations, the name of a standard layer, or a file.
 
-    ``inputs`` and ``functions`` say what the page does not: ``inputs="Q, K, V"``, ``functions={"τ":
-    "tanh"}``.
+    ``inputs`` (``"Q, K, V"``) and ``functions`` (``{"τ": "tanh"}``) say what the page does not.
     ``sizes`` are by symbol (``D=64``) or by name (``h=128``, ``W=(3, 4)``); those in no parameter stay free.
     ``init`` gives initial values by parameter: a number, a tensor, or a function such as
     ``torch.nn.init.ones_``. Raises EquationError where the equations or sizes are wrong.
@@ -122,12 +123,9 @@ class Layer(nn.Module):
         return self._resolved.warnings
 
     @property
-    def derivation(self) -> Any:
+    def derivation(self) -> Derivation:
         """The backward equations; ``str()`` shows them."""
-        from chalkgrad.pipeline import derive
-
-        source, inputs, functions, _ = self._page
-        return derive(source, inputs=inputs, functions=functions)
+        return derivation_of(self.program)
 
     def extra_repr(self) -> str:
         lines = [line.strip() for line in self.equations.splitlines()]

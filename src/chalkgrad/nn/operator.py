@@ -28,6 +28,7 @@ class System:
         self.program = program
         self._derived: dict[tuple[str, ...], System] = {}
         self._asked: dict[tuple[str, ...], System] = {}
+        self._saved: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     @cached_property
     def runner(self) -> Runner:
@@ -50,9 +51,12 @@ class System:
 
     def saved_for(self, wrt: tuple[str, ...]) -> tuple[str, ...]:
         """The defined names that the derived system reads outside of their own equations."""
-        own = {e.target for e in self.program.equations}
-        new = (e for e in self.derived(wrt).program.equations if e.target not in own)
-        return tuple(dict.fromkeys(r.name for e in new for r in reads(e.value) if r.name in own))
+        if wrt not in self._saved:
+            own = {e.target for e in self.program.equations}
+            new = (e for e in self.derived(wrt).program.equations if e.target not in own)
+            found = dict.fromkeys(r.name for e in new for r in reads(e.value) if r.name in own)
+            self._saved[wrt] = tuple(found)
+        return self._saved[wrt]
 
     def __call__(
         self,
@@ -92,14 +96,8 @@ class _Run(torch.autograd.Function):
         values = dict(known)
         missing = [n for n in dict.fromkeys((*wanted, *saved)) if n not in values]
         values |= system.runner(dict(zip(names, tensors, strict=True)), numbers, missing, known)
-        ctx.system, ctx.names, ctx.wanted, ctx.numbers, ctx.wrt, ctx.saved = (
-            system,
-            names,
-            wanted,
-            numbers,
-            wrt,
-            saved,
-        )
+        ctx.system, ctx.numbers = system, numbers
+        ctx.names, ctx.wanted, ctx.wrt, ctx.saved = names, wanted, wrt, saved
         # A result may be a tensor that came in, or a view of it; an output must be a tensor of its own.
         results = tuple(values[n] for n in wanted)
         results = tuple(r.clone() if any(r is t for t in (*tensors, *known.values())) else r for r in results)

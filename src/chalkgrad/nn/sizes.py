@@ -123,12 +123,13 @@ class Numbers:
         for e in self.program.equations:
             box = {r.axis: self._interval(r) for r in e.domain}
             for r in e.domain:
-                ends = box[r.axis]
-                if ends is not None and ends[1] < ends[0] and r.size.const:
+                size = self.value(r.size)
+                # An empty input is ordinary; a size that a kernel leaves nothing of is not.
+                if size is not None and (size < 0 or (size == 0 and r.size.const)):
                     raise self.fail(
                         f"`{e.target}` would read outside of its input: its size "
                         + (f"{r.size} is " if r.size.symbols else "is ")
-                        + f"{ends[1] - ends[0] + 1}",
+                        + f"{size}",
                         e.target,
                         help="give larger inputs or smaller kernels, or let zeros be read: "
                         "where x: input zero outside",

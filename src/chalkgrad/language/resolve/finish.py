@@ -6,21 +6,19 @@ import unicodedata
 from collections.abc import Iterable
 from itertools import combinations
 
-from chalkgrad.equations.ir import Equation, Name, Program, Range, Read, State, full
+from chalkgrad.equations.ir import Equation, Name, Program, Read, State, full
 from chalkgrad.equations.walk import needed
 from chalkgrad.language.resolve.define import Attempt
-from chalkgrad.language.resolve.naming import as_range, canonical_ranges, named_sizes, refuse_endless, resize
+from chalkgrad.language.resolve.naming import SizeMap, as_range, canonical_ranges, resize
 from chalkgrad.language.resolve.starts import edge_values, given_start, states_of
 from chalkgrad.language.source import Span
 
 
-def finish(attempt: Attempt) -> Program:
-    """The program of a reading, without what reaches no output.
+def finish(attempt: Attempt, size: SizeMap) -> Program:
+    """The program of a reading, its sizes put through ``size``, without what reaches no output.
 
     Raises EquationError where a state is read both ways.
     """
-    refuse_endless(attempt)
-    size = named_sizes(attempt)
     equations: list[Equation] = []
     names: list[Name] = []
     states: list[State] = []
@@ -33,13 +31,9 @@ def finish(attempt: Attempt) -> Program:
     for d in attempt.defined:
         ranges = tuple(as_range(a, i, size) for a, i in zip(d.axes, d.intervals, strict=True))
         value = resize(d.value, size)
-        own = states_of(attempt, d, ranges, taken)
-        states += [s for s, _ in own]
-        hull = ranges
+        own, hull = states_of(attempt, d, ranges, taken)
         for state, box in own:
-            r, k = hull[state.position], state.position
-            low = r.low - state.depth if state.forward else r.low
-            hull = (*hull[:k], Range(r.axis, r.size + state.depth, low), *hull[k + 1 :])
+            states.append(state)
             if d.name in attempt.roles.edges:
                 equations.append(Equation(d.name, box, edge_values(attempt, d, ranges, box)))
             elif d.name in attempt.starts:
@@ -63,9 +57,8 @@ def finish(attempt: Attempt) -> Program:
     )
 
 
-def claims(attempt: Attempt) -> tuple[tuple[Equation, Span], ...]:
+def claims(attempt: Attempt, size: SizeMap) -> tuple[tuple[Equation, Span], ...]:
     """The further right sides of chains ``A = B = C``, each as an equation of its own."""
-    size = named_sizes(attempt)
     found: list[tuple[Equation, Span]] = []
     for d, span in attempt.claimed:
         ranges = tuple(as_range(a, i, size) for a, i in zip(d.axes, d.intervals, strict=True))

@@ -14,7 +14,7 @@ from chalkgrad.language.parse.syntax import Text
 from chalkgrad.language.resolve.define import Attempt
 from chalkgrad.language.resolve.definitions import find_roles
 from chalkgrad.language.resolve.finish import claims, finish, warnings_of
-from chalkgrad.language.resolve.naming import named_sizes
+from chalkgrad.language.resolve.naming import named_sizes, refuse_endless
 from chalkgrad.language.resolve.roles import Roles
 from chalkgrad.language.source import EquationError, Span
 
@@ -64,12 +64,15 @@ def read(
     if isinstance(inputs, str):
         inputs = [name for name in inputs.replace(",", " ").split() if name]
     attempt = _resolved(roles, frozenset(inputs or ()))
-    program = verify(finish(attempt), "resolved")
-    init = {n: d.init for n, d in roles.declared.items() if d.init is not None}
+    refuse_endless(attempt)
     size = named_sizes(attempt)
+    program = verify(finish(attempt, size), "resolved")
+    init = {n: d.init for n, d in roles.declared.items() if d.init is not None}
     sizes = {s: size(Size.symbol(s)) for s in sorted(attempt.elaborator.sizes)}
     warnings = warnings_of(attempt, program)
-    return Resolved(program, text, attempt.places, roles.recurrence, sizes, init, claims(attempt), warnings)
+    return Resolved(
+        program, text, attempt.places, roles.recurrence, sizes, init, claims(attempt, size), warnings
+    )
 
 
 def _resolved(roles: Roles, inputs: frozenset[str]) -> Attempt:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from chalkgrad.equations.ir import Index
 from chalkgrad.equations.size import Size
-from chalkgrad.language.parse.syntax import Binary, Group, Node, Number, Symbol, parts
+from chalkgrad.language.parse.syntax import Binary, Group, Negate, Node, Number, Symbol, parts
 from chalkgrad.language.resolve.sizes import Interval
 from chalkgrad.language.source import Span
 
@@ -59,6 +59,9 @@ def declared_size(node: Node) -> Size | None:
             return Size.symbol(name)
         case Group(body):
             return declared_size(body)
+        case Negate(body):
+            size = declared_size(body)
+            return None if size is None else -size
         case Binary("+" | "-" as op, left, right):
             a, b = declared_size(left), declared_size(right)
             if a is None or b is None:

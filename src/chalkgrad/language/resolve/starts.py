@@ -6,7 +6,7 @@ from chalkgrad.equations.ir import Condition, Const, Equation, Expr, Guard, Inde
 from chalkgrad.equations.ops import add
 from chalkgrad.equations.size import Size
 from chalkgrad.equations.walk import fresh
-from chalkgrad.language.parse.syntax import Declaration, Negate, Node, Symbol
+from chalkgrad.language.parse.syntax import Declaration, Node, Symbol
 from chalkgrad.language.resolve.define import Attempt, Defined
 from chalkgrad.language.resolve.naming import SizeMap, resize
 from chalkgrad.language.resolve.scope import declared_size
@@ -14,8 +14,8 @@ from chalkgrad.language.resolve.scope import declared_size
 
 def states_of(
     attempt: Attempt, d: Defined, ranges: tuple[Range, ...], taken: set[str]
-) -> list[tuple[State, tuple[Range, ...]]]:
-    """The states of a definition, each with the box that its start fills."""
+) -> tuple[list[tuple[State, tuple[Range, ...]]], tuple[Range, ...]]:
+    """The states of a definition, each with the box that its start fills, and the ranges with all starts."""
     found: list[tuple[State, tuple[Range, ...]]] = []
     box_ranges = ranges
     positions = attempt.states.get(d.name, {})
@@ -40,7 +40,7 @@ def states_of(
         # The next direction's start covers the corner too.
         widened = Range(r.axis, r.size + depth, low if forward else r.low)
         box_ranges = (*box_ranges[:position], widened, *box_ranges[position + 1 :])
-    return found
+    return found, box_ranges
 
 
 def given_start(start: Defined, d: Defined, box: tuple[Range, ...], position: int, size: SizeMap) -> Equation:
@@ -79,10 +79,8 @@ def _edge_index(attempt: Attempt, item: Node, r: Range, d: Declaration) -> int |
     """The index of an edge, None for `·`. Raises EquationError for one that is not just before the start."""
     if isinstance(item, Symbol) and item.name == "·":
         return None
-    size = declared_size(item) if not isinstance(item, Negate) else declared_size(item.body)
+    size = declared_size(item)
     number = None if size is None else size.constant
-    if number is not None and isinstance(item, Negate):
-        number = -number
     if number is None or r.low.constant is None or number >= r.low.constant:
         raise attempt.roles.fail(
             f"an edge lies before the first index, which is {r.low}",
