@@ -100,7 +100,7 @@ def _token(source: str, at: int, gap: bool) -> Token:
                 "this number is too large", source, ((number.span, "more than 1e308"),), "write ∞ or less"
             )
         return number
-    if c.isalpha() or c == "_":
+    if c.isalpha() or c in "_∂":
         end = at + 1
         while end < len(source) and (_in_name(source[end]) or unicodedata.combining(source[end])):
             end += 1
@@ -152,6 +152,7 @@ def plain(c: str) -> str:
 
 
 def _in_name(c: str) -> bool:
+    # A ∂ only begins a name: ∂L/∂w is a quotient.
     return (c.isalpha() and c not in _MARKS) or "0" <= c <= "9" or c in "_'′" or c in _SUBSCRIPTS
 
 

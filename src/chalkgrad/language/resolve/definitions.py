@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from chalkgrad.equations.ops import FUNCTIONS
-from chalkgrad.language.parse.syntax import Call, Declaration, Indexed, Negate, Node, Number, Symbol, Text
+from chalkgrad.language.parse.syntax import (
+    Call,
+    Declaration,
+    Indexed,
+    Negate,
+    Node,
+    Number,
+    Symbol,
+    Text,
+    parts,
+)
 from chalkgrad.language.resolve.recurrence import find_recurrences
 from chalkgrad.language.resolve.roles import STRUCTURED, Definition, Roles, shifted_letter
 from chalkgrad.language.source import EquationError
@@ -46,6 +56,23 @@ def find_roles(text: Text, functions: dict[str, str]) -> Roles:
     _define(roles)
     find_recurrences(roles)
     return roles
+
+
+def refuse_derivatives(text: Text) -> None:
+    """A layer says what is computed; what its gradient is follows, and can only be claimed."""
+    for line in text.lines:
+        todo: list[Node] = [line.left, line.right, *line.chain]
+        while todo:
+            node = todo.pop(0)
+            todo += parts(node)
+            if isinstance(node, Symbol) and node.name.startswith("∂"):
+                raise EquationError(
+                    "a derivative is no layer: it follows from the equations of one",
+                    text.source,
+                    ((node.span, "a derivative"),),
+                    "to see it: chalkgrad derive; to check one that you derived: "
+                    'chalkgrad check LAYER --claim "∂w[i] = …"',
+                )
 
 
 def unknown_function(roles: Roles, symbol: Symbol) -> EquationError:

@@ -12,7 +12,7 @@ from chalkgrad.equations.verify import verify
 from chalkgrad.language.parse.grammar import parse
 from chalkgrad.language.parse.syntax import Text
 from chalkgrad.language.resolve.define import Attempt
-from chalkgrad.language.resolve.definitions import find_roles
+from chalkgrad.language.resolve.definitions import find_roles, refuse_derivatives
 from chalkgrad.language.resolve.finish import claims, finish, warnings_of
 from chalkgrad.language.resolve.naming import named_sizes, refuse_endless
 from chalkgrad.language.resolve.roles import Roles
@@ -60,6 +60,7 @@ def read(
     ('h',)
     """
     text = parse(source)
+    refuse_derivatives(text)
     roles = find_roles(text, dict(functions or {}))
     if isinstance(inputs, str):
         inputs = [name for name in inputs.replace(",", " ").split() if name]
