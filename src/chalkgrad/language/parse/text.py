@@ -23,8 +23,7 @@ class Token:
     gap: bool = False
 
 
-# What may be written → the mark it means. Longer ones are tried first.
-_MARKS = {
+MARKS = {
     "...": "..", "..": "..", "…": "..", "<=": "≤", ">=": "≥", "+-": "±", "**": "^",
     "+": "+", "-": "-", "−": "-", "–": "-", "/": "/", "=": "=", "(": "(", ")": ")", "[": "[", "]": "]",
     ",": ",", ";": ";", ":": ":", "<": "<", ">": ">", "≤": "≤", "≥": "≥", "⩽": "≤", "⩾": "≥", "^": "^",
@@ -32,7 +31,9 @@ _MARKS = {
     "∈": "∈", "ℤ": "ℤ", "∞": "∞", "Σ": "Σ", "∑": "Σ", "ᵀ": "ᵀ", "⊤": "⊤", "²": "²", "³": "³", "|": "|",
     "{": "{", "}": "}",
 }  # fmt: skip
-_LONGEST_FIRST = sorted(_MARKS, key=len, reverse=True)
+"""What may be written → the mark it means; longer ones are tried first."""
+
+LONGEST_FIRST = sorted(MARKS, key=len, reverse=True)
 
 # A line that begins with one of these goes on from the line before; one that ends with them goes on too.
 _CONTINUES = {"+", "-", "/", "⊙", "·", "=", ",", "^"}
@@ -85,9 +86,9 @@ def tokenize(source: str) -> list[Token]:
 
 def _token(source: str, at: int, gap: bool) -> Token:
     c = plain(source[at])
-    for mark in _LONGEST_FIRST:
+    for mark in LONGEST_FIRST:
         if source.startswith(mark, at):
-            return Token("mark", _MARKS[mark], Span(at, at + len(mark)), gap)
+            return Token("mark", MARKS[mark], Span(at, at + len(mark)), gap)
     if "0" <= c <= "9":
         end = _number_end(source, at)
         number = Token("number", source[at:end], Span(at, end), gap)
@@ -153,7 +154,7 @@ def plain(c: str) -> str:
 
 def _in_name(c: str) -> bool:
     # A ∂ only begins a name: ∂L/∂w is a quotient.
-    return (c.isalpha() and c not in _MARKS) or "0" <= c <= "9" or c in "_'′" or c in _SUBSCRIPTS
+    return (c.isalpha() and c not in MARKS) or "0" <= c <= "9" or c in "_'′" or c in _SUBSCRIPTS
 
 
 def _joined(tokens: list[Token]) -> list[Token]:

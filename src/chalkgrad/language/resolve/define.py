@@ -33,6 +33,8 @@ class Attempt:
     state the positions and shifts at which it is read before its start.
     """
 
+    elaborates = Elaborator
+
     def __init__(
         self, roles: Roles, inputs: frozenset[str], relaxed: frozenset[str], columns: bool = True
     ) -> None:
@@ -49,7 +51,7 @@ class Attempt:
         self.assumed: dict[str, Shape] = {}
         self.plain = True  # whether every fully indexed name came out a scalar
         sizes = {s for d in roles.text.declarations for n in d.dims or () for s in size_symbols(n)}
-        self.elaborator = Elaborator(roles, self.unknowns, self.shapes, sizes, columns, self.assume)
+        self.elaborator = self.elaborates(roles, self.unknowns, self.shapes, sizes, columns, self.assume)
         self.all_uses = {n: roles.uses(n) for n in roles.definitions}
         self.elaborator.avoid = {u.name for us in self.all_uses.values() for u in us} | set(roles.definitions)
         self.elaborator.scalars = {n for n, d in roles.declared.items() if d.dims == ()}
@@ -279,7 +281,7 @@ class Attempt:
         expr = value.build(tuple(Index.axis(a) for a in axes[len(letters) :]))
         if value.rank and any(a not in self.roles.recurrence for a in letters):
             self.plain = False
-        solve_intervals(scope, letters, self.before_the_start(name, scope), self.roles, self.unknowns)
+        self.solve(scope, letters, self.before_the_start(name, scope))
         intervals = (*(scope.intervals[a] for a in letters), *value.axes)
         self.settle(name, definition, intervals)
         self.defined.append(Defined(name, axes, intervals, expr))
@@ -299,7 +301,7 @@ class Attempt:
             )
         trailing = tuple(Index.axis(a) for a in first.axes[len(letters) :])
         expr = value.build(trailing)
-        solve_intervals(scope, letters, self.before_the_start(first.name, scope), self.roles, self.unknowns)
+        self.solve(scope, letters, self.before_the_start(first.name, scope))
         for own, found in zip(
             first.intervals, (*(scope.intervals[a] for a in letters), *value.axes), strict=True
         ):
@@ -307,6 +309,10 @@ class Attempt:
                 own, Interval(found.low, found.size, side.span, f"this side of `{first.name}`")
             )
         self.claimed.append((Defined(first.name, first.axes, first.intervals, expr), side.span))
+
+    def solve(self, scope: Scope, left: tuple[str, ...], exempt: set[int]) -> None:
+        """Fix how far every axis of an equation runs."""
+        solve_intervals(scope, left, exempt, self.roles, self.unknowns)
 
     def scope(self, name: str, letters: tuple[str, ...], definition: Definition) -> Scope:
         self.elaborator.taken = set(letters)
@@ -385,7 +391,7 @@ class Attempt:
                 if name in self.states
                 else "remove this line",
             )
-        solve_intervals(scope, start.letters, set(), self.roles, self.unknowns)
+        self.solve(scope, start.letters, set())
         beside = [a for k, a in enumerate(shape.axes[: len(letters)]) if k != start.fixed]
         for own, letter in zip(beside, start.letters, strict=True):
             self.unknowns.equal(own, scope.intervals[letter])

@@ -17,8 +17,9 @@ from chalkgrad.language.parse.syntax import (
     parts,
 )
 from chalkgrad.language.resolve.recurrence import find_recurrences
-from chalkgrad.language.resolve.roles import STRUCTURED, Definition, Roles, shifted_letter
+from chalkgrad.language.resolve.roles import Definition, Roles, shifted_letter
 from chalkgrad.language.source import EquationError
+from chalkgrad.language.words import STRUCTURED
 
 
 def find_roles(text: Text, functions: dict[str, str]) -> Roles:

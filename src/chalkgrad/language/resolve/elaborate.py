@@ -25,11 +25,12 @@ from chalkgrad.language.parse.syntax import (
 from chalkgrad.language.resolve.definitions import unknown_function
 from chalkgrad.language.resolve.functions import log_of, structured
 from chalkgrad.language.resolve.reads import Reader
-from chalkgrad.language.resolve.roles import COLLAPSING, STRUCTURED, is_function
+from chalkgrad.language.resolve.roles import is_function
 from chalkgrad.language.resolve.scope import Scope
 from chalkgrad.language.resolve.sizes import Interval
 from chalkgrad.language.resolve.values import RankError, Value
 from chalkgrad.language.source import Span
+from chalkgrad.language.words import COLLAPSING, STRUCTURED
 
 
 class Elaborator(Reader):

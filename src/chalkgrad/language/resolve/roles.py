@@ -25,12 +25,7 @@ from chalkgrad.language.parse.syntax import (
     parts,
 )
 from chalkgrad.language.source import EquationError, Label, Span
-
-COLLAPSING = frozenset({"logsumexp", "sum", "max", "min", "mean", "var", "norm"})
-"""Functions that make one number of an axis."""
-
-STRUCTURED = COLLAPSING | {"softmax", "logsoftmax", "layernorm", "gelu", "silu"}
-"""Functions that are built from others (:mod:`chalkgrad.language.resolve.functions`)."""
+from chalkgrad.language.words import STRUCTURED
 
 
 @dataclass(frozen=True, slots=True)
