@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
 from chalkgrad.calculus.gather import Contribution, gather
 from chalkgrad.calculus.normalise import matching, normalise
 from chalkgrad.calculus.order import evaluation_order, live
-from chalkgrad.calculus.simplify import distinct, simplified
+from chalkgrad.calculus.simplify import distinct, simplified, written_in
 from chalkgrad.equations.ir import (
     Apply,
     ArgMax,
@@ -30,7 +31,7 @@ from chalkgrad.equations.ir import (
     full,
 )
 from chalkgrad.equations.ops import OPS, ZERO_SLOPE, add, minus, mul, negative, power
-from chalkgrad.equations.walk import children, reads, rewrite, substitute
+from chalkgrad.equations.walk import children, reads
 
 MACRON = "\N{COMBINING MACRON}"
 
@@ -253,20 +254,10 @@ def _inlined(equations: tuple[Equation, ...], generated: set[str]) -> tuple[Equa
         if len(users) != 1 or e.target in _contracted(users[0].value):
             continue
         rest = tuple(q for q in equations if q is not e)
-        moved = tuple(simplified(_put(e, q)) if q is users[0] else q for q in rest)
+        user = simplified(replace(users[0], value=written_in(e, users[0].value)))
+        moved = tuple(user if q is users[0] else q for q in rest)
         return _inlined(moved, generated)
     return equations
-
-
-def _put(e: Equation, into: Equation) -> Equation:
-    """``into`` with e's right side in place of reads of its target."""
-
-    def rule(part: Expr) -> Expr:
-        if isinstance(part, Read) and part.name == e.target:
-            return substitute(e.value, dict(zip(e.axes, part.at, strict=True)))
-        return part
-
-    return Equation(into.target, into.domain, rewrite(into.value, rule))
 
 
 def _has_reduction(e: Expr) -> bool:

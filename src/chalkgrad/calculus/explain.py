@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from chalkgrad.calculus.latex import indices, latex
-from chalkgrad.calculus.matrix import matrix_form
+from chalkgrad.calculus.loss import folded, losses, where_it_sums_to_one, with_softmax
+from chalkgrad.calculus.matrix import matrix_form, matrix_side
 from chalkgrad.calculus.normalise import normalise
-from chalkgrad.equations.formula import Formula, text
+from chalkgrad.calculus.notation import Spelling, respelled, spelling
+from chalkgrad.equations.formula import Formula, Symbol, text
 from chalkgrad.equations.ir import Apply, Condition, Equation, Expr, Guard, Index, Program, Read
 from chalkgrad.equations.show import Page, box, formula, left_side
 from chalkgrad.equations.walk import nodes, reads, rewrite, substitute
 
 THROUGH_TIME = "back-propagation through time"
 
+Remark = tuple[str | Formula, ...]
+
 
 @dataclass(frozen=True)
 class Line:
-    """One printed equation, and a remark beside it."""
+    """One printed equation, and a remark beside it: words and formulas."""
 
     left: Formula
     right: Formula
     where: str = ""
-    remark: str = ""
+    remark: Remark = ()
+
+    def respelled(self, spell: Spelling) -> Line:
+        """The line in another notation."""
+        remark = tuple(r if isinstance(r, str) else respelled(r, spell) for r in self.remark)
+        return Line(respelled(self.left, spell), respelled(self.right, spell), self.where, remark)
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,11 +42,16 @@ class Derivation:
 
     ``str()`` is matrix notation where the ranks allow it and index form elsewhere; :meth:`index_form` writes
     every axis. A term that reads an adjoint or another computed name outside its own range is absent; that is
-    not written out each time.
+    not written out each time. Where the page ends in its loss, the gradient of that by itself is one, and
+    ``unit`` says in whose equations it stood.
+
+    ``notation`` is ``"short"`` (∂h[t]), ``"leibniz"`` (∂L/∂h[t]) or ``"adjoint"`` (h̄[t], and δ[t] for a
+    pre-activation); every method that takes it raises EquationError for another.
     """
 
     forward: Program
     derived: Program
+    unit: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict[str, tuple[str, ...]]())
 
     @property
     def equations(self) -> tuple[Equation, ...]:
@@ -45,26 +60,34 @@ class Derivation:
         return tuple(e for e in self.derived.equations if e.target not in known and e.target.startswith("∂"))
 
     def __str__(self) -> str:
-        return "\n".join(_block(self._lines(self._shown())))
+        return self.text()
 
     __repr__ = __str__
 
-    def index_form(self, starts: bool = False) -> str:
+    def text(self, notation: str = "short") -> str:
+        """Matrix notation where the ranks allow it and index form elsewhere, a line per equation."""
+        return "\n".join(block(self._spelt(self.lines(self._shown()), notation)))
+
+    def index_form(self, starts: bool = False, notation: str = "short") -> str:
         """Every axis written out; with ``starts`` the gradients of initial states too."""
-        return "\n".join(_block(self._lines(self._shown(starts), matrices=False)))
+        return "\n".join(block(self._spelt(self.lines(self._shown(starts), matrices=False), notation)))
 
-    def with_definitions(self) -> str:
+    def with_definitions(self, notation: str = "short") -> str:
         """Above the block, what the generated names in it stand for: ``where a[t] = x[t] W_x + …``."""
-        definitions = _block(self._lines(self._definitions()))
+        definitions = block(self.lines(self._definitions()))
         heads = ("where ", *["      "] * len(definitions))
-        return "\n".join([*(h + d for h, d in zip(heads, definitions, strict=False)), str(self)])
+        return "\n".join([*(h + d for h, d in zip(heads, definitions, strict=False)), self.text(notation)])
 
-    def latex(self) -> str:
+    def latex(self, notation: str = "short") -> str:
         r"""An ``aligned`` block of LaTeX, without dollar signs around it."""
-        return _aligned(self._lines(self._shown()))
+        return aligned(self._spelt(self.lines(self._shown()), notation))
 
     def _repr_latex_(self) -> str:
         return f"$$\n{self.latex()}\n$$"
+
+    def _spelt(self, lines: list[Line], notation: str) -> list[Line]:
+        spell = spelling(notation, self.forward, self.derived)
+        return [line.respelled(spell) for line in lines]
 
     def _shown(self, starts: bool = False) -> tuple[Equation, ...]:
         given = {n.name for n in self.forward.given("start")}
@@ -85,18 +108,55 @@ class Derivation:
             if e.target in mentioned and (e in winners or known[e.target].generated)
         )
 
-    def _lines(self, equations: Iterable[Equation], matrices: bool = True) -> list[Line]:
-        page = Page({**self.forward.table, **self.derived.table})
+    @cached_property
+    def page(self) -> Page:
+        """The names with their axes, a target's as the names that it is compared with have theirs."""
+        names = {**self.forward.table, **self.derived.table}
+        for target in _targets(self.forward):
+            n = names[target]
+            names[target] = replace(n, written=n.written - 1)
+            if f"∂{target}" in names:
+                names[f"∂{target}"] = replace(names[f"∂{target}"], written=n.written - 1)
+        return Page(names)
+
+    def lines(self, equations: Iterable[Equation], matrices: bool = True) -> list[Line]:
+        """The equations, of either program, as they are printed."""
         through_time = set(_through_time(self.equations, _recurrence_axes(self.forward)))
+        said: set[str] = set()
         lines: list[Line] = []
         for e in equations:
-            spelled = self._spelled(e)
-            sides = matrix_form(spelled, page, self.forward.columns) if matrices else None
-            left, right = sides or (left_side(spelled), formula(spelled.value, page))
+            left, right = self.sides(e, matrices)
             several = len(self.derived.defining(e.target)) > 1
-            remark = THROUGH_TIME if e in through_time else ""
+            remarks: list[Remark] = [(THROUGH_TIME,)] if e in through_time else []
+            for loss in self.unit.get(e.target, ()):
+                remarks += [self._one(loss)] if loss not in said else []
+                said.add(loss)
+            normal = where_it_sums_to_one(e, self.forward) if self.unit else None
+            if normal is not None:
+                simpler = self.sides(normal.equation, matrices)[1]
+                remarks.append((simpler, " where ", self.side(normal.total, e, matrices), " = 1"))
+            remark = tuple(part for k, r in enumerate(remarks) for part in (*(("; ",) if k else ()), *r))
             lines.append(Line(left, right, box(e.domain) if several else "", remark))
         return lines
+
+    def sides(self, e: Equation, matrices: bool = True) -> tuple[Formula, Formula]:
+        """An equation's two sides, in matrix notation if that is wanted and there is one."""
+        spelled = self._spelled(e)
+        named = replace(spelled, value=with_softmax(spelled.value, self.forward)) if self.unit else spelled
+        sides = matrix_form(named, self.page, self.forward.columns) if matrices else None
+        return sides or (left_side(spelled), formula(spelled.value, self.page))
+
+    def side(self, value: Expr, e: Equation, matrices: bool = True) -> Formula:
+        """An expression of an equation that is the same number along all of its unwritten axes."""
+        domain = e.domain[: self.page.names[e.target].written]
+        spelled = _spell(value, _function_results(self.forward))
+        found = matrix_side(spelled, domain, (), self.page, self.forward.columns) if matrices else None
+        return found or formula(spelled, self.page)
+
+    def _one(self, loss: str) -> Remark:
+        """Why the gradient of the loss by itself does not stand there."""
+        own = Symbol(f"∂{loss}", tuple(Index.axis(r.axis) for r in self.forward[loss].ranges))
+        return (own, " = 1")
 
     def _spelled(self, e: Equation) -> Equation:
         """The equation with results of functions written as what they are: ``tanh(c[t])``."""
@@ -119,10 +179,30 @@ def explain(forward: Program, derived: Program) -> Derivation:
     ∂x[n] = Σ[j] ∂h[n-j] V[j]
     ∂V[j] = Σ[i] ∂h[i] x[i+j]
     """
-    return Derivation(normalise(forward), derived)
+    forward = normalise(forward)
+    found = folded(forward, derived)
+    return Derivation(forward, found.derived, found.unit)
 
 
 # --- what stands on a line -----------------------------------------------------------------------------
+
+
+def _targets(forward: Program) -> Iterator[str]:
+    """Inputs of a page with a loss whose last index, written out, is an unwritten one of what they are
+    compared with: y of ``Σ[j] y[t,j] log(y'[t,j])``, a vector like y'."""
+    if not losses(forward):
+        return
+    for n in forward.given("input"):
+        if len(n.ranges) == n.written > 0 and all(
+            _beside_a_vector(n.name, e, forward) for e in forward.equations
+        ):
+            yield n.name
+
+
+def _beside_a_vector(name: str, e: Equation, forward: Program) -> bool:
+    found = [(r, forward[r.name].written) for r in reads(e.value)]
+    implicit = {i.plain() for r, written in found for i in r.at[written:] if r.name != name} - {None}
+    return all(r.at[-1].plain() in implicit for r, _ in found if r.name == name)
 
 
 def _function_results(forward: Program) -> Mapping[str, Equation]:
@@ -189,7 +269,7 @@ def _elsewhere(i: Index, here: set[str], conditions: list[Condition]) -> bool:
 # --- printing ------------------------------------------------------------------------------------------
 
 
-def _block(lines: list[Line]) -> list[str]:
+def block(lines: list[Line]) -> list[str]:
     """Lines with their equals signs and their remarks in one column each."""
     lefts = [text(line.left) for line in lines]
     wide = max(map(_columns, lefts), default=0)
@@ -200,9 +280,17 @@ def _block(lines: list[Line]) -> list[str]:
     ]
     edge = max((_columns(s) for s, line in zip(shown, lines, strict=True) if line.remark), default=0)
     return [
-        f"{s}{' ' * (edge - _columns(s))}  # {line.remark}" if line.remark else s
+        f"{s}{' ' * (edge - _columns(s))}  # {_words(line.remark)}" if line.remark else s
         for s, line in zip(shown, lines, strict=True)
     ]
+
+
+def _words(remark: Remark) -> str:
+    return "".join(r if isinstance(r, str) else text(r) for r in remark)
+
+
+def _words_latex(remark: Remark) -> str:
+    return "".join(r if isinstance(r, str) else f"${latex(r)}$" for r in remark)
 
 
 def _columns(shown: str) -> int:
@@ -210,11 +298,11 @@ def _columns(shown: str) -> int:
     return sum(c != "\u0304" for c in shown)
 
 
-def _aligned(lines: list[Line]) -> str:
+def aligned(lines: list[Line]) -> str:
     rows = [
         f"{latex(line.left)} &= {latex(line.right)}"
         + (rf" && \text{{for }} {indices(line.where)}" if line.where else "")
-        + (rf" && \text{{({line.remark})}}" if line.remark else "")
+        + (rf" && \text{{({_words_latex(line.remark)})}}" if line.remark else "")
         for line in lines
     ]
     return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"

@@ -32,6 +32,7 @@ from chalkgrad.equations.ir import Index
 from chalkgrad.equations.ops import OPS
 
 _LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+_PARTIAL = {"": r"\partial ", "⁺": r"\partial^{+} "}
 _ACCENTS = {"tilde": "tilde", "hat": "hat", "bar": "bar"}
 _SIGNS = {"≥": r"\ge ", "≤": r"\le ", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "<": "< "}
 _BIG = {
@@ -132,10 +133,15 @@ def symbol(name: str, at: tuple[Index | Slice, ...] = (), raised: str = "") -> s
         return (
             whole + _square(",".join(indices(str(i)) for i in parts)) + (f"^{{{raised}}}" if raised else "")
         )
-    partial, bare = re.fullmatch(r"((?:∂[₀-₉]*)*)(.*)", name, re.DOTALL).groups()  # pyright: ignore[reportOptionalMemberAccess]
+    partial, bare = re.fullmatch(r"((?:∂[₀-₉⁺]*)*)(.*)", name, re.DOTALL).groups()  # pyright: ignore[reportOptionalMemberAccess]
+    orders = partial.split("∂")[1:]
     head, *labels = unicodedata.normalize("NFD", bare).split("_")
     accents = [["bar"] if "\u0304" in head else []]
     head = head.replace("\u0304", "")
+    # A step that is part of the name, c_tilde₃, stands after everything.
+    *front, last = [head, *labels]
+    last, direct, digits = re.fullmatch(r"(.*?)(⁺?)([₀-₉]*)", last).groups()  # pyright: ignore[reportOptionalMemberAccess]
+    head, *labels = [*front, last]
     for label in labels:
         # c_tilde has its accent on c, a_c_tilde on the label c.
         if label in _ACCENTS:
@@ -144,9 +150,9 @@ def symbol(name: str, at: tuple[Index | Slice, ...] = (), raised: str = "") -> s
             accents.append([])
     labels = [x for x in labels if x not in _ACCENTS]
     head, primes = re.fullmatch(r"(.*?)(['′]*)", head).groups()  # pyright: ignore[reportOptionalMemberAccess]
-    letters, digits = re.fullmatch(r"(.*?)([₀-₉]*)", head).groups()  # pyright: ignore[reportOptionalMemberAccess]
+    letters, inner = re.fullmatch(r"(.*?)([₀-₉]*)", head).groups()  # pyright: ignore[reportOptionalMemberAccess]
     base = _accented(letter(letters), accents[0])
-    lower = [digits.translate(_LOWERED)] if digits else []
+    lower = [d.translate(_LOWERED) for d in (inner, digits) if d]
     upper: list[str] = []
     for n, (label, above) in enumerate(zip(labels, accents[1:], strict=True)):
         (upper if n or at or lower else lower).append(_accented(indices(label), above))
@@ -157,13 +163,14 @@ def symbol(name: str, at: tuple[Index | Slice, ...] = (), raised: str = "") -> s
     # A prime is a superscript: it joins the others.
     over = [r"\prime" * len(primes)] if primes and (upper or raised) else []
     over += [f"({','.join(upper)})"] if upper else []
+    over += ["+"] if direct else []
     over += [raised] if raised else []
     if over:
         shown += f"^{{{''.join(over)}}}"
     elif primes:
         shown = base + "'" * len(primes) + (f"_{{{subscript}}}" if subscript else "")
-    orders = [order.translate(_LOWERED) for order in partial.split("∂")[1:]]
-    return "".join(rf"\partial_{{{n}}} " if n else r"\partial " for n in orders) + shown
+    signs = (_PARTIAL.get(n) or rf"\partial_{{{n.translate(_LOWERED)}}} " for n in orders)
+    return "".join(signs) + shown
 
 
 def _accented(base: str, accents: list[str]) -> str:
@@ -180,6 +187,8 @@ def letter(name: str) -> str:
         if command == "omicron":
             return "o"
         return "\\" + (command.capitalize() if "CAPITAL" in words else command)
+    if name == "ℒ":
+        return r"\mathcal{L}"
     return name if len(name) == 1 else rf"\mathrm{{{name}}}"
 
 
@@ -193,4 +202,4 @@ def function_name(function: str) -> str:
     """A function's or a reduction's name."""
     if function in OPS:
         return OPS[function].latex
-    return _BIG[function]
+    return _BIG.get(function) or rf"\operatorname{{{function}}}"

@@ -66,15 +66,26 @@ def matrix_form(e: Equation, page: Page, columns: bool = False) -> tuple[Formula
     """Both sides of the equation in matrix notation, or None where its ranks do not allow that."""
     written = page.names[e.target].written
     axes = e.axes[written:]
+    right = matrix_side(e.value, e.domain, axes, page, columns)
+    if right is None:
+        return None
     scope = Scope(page, columns, {r.axis: r for r in e.domain}, frozenset(axes), axes)
+    return _symbol(e.target, tuple(Index.axis(a) for a in e.axes), scope).formula, right
+
+
+def matrix_side(
+    value: Expr, domain: Sequence[Range], axes: tuple[str, ...], page: Page, columns: bool = False
+) -> Formula | None:
+    """An expression over a domain, as a number, vector or matrix along those of its axes that are implicit;
+    None where its ranks do not allow that."""
+    scope = Scope(page, columns, {r.axis: r for r in domain}, frozenset(axes), axes)
     try:
         if len(axes) > 2:
             return None
-        left = _symbol(e.target, tuple(Index.axis(a) for a in e.axes), scope)
-        value = tensor(e.value, scope)
-        if set(value.axes) != set(axes) and e.value != Const(0):
+        found = tensor(value, scope)
+        if set(found.axes) != set(axes) and value != Const(0):
             return None
-        return left.formula, value.turned(axes).formula
+        return found.turned(axes).formula
     except NoMatrixForm:
         return None
 

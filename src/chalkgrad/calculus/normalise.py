@@ -10,7 +10,7 @@ becomes ``a[t,k] = Σ… + Σ… + b[k]`` and ``h[t,k] = tanh(a[t,k])``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from chalkgrad.calculus.simplify import box, canonical, distinct, surely
@@ -42,6 +42,7 @@ def normalise(program: Program) -> Program:
     result of a function inside h's equation), ``s_h`` (a sum that is a factor), ``L_y`` (a logsumexp). Equal
     expressions share one. A normalised program comes back unchanged.
     """
+    program = without_log_of_exp(program)
     fresh = _Fresh(program)
     equations: list[Equation] = []
     for e in program.equations:
@@ -56,6 +57,31 @@ def normalise(program: Program) -> Program:
     if len(arguments) == 1 and "a" not in program.table:
         return renamed(out, arguments[0], "a")
     return out
+
+
+def without_log_of_exp(program: Program) -> Program:
+    """The program with ``log(y')`` as ``o - logsumexp(o)`` where y' is ``exp(o - logsumexp(o))``, a softmax:
+    the logarithm of a probability too small for a float is still a number.
+    """
+    exponents = {
+        e.target: e
+        for e in program.equations
+        if isinstance(e.value, Apply) and e.value.op == "exp" and e.domain == program[e.target].ranges
+    }
+
+    def rule(part: Expr) -> Expr:
+        match part:
+            case Apply("log", (Apply("exp", (inner,)),)):
+                return inner
+            case Apply("log", (Read(name, at),)) if name in exponents:
+                found = exponents[name]
+                assert isinstance(found.value, Apply)
+                return substitute(found.value.args[0], dict(zip(found.axes, at, strict=True)))
+            case _:
+                return part
+
+    equations = tuple(Equation(e.target, e.domain, rewrite(e.value, rule)) for e in program.equations)
+    return replace(program, equations=equations)
 
 
 def renamed(program: Program, old: str, new: str) -> Program:

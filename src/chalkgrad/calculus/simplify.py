@@ -24,7 +24,7 @@ from chalkgrad.equations.ir import (
     Size,
 )
 from chalkgrad.equations.ops import add, apply, mul, power
-from chalkgrad.equations.walk import free_axes, fresh, reads, substitute, substitute_condition
+from chalkgrad.equations.walk import free_axes, fresh, reads, rewrite, substitute, substitute_condition
 
 Box = Mapping[str, Range]
 
@@ -135,6 +135,17 @@ def simplified(equation: Equation) -> Equation:
     return Equation(equation.target, equation.domain, distinct(value, frozenset(equation.axes)))
 
 
+def written_in(e: Equation, into: Expr) -> Expr:
+    """``into`` with e's right side in place of reads of its target."""
+
+    def rule(part: Expr) -> Expr:
+        if isinstance(part, Read) and part.name == e.target:
+            return substitute(e.value, dict(zip(e.axes, part.at, strict=True)))
+        return part
+
+    return rewrite(into, rule)
+
+
 def guarded(conditions: tuple[Condition, ...], body: Expr, over: Box, known: tuple[Condition, ...]) -> Expr:
     """The body under the conditions that are needed; nested guards are one."""
     while isinstance(body, Guard):
@@ -186,6 +197,8 @@ def _taken_out(ranges: tuple[Range, ...], conditions: tuple[Condition, ...], bod
     # What reads something stays under a guard that may be all that lets it be read.
     stays = [bool(axes & set(free_axes(f)) or (conditions and any(reads(f)))) for f in factors]
     inner = mul(*(f for f, s in zip(factors, stays, strict=True) if s))
+    if inner == Const(1) and not conditions:
+        return mul(*factors, *(At(Index((), r.size)) for r in ranges))
     total = Reduce("sum", ranges, Guard(conditions, inner) if conditions else inner)
     if not any(stays):
         return mul(*factors, total)

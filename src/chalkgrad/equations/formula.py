@@ -243,10 +243,21 @@ def bracketed(f: Formula, place: Place) -> bool:
             return True  # else the line would seem to stand under Σ
         case Product() | Hadamard():
             return place not in ("term", "signed", "big", "top")
+        case Quotient() if is_derivative(f):
+            return place not in ("term", "signed", "big", "element")
         case Quotient():
             return place not in ("term", "signed", "big")
         case _:
             assert_never(f)
+
+
+def is_derivative(f: Quotient) -> bool:
+    """Whether this is ∂L/∂h in Leibniz' notation, which is read as one symbol."""
+    match f:
+        case Quotient(Symbol(top), Symbol(bottom)):
+            return top.startswith("∂") and bottom.startswith("∂")
+        case _:
+            return False
 
 
 def _one_letter(index: Index) -> bool:
@@ -280,7 +291,8 @@ def text(f: Formula) -> str:
         case Power(base, exponent):
             return _in(base, "base") + _raised(exponent)
         case Quotient(top, bottom):
-            return f"{_in(top, 'top')} / {_in(bottom, 'element')}"
+            line = "/" if is_derivative(f) else " / "
+            return _in(top, "top") + line + _in(bottom, "element")
         case Product(factors):
             return " ".join(_in(g, "last" if g is factors[-1] else "factor") for g in factors)
         case Hadamard(factors):
