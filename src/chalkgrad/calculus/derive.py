@@ -9,8 +9,8 @@ convolution are what comes out; neither is mentioned below.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from chalkgrad.calculus.gather import Contribution, gather
 from chalkgrad.calculus.normalise import matching, normalise
@@ -54,6 +54,31 @@ def derive(program: Program, wrt: Sequence[str] | None = None) -> Program:
     ... )
     (('∂x',), '∂y', True)
     """
+    entered = ledger(program, wrt)
+    names, equations = added(entered)
+    program, outputs = entered.program, tuple(entered.prefix + name for name in entered.wanted)
+    adjoints = _inlined(equations, {n.name for n in names if n.generated} - {*outputs})
+    whole = Program(
+        (*program.equations, *adjoints), (*program.names, *names), outputs, program.states, program.columns
+    )
+    return live(whole, keep={*entered.wanted})
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Every contribution to every adjoint, before any is collected: ``entries`` by the name that receives.
+
+    ``program`` is normalised and holds the winners of its maxima; ``prefix`` is what makes an adjoint's name.
+    """
+
+    program: Program
+    prefix: str
+    wanted: tuple[str, ...]
+    entries: Mapping[str, tuple[Contribution, ...]]
+
+
+def ledger(program: Program, wrt: Sequence[str] | None = None) -> Ledger:
+    """What each equation of a program gives to the adjoints of the names it reads."""
     program = normalise(program)
     wanted = (
         tuple(n.name for n in program.given("input", "parameter", "start")) if wrt is None else tuple(wrt)
@@ -61,19 +86,23 @@ def derive(program: Program, wrt: Sequence[str] | None = None) -> Program:
     program = _with_winners(program)
     prefix = _prefix(program)
     active = _active(program, wanted)
+    found = [
+        c for e in program.equations if e.target in active for c in contributions(e, program, prefix, active)
+    ]
+    order = _printed_order(program, active, wanted)
+    return Ledger(program, prefix, wanted, {n: tuple(c for c in found if c.name == n) for n in order})
 
-    gathered: dict[str, list[Expr]] = {name: [] for name in active}
-    for e in program.equations:
-        if e.target in active:
-            for c in _contributions(e, program, prefix, active):
-                gathered[c.name].append(gather(c, program[c.name]))
 
+def added(ledger: Ledger) -> tuple[tuple[Name, ...], tuple[Equation, ...]]:
+    """The adjoints' names and their equations: the contributions to each, collected and added."""
+    program = ledger.program
     names: list[Name] = []
     equations: list[Equation] = []
-    for name in _printed_order(program, active, wanted):
+    for name, entries in ledger.entries.items():
         primal = program[name]
-        adjoint = Name(prefix + name, "defined", primal.ranges, primal.written, name, primal.generated)
-        terms = gathered.get(name, [])
+        own = ledger.prefix + name
+        adjoint = Name(own, "defined", primal.ranges, primal.written, name, primal.generated)
+        terms = [gather(c, primal) for c in entries]
         seeded = name in program.outputs
         if seeded and not terms:
             names.append(Name(adjoint.name, "seed", primal.ranges, primal.written, name))
@@ -84,13 +113,7 @@ def derive(program: Program, wrt: Sequence[str] | None = None) -> Program:
             terms = [Read(seed, full(primal.ranges)), *terms]
         names.append(adjoint)
         equations.append(simplified(Equation(adjoint.name, primal.ranges, add(*terms))))
-
-    outputs = tuple(prefix + name for name in wanted)
-    adjoints = _inlined(tuple(equations), {n.name for n in names if n.generated} - {*outputs})
-    whole = Program(
-        (*program.equations, *adjoints), (*program.names, *names), outputs, program.states, program.columns
-    )
-    return live(whole, keep={*wanted})
+    return tuple(names), tuple(equations)
 
 
 def _prefix(program: Program) -> str:
@@ -161,7 +184,7 @@ def _printed_order(program: Program, active: Collection[str], wanted: Sequence[s
 # --- one equation's contributions ----------------------------------------------------------------------
 
 
-def _contributions(
+def contributions(
     e: Equation, program: Program, prefix: str, active: Collection[str]
 ) -> Iterator[Contribution]:
     """What the equation adds to the adjoint of each name it reads."""
@@ -187,26 +210,27 @@ def _walk(e: Expr, c: Contribution, result: Expr, program: Program) -> Iterator[
         case Reduce("logsumexp", over, body):
             inner = c.within(over)
             share = matching(Apply("exp", (minus(body, result),)), program, inner.over)
-            yield from _walk(body, inner.times(share), body, program)
-        case Reduce(_, over, body):
+            yield from _walk(body, inner.times(share).by("logsumexp"), body, program)
+        case Reduce(op, over, body):
             # A maximum's gradient goes to its first winner.
             picked = [
                 Apply("equal", (Read(_winner(c.source, r.axis), c.at), At(full((r,))[0]))) for r in over
             ]
-            yield from _walk(body, c.within(over).times(mul(*picked)), body, program)
+            yield from _walk(body, c.within(over).times(mul(*picked)).by(op), body, program)
         case Apply("add", args):
             for a in args:
                 yield from _walk(a, c, a, program)
         case Apply("mul", args):
             for k, a in enumerate(args):
-                yield from _walk(a, c.times(mul(*args[:k], *args[k + 1 :])), a, program)
+                yield from _walk(a, c.times(mul(*args[:k], *args[k + 1 :])).by("mul"), a, program)
         case Apply("pow", (base, Const(k))):
-            yield from _walk(base, c.times(mul(Const(k), power(base, k - 1))), base, program)
+            slope = mul(Const(k), power(base, k - 1))
+            yield from _walk(base, c.times(slope).by("pow"), base, program)
         case Apply(op, args):
             for slope, a in zip(OPS[op].slopes, args, strict=True):
                 factor = slope(result, args)
                 if factor != Const(0):
-                    yield from _walk(a, c.times(factor), a, program)
+                    yield from _walk(a, c.times(factor).by(op), a, program)
 
 
 # --- maxima --------------------------------------------------------------------------------------------

@@ -31,10 +31,14 @@ class Contribution:
     conditions: tuple[Condition, ...]
     over: tuple[Range, ...]
     outer: int
+    rules: tuple[str, ...] = ()
 
     @property
     def source(self) -> str:
         return self.name
+
+    def by(self, rule: str) -> Contribution:
+        return replace(self, rules=(*self.rules, rule))
 
     def to(self, name: str, at: tuple[Index, ...]) -> Contribution:
         return replace(self, name=name, at=at)
@@ -49,8 +53,27 @@ class Contribution:
         return replace(self, factor=mul(self.factor, factor))
 
 
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """A contribution over the target's own axes.
+
+    ``places`` says where the iteration is that gives to a point, by each of its axes, ``summed`` what the
+    point does not determine, ``factor_first`` whether the factor is written before the cotangent.
+    """
+
+    places: Mapping[str, Index]
+    summed: tuple[Range, ...]
+    factor_first: bool
+    term: Expr
+
+
 def gather(c: Contribution, target: Name) -> Expr:
     """The contribution as a term of the adjoint of ``target``, over the target's own axes."""
+    return turned(c, target).term
+
+
+def turned(c: Contribution, target: Name) -> Turned:
+    """The contribution collected at each point of ``target``: its index solved for the iteration's axes."""
     # The iteration's axes step aside: the target's letters may be among them.
     aside = {r.axis: f"{r.axis}°" for r in c.over}
     apart = {a: Index.axis(b) for a, b in aside.items()}
@@ -75,12 +98,15 @@ def gather(c: Contribution, target: Name) -> Expr:
         return substitute(substitute(e, apart), values)
 
     cotangent, factor = moved(c.cotangent), moved(c.factor)
-    body = mul(factor, cotangent) if _stands_first(factor, cotangent, target) else mul(cotangent, factor)
+    first = _stands_first(factor, cotangent, target)
+    body = mul(factor, cotangent) if first else mul(cotangent, factor)
     if conditions:
         body = Guard(tuple(substitute_condition(q, named) for q in conditions), body)
-    if remaining:
-        body = Reduce("sum", tuple(Range(letters[r.axis], r.size, r.low) for r in remaining), body)
-    return simplify(body, box(target.ranges))
+    summed = tuple(Range(letters[r.axis], r.size, r.low) for r in remaining)
+    if summed:
+        body = Reduce("sum", summed, body)
+    places = {r.axis: values[aside[r.axis]] for r in c.over}
+    return Turned(places, summed, first, simplify(body, box(target.ranges)))
 
 
 def solve(
