@@ -77,8 +77,6 @@ CASES: dict[str, Case] = {
     "nested too deep": Case("y = " + "(" * 60 + "x" + ")" * 60),
     "too many operations": Case("y = " + " + ".join("x" * 150)),
     "too long": Case("y = x" + " " * 50_000),
-    "latex": Case("h_{t} = \\tanh(W x_t + U h_{t-1})"),
-    "latex without a backslash": Case("h_t = tanh(W x_t + b)"),
     "derivative as a layer": Case("∂w[i] = Σ[j] δ[j] x[i+j]"),
     "times sign": Case("y = A × x where x: input"),
     "missing operator": Case("h[t] = x[t], y[t] = h[t] V"),

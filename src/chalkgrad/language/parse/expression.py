@@ -192,7 +192,7 @@ class ExpressionParser(Cursor):
         return Big(BIG_WORDS[token.text], tuple(binders), body, token.span.to(body.span))
 
     def binder(self) -> Binder:
-        """``j``, ``j<3``, ``j≤3``, ``j=1..k``, ``1≤j≤k``, ``a∈ℤ``."""
+        """``j``, ``j<3``, ``j≤3``, ``j=1..k``, ``1≤j≤k``, ``a∈ℤ``, ``a∈ℤ^d``."""
         low: Node | None = None
         first = self.sum()
         if mark := self.accept("≤", "<"):
@@ -214,7 +214,8 @@ class ExpressionParser(Cursor):
             return Binder(index, low, high, False, index.span.to(high.span))
         if self.accept("∈"):
             mark = self.expect("ℤ", "`ℤ`")
-            return Binder(index, None, None, True, index.span.to(mark.span))
+            axes = self.atom() if self.accept("^") else None
+            return Binder(index, None, None, True, index.span.to((axes or mark).span), axes)
         return Binder(index, None, None, False, index.span)
 
     def index_of(self, node: Node) -> Symbol:
@@ -233,15 +234,18 @@ class ExpressionParser(Cursor):
                 items.append(self.index_item())
             end = self.close(opened, "]")
             node = Indexed(symbol, tuple(items), token.span.to(end.span))
-        # A name and a bracket: whether it is an application, a read or a product is for the resolver.
         if self.sees("(") and not (self.next.gap and isinstance(node, Indexed)):
-            opened = self.take()
-            args = [self.sum()]
-            while self.accept(","):
-                args.append(self.sum())
-            end = self.close(opened, ")")
-            return Call(node, tuple(args), token.span.to(end.span))
+            return self.applied(node)
         return node
+
+    def applied(self, node: Symbol | Indexed) -> Node:
+        """A name and a bracket: whether it is an application, a read or a product is for the resolver."""
+        opened = self.take()
+        args = [self.sum()]
+        while self.accept(","):
+            args.append(self.sum())
+        end = self.close(opened, ")")
+        return Call(node, tuple(args), node.span.to(end.span))
 
     def index_item(self) -> Node:
         """One index; ``·`` alone stands for "any" (the edges of a table)."""
@@ -281,6 +285,11 @@ class ExpressionParser(Cursor):
             items.append(self.sum())
         end = self.close(opened, "]")
         span = opened.span.to(end.span)
+        match items:
+            case [Binary("⊙", Symbol(f), Symbol(g))] if self.sees("("):
+                return self.applied(Symbol(f"({f}∗{g})", span))  # [f * g](i)
+            case _:
+                pass
         if len(items) == 1 and not isinstance(items[0], Concat | Number | Negate):
             self.fail(
                 "square brackets join two parts or more, and here is one",

@@ -2,7 +2,7 @@
 
 text        = (equation | "where" declaration ("," declaration)*)*
 equation    = sum ("=" sum)+
-declaration = name ["[" at "]"] (":" saying+ | "=" function)
+declaration = name ["[" at "]"] (":" saying+ | "=" function | "=" number)
     saying      = role | shape | "init" number | "zero outside" ["±" size]
 shape       = size ("×" size)* | "scalar"
 """
@@ -10,9 +10,12 @@ shape       = size ("×" size)* | "scalar"
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from typing import Literal
 
 from chalkgrad.language.parse.expression import ExpressionParser
+from chalkgrad.language.parse.latex import tokenize_latex
+from chalkgrad.language.parse.latex.regions import is_latex
 from chalkgrad.language.parse.syntax import (
     Binary,
     BinaryOp,
@@ -24,7 +27,7 @@ from chalkgrad.language.parse.syntax import (
     Text,
     parts,
 )
-from chalkgrad.language.parse.text import tokenize
+from chalkgrad.language.parse.text import refuse_long, tokenize
 from chalkgrad.language.source import Span
 
 _WORDS = {"input", "parameter", "output", "zero", "outside", "scalar", "where", "init"}
@@ -40,14 +43,17 @@ MOST_EQUATIONS = 300
 
 
 def parse(source: str) -> Text:
-    """The syntax tree of a text of equations.
+    """The syntax tree of a text of equations, in text form or in LaTeX.
 
     Raises EquationError where the text is not well formed.
 
     >>> parse("h[t] = tanh(x[t] W)").lines[0].left.base.name
     'h'
     """
-    return _TextParser(source, tokenize(source)).text()
+    refuse_long(source)
+    latex = is_latex(source)
+    text = _TextParser(source, tokenize_latex(source) if latex else tokenize(source)).text()
+    return replace(text, latex=latex)
 
 
 class _TextParser(ExpressionParser):
@@ -156,6 +162,10 @@ class _TextParser(ExpressionParser):
         if self.accept("="):
             if at:
                 return self.edge(symbol, at)
+            if self.sees_kind("number"):
+                number = self.take()
+                span = symbol.span.to(number.span)
+                return Declaration(symbol, at, None, None, False, None, span, number=float(number.text))
             if not self.sees_kind("name"):
                 self.unexpected("the name of a function", help="write: where τ = tanh")
             alias = self.take()

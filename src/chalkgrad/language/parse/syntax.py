@@ -79,13 +79,17 @@ class Transpose:
 
 @dataclass(frozen=True, slots=True)
 class Binder:
-    """One index under a Σ or max: ``j``, ``j<3``, ``j=1..k``, ``1≤j≤k``, ``a∈ℤ``, ``s<t``."""
+    """One index under a Σ or max: ``j``, ``j<3``, ``j=1..k``, ``1≤j≤k``, ``a∈ℤ``, ``s<t``.
+
+    ``axes`` is d of ``a∈ℤ^d``: the index stands for so many.
+    """
 
     index: Symbol
     low: Node | None
     high: Node | None  # inclusive
     everywhere: bool
     span: Span
+    axes: Node | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,7 @@ class Declaration:
     ``dims`` is its shape after the recurrence index (() for a scalar, None when not given); ``outside`` how
     far zeros may be read beyond it (an amount, True where any); ``alias`` the function a letter stands for;
     ``init`` the number that a parameter starts at; ``edge`` what a table holds before
-    its first row or column.
+    its first row or column; ``number`` what a letter stands for (d of ``a∈ℤ^d``).
     """
 
     name: Symbol
@@ -146,6 +150,7 @@ class Declaration:
     span: Span
     init: float | None = None
     edge: float | None = None
+    number: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +160,7 @@ class Text:
     source: str
     lines: tuple[Line, ...]
     declarations: tuple[Declaration, ...]
+    latex: bool = False
 
 
 def parts(node: Node) -> tuple[Node, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import unicodedata
 from dataclasses import dataclass
 from typing import Literal
@@ -43,10 +42,6 @@ _SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉"
 LONGEST = 50_000
 """Characters in a text: far beyond any page of equations, and read in well under a second."""
 
-# What only LaTeX has; without any `[`, a subscript t too.
-_LATEX = re.compile(r"[\\$]|[_^]\{")
-_SUBSCRIPT_T = re.compile(r"(?<=\w)_t(?![\w'])")
-
 
 def tokenize(source: str) -> list[Token]:
     """The tokens of a text, newlines inside brackets and at continued lines left out.
@@ -56,12 +51,6 @@ def tokenize(source: str) -> list[Token]:
     >>> [t.text for t in tokenize("h[t] = σ(x[t] @ W_x)")]
     ['h', '[', 't', ']', '=', 'σ', '(', 'x', '[', 't', ']', '·', 'W_x', ')', '']
     """
-    _refuse_latex(source)
-    if len(source) > LONGEST:
-        raise EquationError(
-            f"this text has {len(source):,} characters, and a layer at most {LONGEST:,}",
-            help="name the file or text that holds the equations alone",
-        )
     tokens: list[Token] = []
     at, depth, gap = 0, 0, False
     while at < len(source):
@@ -90,7 +79,7 @@ def _token(source: str, at: int, gap: bool) -> Token:
         if source.startswith(mark, at):
             return Token("mark", MARKS[mark], Span(at, at + len(mark)), gap)
     if "0" <= c <= "9":
-        end = _number_end(source, at)
+        end = number_end(source, at)
         number = Token("number", source[at:end], Span(at, end), gap)
         if source[end : end + 1] == "_":
             raise EquationError(
@@ -117,19 +106,17 @@ def _token(source: str, at: int, gap: bool) -> Token:
     )
 
 
-def _refuse_latex(source: str) -> None:
-    text = re.sub(r"#[^\n]*", lambda comment: " " * len(comment.group()), source)
-    found = _LATEX.search(text) or (None if "[" in text else _SUBSCRIPT_T.search(text))
-    if found:
+def refuse_long(source: str) -> None:
+    """Raise EquationError for a text longer than any page of equations."""
+    if len(source) > LONGEST:
         raise EquationError(
-            "this looks like LaTeX, which is not read yet",
-            source,
-            ((Span(found.start(), found.end()), "LaTeX begins here"),),
-            "write it as text: h[t] = tanh(x[t] W_x + h[t-1] W_h + b)",
+            f"this text has {len(source):,} characters, and a layer at most {LONGEST:,}",
+            help="name the file or text that holds the equations alone",
         )
 
 
-def _number_end(source: str, at: int) -> int:
+def number_end(source: str, at: int) -> int:
+    """Where the number that begins at ``at`` ends."""
     end = at
     while end < len(source) and "0" <= source[end] <= "9":
         end += 1

@@ -15,6 +15,7 @@ from chalkgrad.language.resolve.define import Attempt
 from chalkgrad.language.resolve.definitions import find_roles, refuse_derivatives
 from chalkgrad.language.resolve.finish import claims, finish, warnings_of
 from chalkgrad.language.resolve.naming import named_sizes, refuse_endless
+from chalkgrad.language.resolve.operators import written_out
 from chalkgrad.language.resolve.roles import Roles
 from chalkgrad.language.source import EquationError, Span
 
@@ -49,17 +50,21 @@ class Resolved:
 
 
 def read(
-    source: str, inputs: str | Iterable[str] | None = None, functions: Mapping[str, str] | None = None
+    source: str,
+    inputs: str | Iterable[str] | None = None,
+    functions: Mapping[str, str] | None = None,
+    numbers: Mapping[str, int] | None = None,
 ) -> Resolved:
     """A text of equations with its roles, axes and sizes solved.
 
     ``inputs`` names what is given at each call where the rules cannot tell (``"x"`` or ``"Q, K, V"``);
-    ``functions`` says what letters stand for, ``{"τ": "tanh"}``. Raises EquationError.
+    ``functions`` says what letters stand for, ``{"τ": "tanh"}``; ``numbers`` how many axes an index of
+    ``a∈ℤ^d`` has, ``{"d": 2}``. Raises EquationError.
 
     >>> read("h[t] = tanh(x[t] W_x + h[t-1] W_h + b)").program.outputs
     ('h',)
     """
-    text = parse(source)
+    text = written_out(parse(source), numbers or {})
     refuse_derivatives(text)
     roles = find_roles(text, dict(functions or {}))
     if isinstance(inputs, str):

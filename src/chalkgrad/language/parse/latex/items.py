@@ -1,0 +1,363 @@
+"""Units → items: names with what stands below and above them, fractions, roots, signs, breaks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from chalkgrad.language.parse.cursor import DEEPEST
+from chalkgrad.language.parse.latex import commands
+from chalkgrad.language.parse.latex.units import Unit
+from chalkgrad.language.source import EquationError, Span
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A letter with its accents, or (``word``) a whole word such as a function's name."""
+
+    text: str
+    span: Span
+    word: bool = False
+    gap: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Digits:
+    text: str
+    span: Span
+    gap: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """A mark of the text form, or one of LaTeX's own: ``‖``, ``|``, ``∣``, ``…``, ``∂``."""
+
+    text: str
+    span: Span
+    gap: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scripted:
+    """A base with a sub- and a superscript (None where there is none) and primes."""
+
+    base: Name | Digits | Sign | Fraction | Root | Matrix
+    sub: tuple[Item, ...] | None
+    sup: tuple[Item, ...] | None
+    primes: int
+    span: Span
+    gap: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fraction:
+    above: tuple[Item, ...]
+    below: tuple[Item, ...]
+    span: Span
+    gap: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    body: tuple[Item, ...]
+    degree: tuple[Item, ...]
+    span: Span
+    gap: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    rows: tuple[tuple[tuple[Item, ...], ...], ...]
+    span: Span
+    gap: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """Where one equation may end and another begin: a row, a line, a wide space, prose, a block."""
+
+    kind: Literal["row", "line", "space", "prose", "rest", "block"]
+    span: Span
+    gap: bool = True
+
+
+Item = Name | Digits | Sign | Scripted | Fraction | Root | Matrix | Break
+
+
+def base_of(item: Item) -> Item:
+    """What the scripts of an item stand at; the item itself where it has none."""
+    return item.base if isinstance(item, Scripted) else item
+
+
+def name_of(item: Item) -> str:
+    """The letter or word that an item is, scripts aside; "" where it is none."""
+    base = base_of(item)
+    return base.text if isinstance(base, Name) else ""
+
+
+def items(source: str, units: list[Unit]) -> tuple[Item, ...]:
+    """What the units say. Raises EquationError for braces and scripts that do not fit."""
+    return _Items(source, units).all()
+
+
+class _Items:
+    def __init__(self, source: str, units: list[Unit]) -> None:
+        self.source, self.units, self.at = source, units, 0
+        self.depth = 0
+        self.rows = 0  # how many environments are open
+
+    def fail(self, problem: str, span: Span, note: str, help: str) -> EquationError:
+        return EquationError(problem, self.source, ((span, note),), help)
+
+    def all(self) -> tuple[Item, ...]:
+        found: list[Item] = []
+        while self.at < len(self.units):
+            if self.units[self.at].kind == "close":
+                raise self.fail(
+                    "the brace `}` closes nothing",
+                    self.units[self.at].span,
+                    "no brace is open here",
+                    "remove it",
+                )
+            self.one(found)
+        return tuple(found)
+
+    def sees(self, kind: str, text: str = "") -> bool:
+        if self.at >= len(self.units):
+            return False
+        unit = self.units[self.at]
+        return unit.kind == kind and (not text or unit.text == text)
+
+    def take(self) -> Unit:
+        self.at += 1
+        return self.units[self.at - 1]
+
+    def skip_lines(self) -> None:
+        while self.sees("break", "line"):
+            self.at += 1
+
+    # --- one item after the other ----------------------------------------------------------------------
+
+    def one(self, found: list[Item]) -> None:
+        """Read what stands next, and add it; scripts go to what stands before them."""
+        unit = self.take()
+        match unit.kind:
+            case "letter" | "word":
+                found.append(Name(unit.text, unit.span, unit.kind == "word", unit.gap))
+            case "number":
+                found.append(Digits(unit.text, unit.span, unit.gap))
+            case "sign":
+                found.append(Sign(unit.text, unit.span, unit.gap))
+            case "prime" if not found:
+                found.append(Sign("′", unit.span))  # ^{\prime(t)}
+            case "sub" | "sup" | "prime":
+                self.at -= 1
+                self.scripts(found)
+            case "open":
+                self.at -= 1
+                found += self.grouped(self.group(), unit)
+            case "break":
+                self.break_(unit, found)
+            case "command":
+                self.command(unit, found)
+            case "close":
+                raise AssertionError("a brace is closed where it was opened")
+
+    def break_(self, unit: Unit, found: list[Item]) -> None:
+        if unit.text == "begin rows":
+            self.rows += 1
+            found.append(Break("row", unit.span))
+        elif unit.text == "end rows":
+            self.rows = max(0, self.rows - 1)
+            found.append(Break("row", unit.span))
+        elif unit.text != "line" or not self.rows:
+            found.append(Break(unit.text, unit.span))  # pyright: ignore[reportArgumentType]
+
+    def group(self) -> tuple[Item, ...]:
+        """What stands in braces; lines do not count in there."""
+        opened = self.take()
+        self.deeper(opened.span)
+        found: list[Item] = []
+        while not self.sees("close"):
+            if self.at >= len(self.units):
+                raise self.fail(
+                    "the brace `{` is not closed", opened.span, "opened here", "add the missing `}`"
+                )
+            if self.sees("break", "line"):
+                self.at += 1
+            else:
+                self.one(found)
+        self.at += 1
+        self.depth -= 1
+        return tuple(found)
+
+    def deeper(self, span: Span) -> None:
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise self.fail(
+                f"braces nest deeper than {DEEPEST}",
+                span,
+                "too deep here",
+                "give the inner part a name and an equation of its own",
+            )
+
+    def grouped(self, inside: tuple[Item, ...], opened: Unit) -> list[Item]:
+        """``{a b}`` is a b; with a script behind it, (a b)."""
+        if len(inside) > 1 and (self.sees("sub") or self.sees("sup")):
+            end = self.units[self.at - 1].span
+            return [Sign("(", opened.span, True), *inside, Sign(")", end)]
+        return list(inside)
+
+    def argument(self, after: Unit) -> tuple[Item, ...]:
+        """The argument of a command: a group, or the one unit that follows."""
+        self.skip_lines()
+        if self.sees("open"):
+            return self.group()
+        if self.at >= len(self.units) or self.sees("break") or self.sees("close"):
+            raise self.fail(
+                "this command stands without its argument",
+                after.span,
+                "its braces are missing",
+                "write {…} after it",
+            )
+        found: list[Item] = []
+        self.deeper(after.span)
+        self.one(found)
+        self.depth -= 1
+        return tuple(found)
+
+    # --- commands --------------------------------------------------------------------------------------
+
+    def command(self, unit: Unit, found: list[Item]) -> None:
+        name = unit.text
+        if name in commands.FONTS:
+            if self.sees("open"):
+                inside = self.group()
+                found += [_blackboard(i) for i in inside] if name == "mathbb" else inside
+        elif name in commands.ACCENTS:
+            self.accent(unit, found)
+        elif name == "frac":
+            above = self.argument(unit)
+            below = self.argument(unit)
+            found.append(Fraction(above, below, self.since(unit)))
+        elif name == "sqrt":
+            degree: list[Item] = []
+            if self.sees("sign", "["):
+                self.at += 1
+                while not self.sees("sign", "]"):
+                    if self.at >= len(self.units):
+                        raise self.fail(
+                            "the bracket `[` is not closed", unit.span, "of this root", "add the missing `]`"
+                        )
+                    self.one(degree)
+                self.at += 1
+            found.append(Root(self.argument(unit), tuple(degree), self.since(unit)))
+        elif name == "begin matrix":
+            found.append(self.matrix(unit))
+        else:
+            raise self.fail(
+                "this matrix is not opened", unit.span, "closed here", "write \\begin{bmatrix} first"
+            )
+
+    def since(self, unit: Unit) -> Span:
+        return unit.span.to(self.units[self.at - 1].span)
+
+    def accent(self, unit: Unit, found: list[Item]) -> None:
+        inside = self.argument(unit)
+        suffix = commands.ACCENTS[unit.text]
+        if not inside or not isinstance(inside[0], Name | Scripted):
+            raise self.fail(
+                f"`\\{unit.text}` stands over no letter",
+                self.since(unit),
+                "here",
+                "an accent belongs to a name",
+            )
+        first, *rest = inside
+        base = first.base if isinstance(first, Scripted) else first
+        if rest or not isinstance(base, Name):
+            raise self.fail(
+                f"`\\{unit.text}` stands over more than one letter",
+                self.since(unit),
+                "here",
+                "an accent belongs to one name",
+            )
+        named = replace(base, text=f"{base.text}_{suffix}", span=self.since(unit), word=True)
+        found.append(named if isinstance(first, Name) else replace(first, base=named))
+
+    def matrix(self, unit: Unit) -> Matrix:
+        rows: list[list[tuple[Item, ...]]] = [[]]
+        entry: list[Item] = []
+        while not self.sees("command", "end matrix"):
+            if self.at >= len(self.units):
+                raise self.fail(
+                    "this matrix is not closed", unit.span, "opened here", "write \\end{bmatrix} after it"
+                )
+            if self.sees("break", "row"):
+                self.at += 1
+                rows[-1].append(tuple(entry))
+                rows.append([])
+                entry = []
+            elif self.sees("break"):
+                self.at += 1
+            elif self.sees("close"):
+                raise self.fail(
+                    "the brace `}` closes nothing",
+                    self.units[self.at].span,
+                    "no brace is open here",
+                    "remove it",
+                )
+            elif entry and self.units[self.at].gap and not _joins(entry[-1], self.units[self.at]):
+                rows[-1].append(tuple(entry))
+                entry = []
+            else:
+                self.one(entry)
+        self.at += 1
+        rows[-1].append(tuple(entry))
+        kept = tuple(tuple(e for e in row if e) for row in rows)
+        return Matrix(tuple(row for row in kept if row), self.since(unit))
+
+    # --- scripts ---------------------------------------------------------------------------------------
+
+    def scripts(self, found: list[Item]) -> None:
+        first = self.units[self.at]
+        if not found or isinstance(found[-1], Break):
+            raise self.fail(
+                "a script stands below or above nothing", first.span, "here", "write a name before it"
+            )
+        base = found.pop()
+        assert not isinstance(base, Break)
+        scripted = base if isinstance(base, Scripted) else Scripted(base, None, None, 0, base.span, base.gap)
+        while self.sees("sub") or self.sees("sup") or self.sees("prime"):
+            mark = self.take()
+            if mark.kind == "prime":
+                scripted = replace(scripted, primes=scripted.primes + 1)
+                continue
+            inside = self.argument(mark)
+            if mark.kind == "sup":
+                primes = [i for i in inside if isinstance(i, Sign) and i.text == "′"]
+                inside = tuple(i for i in inside if i not in primes)
+                scripted = replace(scripted, primes=scripted.primes + len(primes))
+                if primes and not inside:
+                    continue
+            field = "sub" if mark.kind == "sub" else "sup"
+            if getattr(scripted, field) is not None:
+                raise self.fail(
+                    f"two {'sub' if field == 'sub' else 'super'}scripts stand at one name",
+                    self.since(mark),
+                    "the second one",
+                    "write them as one, in braces: h_{t,i}",
+                )
+            scripted = replace(scripted, **{field: inside})
+        found.append(replace(scripted, span=base.span.to(self.units[self.at - 1].span)))
+
+
+def _blackboard(item: Item) -> Item:
+    r"""``\mathbb{Z}`` is the set of whole numbers, ``\mathbb{R}`` of the real ones."""
+    if isinstance(item, Name) and item.text in ("Z", "R", "N"):
+        return Sign({"Z": "ℤ", "R": "ℝ", "N": "ℕ"}[item.text], item.span, item.gap)
+    return item
+
+
+def _joins(before: Item, unit: Unit) -> bool:
+    """Whether a unit goes on with the entry of a matrix: its sign has just been read."""
+    return (isinstance(before, Sign) and before.text in "+-") or unit.kind in ("sub", "sup", "prime")

@@ -1,0 +1,149 @@
+"""LaTeX → tokens: the way through the folder's other files."""
+
+from __future__ import annotations
+
+from chalkgrad.language.parse.latex import commands
+from chalkgrad.language.parse.latex.indices import survey
+from chalkgrad.language.parse.latex.items import Break, Item, Name, Scripted, items, name_of
+from chalkgrad.language.parse.latex.regions import Region, regions
+from chalkgrad.language.parse.latex.scripts import inside
+from chalkgrad.language.parse.latex.segments import Segment, mark_of, segments
+from chalkgrad.language.parse.latex.units import Unit, units
+from chalkgrad.language.parse.latex.write import Writer
+from chalkgrad.language.parse.text import Token
+from chalkgrad.language.source import EquationError, Span
+
+LONGEST_EQUATION = 4000
+"""Letters and signs in one equation."""
+
+
+def tokenize_latex(source: str) -> list[Token]:
+    r"""The tokens of a text of LaTeX, as :func:`chalkgrad.language.parse.text.tokenize` has them for text.
+
+    Raises EquationError for what has no meaning in a layer: an integral, a probability, a command not known.
+
+    >>> [t.text for t in tokenize_latex(r"h_t = \tanh(W_{xh} x_t)")]
+    ['h', '[', 't', ']', '=', 'tanh', '(', 'W_xh', 'x', '[', 't', ']', ')', '\n', '']
+    """
+    found = regions(source)
+    everything: list[Item] = []
+    for region in found:
+        if region.kind == "math":
+            everything += items(source, _units(source, region))
+            everything.append(Break("block", Span(region.end, region.end)))
+    refuse_probabilities(source, tuple(everything))
+    equations, shapes = _split(segments(tuple(everything)))
+    for segment in equations:
+        if len(segment) > LONGEST_EQUATION:
+            raise EquationError(
+                f"this equation has more than {LONGEST_EQUATION} letters and signs",
+                source,
+                ((segment[0].span, "this one"),),
+                "give a part of it a name and an equation of its own",
+            )
+    page = survey(source, equations)
+    writer = Writer(page)
+    for e in page.equations:
+        writer.equation(e.sides, page.indices(e))
+    writer.where = True
+    writer.own = frozenset[str]().union(*(page.indices(e) for e in page.equations))
+    for names, dims in shapes:
+        _write_shape(writer, names, dims)
+    for region in found:
+        if region.kind == "where":
+            _write_where(writer, source, region)
+    return [*writer.tokens, Token("end", "", Span(len(source), len(source)))]
+
+
+def _units(source: str, region: Region) -> list[Unit]:
+    start, end = region.start, region.end
+    for mark in ("$$", "$"):
+        if source.startswith(mark, start) and end - start >= 2 * len(mark):
+            return units(source, start + len(mark), end - len(mark))
+    return units(source, start, end)
+
+
+# --- what is no equation -------------------------------------------------------------------------------
+
+
+def refuse_probabilities(source: str, found: tuple[Item, ...]) -> None:
+    """Raise EquationError for P(x | y): that is what a language model computes, not a layer."""
+    todo = [found]
+    while todo:
+        row = todo.pop()
+        for k, item in enumerate(row):
+            todo += inside(item)
+            of = row[k - 1] if k else item
+            if mark_of(item) in ("(", "[") and name_of(of) in ("P", "p", "Pr", "q", "E"):
+                closed = _closing(row, k)
+                if {mark_of(i) for i in row[k + 1 : closed]} & {"∣", "|", "…"}:
+                    problem, help = commands.PROBABILITY
+                    span = of.span.to(row[min(closed, len(row) - 1)].span)
+                    raise EquationError(problem, source, ((span, "a probability"),), help)
+            elif mark_of(item) == "∣":
+                problem, help = commands.PROBABILITY
+                raise EquationError(problem, source, ((item.span, "given what stands behind it"),), help)
+
+
+def _closing(row: tuple[Item, ...], k: int) -> int:
+    depth = 0
+    for j in range(k, len(row)):
+        depth += (mark_of(row[j]) in ("(", "[")) - (mark_of(row[j]) in (")", "]"))
+        if depth == 0:
+            return j
+    return len(row)
+
+
+# --- x_t \in \mathbb{R}^{D} ----------------------------------------------------------------------------
+
+Shape = tuple[tuple[Item, ...], tuple[Item, ...] | None]
+
+
+def _split(found: list[Segment]) -> tuple[list[Segment], list[Shape]]:
+    """Equations, and what says in which space names lie: ``W, U \\in \\mathbb{R}^{H \\times D}``."""
+    equations: list[Segment] = []
+    shapes: list[Shape] = []
+    waiting: list[Item] = []
+    for segment in found:
+        marks = [mark_of(i) for i in segment]
+        if len(segment) == 3 and marks[1] == "∈" and marks[2] in ("ℝ", "ℕ", "ℤ") and not marks[0]:
+            space = segment[2]
+            shapes.append(((*waiting, segment[0]), space.sup if isinstance(space, Scripted) else None))
+            waiting = []
+            continue
+        if waiting:
+            equations.append(tuple(waiting))
+            waiting = []
+        if len(segment) == 1 and isinstance(segment[0], Name | Scripted) and not marks[0]:
+            waiting = [*waiting, segment[0]]
+        else:
+            equations.append(segment)
+    if waiting:
+        equations.append(tuple(waiting))
+    return equations, shapes
+
+
+def _write_shape(writer: Writer, names: tuple[Item, ...], dims: tuple[Item, ...] | None) -> None:
+    span = names[0].span
+    writer.put("name", "where", span)
+    for n, name in enumerate(names):
+        if n:
+            writer.mark(",", name.span)
+        writer.one(name)
+        writer.mark(":", span)
+        if not dims:
+            writer.put("name", "scalar", span)
+        else:
+            for item in dims:
+                writer.one(item)
+    writer.newline(names[-1].span)
+
+
+def _write_where(writer: Writer, source: str, region: Region) -> None:
+    cut = source[region.start : region.end].rstrip().rstrip("$.\\")
+    found = items(source, units(source, region.start, region.start + len(cut), words=True))
+    writer.items(tuple(i for i in found if not isinstance(i, Break)))
+    writer.newline(Span(region.end, region.end))
+
+
+__all__ = ["LONGEST_EQUATION", "refuse_probabilities", "tokenize_latex"]

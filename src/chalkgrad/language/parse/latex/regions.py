@@ -1,0 +1,117 @@
+"""Which characters of a note are mathematics, which are prose, and which say something with ``where``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from chalkgrad.language.parse.latex import commands
+from chalkgrad.language.source import EquationError, Span
+
+LATEX = re.compile(r"[\\$]|[_^]\{")
+SUBSCRIPT_T = re.compile(r"(?<=[^\W\d_])_t(?![\w'])")
+
+
+def is_latex(source: str) -> bool:
+    """Whether a text is LaTeX: it has a backslash, a dollar, `_{` or `^{`; or no `[` and some `_t`."""
+    text = re.sub(r"#[^\n]*", "", source)
+    return bool(LATEX.search(text) or ("[" not in text and SUBSCRIPT_T.search(text)))
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Characters ``start ≤ i < end``: mathematics, or what follows the word where."""
+
+    kind: Literal["math", "where"]
+    start: int
+    end: int
+
+
+_ENVIRONMENT = "|".join(map(re.escape, commands.ALIGNED))
+_DELIMITED = re.compile(
+    r"(?P<dollars>\$\$)|(?P<dollar>(?<!\\)\$)|(?P<open>\\\[)|(?P<paren>\\\()|(?P<comment>(?<!\\)%[^\n]*)"
+    rf"|\\begin\{{(?P<env>(?:{_ENVIRONMENT})\*?)\}}"
+)
+_WHERE = re.compile(r"(?<!\w)where(?=\s+[^\s:=]+(?:\s*\[[^\]\n]*\])?\s*[:=])")
+
+
+def regions(source: str) -> list[Region]:
+    """The regions of a text in order; prose around displayed equations belongs to none.
+
+    Raises EquationError for a formula that is opened and not closed.
+    """
+    blocks = _blocks(source)
+    outside = _outside(source, blocks)
+    if not any(source[b.start] in "$" or source.startswith(("\\[", "\\("), b.start) for b in blocks) and any(
+        "=" in _WHERE_LINE.sub("", source[a:b]) for a, b in outside
+    ):
+        # No formula is marked as one, and equations stand outside the environments: all is mathematics.
+        return [r for a, b in [(0, len(source))] for r in _with_wheres(source, a, b)]
+    found = [r for b in blocks for r in _with_wheres(source, b.start, b.end)]
+    found += [
+        Region("where", m.start(), _where_end(source, m.end(), b))
+        for a, b in outside
+        for m in _WHERE.finditer(source, a, b)
+    ]
+    return sorted(found, key=lambda r: r.start)
+
+
+_WHERE_LINE = re.compile(r"(?<!\w)where\s[^\n]*")
+
+
+def _with_wheres(source: str, start: int, end: int) -> list[Region]:
+    """A piece of mathematics, what ``where`` says in it cut out."""
+    found: list[Region] = []
+    at = start
+    for m in _WHERE.finditer(source, start, end):
+        if m.start() < at or source[: m.start()].rstrip().endswith("{"):
+            continue  # \text{where}
+        found.append(Region("math", at, m.start()))
+        at = _where_end(source, m.end(), end)
+        found.append(Region("where", m.start(), at))
+    found.append(Region("math", at, end))
+    return [r for r in found if source[r.start : r.end].strip()]
+
+
+def _where_end(source: str, at: int, end: int) -> int:
+    """To the end of the line; a line that ends with a comma goes on."""
+    while True:
+        stop = source.find("\n", at, end)
+        if stop < 0:
+            return end
+        line = source[at:stop].split("#")[0].rstrip().rstrip("$\\")
+        if not line.endswith(","):
+            return stop
+        at = stop + 1
+
+
+def _outside(source: str, blocks: list[Region]) -> list[tuple[int, int]]:
+    edges = [0, *(e for b in blocks for e in (b.start, b.end)), len(source)]
+    return [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if a < b]
+
+
+def _blocks(source: str) -> list[Region]:
+    """Displayed and inline formulas, their marks included."""
+    found: list[Region] = []
+    at = 0
+    while m := _DELIMITED.search(source, at):
+        if m["comment"]:
+            at = m.end()
+            continue
+        if m["env"]:
+            close = f"\\end{{{m['env']}}}"
+            stop = source.find(close, m.end())
+        else:
+            close = "$$" if m["dollars"] else "$" if m["dollar"] else "\\]" if m["open"] else "\\)"
+            stop = source.find(close, m.end())
+        if stop < 0:
+            raise EquationError(
+                f"the formula that `{m[0]}` opens is not closed",
+                source,
+                ((Span(m.start(), m.end()), "opened here"),),
+                f"add the missing `{close}`",
+            )
+        at = stop + len(close)
+        found.append(Region("math", m.start(), at))
+    return found

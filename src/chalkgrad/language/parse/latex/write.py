@@ -1,0 +1,346 @@
+"""Items → tokens, the same that the text form has: ``h_{t-1}`` becomes h[t-1], ``\\frac{a}{b}`` ((a)/(b))."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chalkgrad.equations.ops import FUNCTIONS
+from chalkgrad.language.parse.latex.brackets import (
+    CLOSE,
+    OPEN,
+    comma,
+    is_index,
+    is_list,
+    is_operator,
+    partners,
+)
+from chalkgrad.language.parse.latex.indices import is_big
+from chalkgrad.language.parse.latex.items import (
+    Break,
+    Digits,
+    Fraction,
+    Item,
+    Matrix,
+    Name,
+    Root,
+    Scripted,
+    Sign,
+    base_of,
+    name_of,
+)
+from chalkgrad.language.parse.latex.names import NameWriter, ends
+from chalkgrad.language.parse.latex.scripts import Piece, label, slots
+from chalkgrad.language.parse.latex.segments import mark_of
+from chalkgrad.language.parse.text import Token
+from chalkgrad.language.source import Span
+from chalkgrad.language.words import STRUCTURED
+
+_TERM_ENDS = {"+", "-", "=", ")", "]", ",", ";", "≤", "<", "≥", ">"}
+
+
+class Writer(NameWriter):
+    """Writes the equations of one page, one after the other."""
+
+    def equation(self, found: Sequence[Item], own: frozenset[str]) -> None:
+        self.own = own
+        self.items(tuple(found))
+        self.newline(found[-1].span)
+
+    def newline(self, after: Span) -> None:
+        self.tokens.append(Token("newline", "\n", Span(after.end, after.end + 1)))
+
+    # --- sequences -------------------------------------------------------------------------------------
+
+    def items(self, found: tuple[Item, ...]) -> None:
+        partner = partners(found)
+        begun = len(self.tokens)
+        bars: list[str] = []  # the absolute values and norms that are open
+        k = 0
+        while k < len(found):
+            item = found[k]
+            mark = mark_of(item)
+            if mark == "∂":
+                k += self.partial(found, k)
+                continue
+            if mark in ("|", "‖"):
+                self.bar(item, mark, bars, begun)
+            elif self.is_function(item) and not is_big(item):
+                k = self.function(found, k, partner)
+                continue
+            elif mark in OPEN:
+                self.open(found, k, partner)
+            elif mark in CLOSE:
+                self.close(item, k, found, partner)
+            elif mark in (",", ";"):
+                self.mark(comma(found, k, partner), item.span)
+            else:
+                self.one(item)
+            k += 1
+
+    def one(self, item: Item) -> None:
+        match item:
+            case Name(text, span):
+                self.put("name", text, span, item.gap)
+            case Digits(text, span):
+                self.factor_follows()
+                self.put("number", text, span, item.gap)
+            case Sign(text, span):
+                self.sign(text, span, item.gap)
+            case Scripted(Name()):
+                self.name(item) if not is_big(item) else self.big(item)
+            case Scripted(Sign("Σ")):
+                self.big(item)
+            case Scripted(base):
+                self.one(base)
+                self.exponent(item)
+            case Fraction():
+                self.fraction(item)
+            case Root(body, degree, span):
+                self.factor_follows()
+                opened, closed = ends(span)
+                if degree:
+                    self.wrapped(body, span)
+                    self.mark("^", opened)
+                    self.mark("(", opened)
+                    self.put("number", "1", opened)
+                    self.mark("/", opened)
+                    self.wrapped(degree, span)
+                    self.mark(")", closed)
+                else:
+                    self.put("name", "sqrt", opened)
+                    self.wrapped(body, span)
+            case Matrix():
+                self.matrix(item)
+            case Break():
+                pass  # a wide space inside brackets
+
+    def sign(self, text: str, span: Span, gap: bool) -> None:
+        if text == "…":
+            self.fail(
+                "dots leave open what they stand for",
+                span,
+                "these dots",
+                "write the sum as \\sum_{j=1}^{k}, and each equation once, for all t",
+            )
+        if text in ("ℝ", "ℕ", "∣", "′"):
+            self.fail(f"`{self.written(span)}` means nothing here", span, "here", "keep the equation alone")
+        if self.where and text == "·" and "times" in self.written(span):
+            text = "×"
+        self.mark(text, span, gap)
+
+    # --- brackets --------------------------------------------------------------------------------------
+
+    def open(self, found: tuple[Item, ...], k: int, partner: dict[int, int]) -> None:
+        item, mark = found[k], mark_of(found[k])
+        if mark == "[" and not is_list(found, k, partner):
+            mark = "("
+        before = self.tokens[-1] if self.tokens else None
+        # h_{t}(1 - z_t) is a product; f(i) and softmax[s](e) are for the resolver.
+        applied = k > 0 and self.is_function(found[k - 1])
+        gap = not applied and (item.gap or (before is not None and before.text in ("]", "ᵀ")))
+        if mark == "[" and k and not is_index(found, k, partner) and not is_operator(found, k, partner):
+            self.factor_follows()
+        self.mark(mark, item.span, gap)
+
+    def close(self, item: Item, k: int, found: tuple[Item, ...], partner: dict[int, int]) -> None:
+        mark = mark_of(item)
+        if mark == "]" and k in partner and not is_list(found, partner[k], partner):
+            mark = ")"
+        self.mark(mark, base_of(item).span)
+        if isinstance(item, Scripted):
+            self.exponent(item)
+
+    def bar(self, item: Item, mark: str, bars: list[str], begun: int) -> None:
+        """``|x|`` is abs(x), ``‖x‖`` norm(x): a bar closes where one is open, after an operand."""
+        last = self.tokens[-1] if len(self.tokens) > begun else None
+        operand = last is not None and (last.kind in ("name", "number") or last.text in (")", "]", "ᵀ", "²"))
+        if bars and bars[-1] == mark and operand:
+            bars.pop()
+            self.mark(")", item.span)
+            if isinstance(item, Scripted):
+                if item.sub and label(item.sub) != "2":
+                    self.fail("only the 2-norm is read", item.span, "another norm", "write it as a sum")
+                self.exponent(Scripted(item.base, None, item.sup, item.primes, item.span))
+            return
+        bars.append(mark)
+        self.factor_follows()
+        self.put("name", "abs" if mark == "|" else "norm", item.span)
+        self.mark("(", item.span)
+
+    # --- fractions, sums, functions, matrices ----------------------------------------------------------
+
+    def fraction(self, item: Fraction) -> None:
+        above, below = _differentials(item.above), _differentials(item.below)
+        self.factor_follows()
+        opened, closed = ends(item.span)
+        slash = Span(opened.start, opened.start + 1)
+        if above and below:  # ∂L/∂w
+            self.items(above)
+            self.mark("/", slash)
+            self.items(below)
+            return
+        self.mark("(", opened)
+        self.wrapped(item.above, item.span)
+        self.mark("/", slash)
+        self.wrapped(item.below, item.span)
+        self.mark(")", closed)
+
+    def partial(self, found: tuple[Item, ...], k: int) -> int:
+        """∂ and what follows it, as one name; how many items that were."""
+        sign = found[k]
+        following = found[k + 1] if k + 1 < len(found) else None
+        self.factor_follows()
+        if isinstance(following, Name | Scripted) and not mark_of(following):
+            self.name(following, "∂", sign.span)
+            count = 2
+        else:
+            self.put("name", "∂", sign.span)
+            count = 1
+        if isinstance(sign, Scripted) and sign.sub:
+            self.mark("/", sign.span)
+            for item in sign.sub[:1]:
+                if isinstance(item, Name | Scripted):
+                    self.name(item, "∂", sign.span)
+        return count
+
+    def big(self, item: Scripted) -> None:
+        """``\\sum_{j=1}^{k}`` as Σ[j=1..k], ``\\max_{p<2}`` as max[p<2]."""
+        word = name_of(item) or "Σ"
+        self.factor_follows()
+        self.put("mark" if word == "Σ" else "name", word, item.base.span)
+        if not item.sub:
+            if item.sup:
+                self.fail("this sum has an end and no index", item.span, "here", "write \\sum_{j=1}^{k}")
+            return
+        opened, closed = ends(item.span)
+        self.mark("[", opened)
+        pieces = next(slots(Scripted(item.base, item.sub, None, 0, item.span))).pieces
+        begin = next((p[_at(p, "=") :] for p in pieces if _at(p, "=")), ())
+        if item.sup and not begin:
+            self.fail(
+                "this sum has an end and no beginning",
+                item.span,
+                "from where?",
+                "write \\sum_{j=1}^{k}, or \\sum_{j} over all of it",
+            )
+        for n, piece in enumerate(pieces):
+            if n:
+                self.mark(",", piece[0].span)
+            self.items(piece)
+            if begin and not _at(piece, "="):
+                self.items(begin)
+            if item.sup:
+                self.mark("..", item.sup[0].span)
+                self.items(item.sup)
+        self.mark("]", closed)
+
+    def is_function(self, item: Item) -> bool:
+        base = base_of(item)
+        return isinstance(base, Name) and base.word and (base.text in FUNCTIONS or base.text in STRUCTURED)
+
+    def function(self, found: tuple[Item, ...], k: int, partner: dict[int, int]) -> int:
+        """A function and, where it has no bracket, the one factor it is of; where to go on."""
+        item = found[k]
+        assert isinstance(item, Name | Scripted)
+        self.head(item)
+        after = k + 1
+        while after < len(found) and isinstance(found[after], Break):
+            after += 1
+        if after >= len(found):
+            return after
+        following = found[after]
+        if mark_of(following) == "[" and not is_list(found, after, partner):
+            return after
+        if mark_of(following) in OPEN or (mark_of(following) and mark_of(following) != "Σ"):
+            return after  # its bracket, or an error that the grammar names
+        end = self.operand_end(found, after, partner)
+        self.mark("(", following.span)
+        self.items(found[after:end])
+        self.mark(")", found[end - 1].span)
+        return end
+
+    def operand_end(self, found: tuple[Item, ...], k: int, partner: dict[int, int]) -> int:
+        """Where the operand that begins at ``k`` ends: `\\log p_t` has one, `\\log \\sum …` the whole sum."""
+        first = found[k]
+        if isinstance(first, Scripted) and is_big(first):
+            end = k
+            while end < len(found) and mark_of(found[end]) not in _TERM_ENDS:
+                end = partner.get(end, end) + 1
+            return end
+        end = k + 1
+        if self.is_function(first):
+            if end < len(found) and mark_of(found[end]) in OPEN:
+                return partner.get(end, end) + 1
+            return self.operand_end(found, end, partner) if end < len(found) else end
+        following = found[end] if end < len(found) else None
+        another = following is not None and (
+            (isinstance(following, Name | Digits | Fraction | Root) or mark_of(following) in ("(", "Σ"))
+            or (isinstance(following, Scripted) and not mark_of(following))
+        )
+        if another and following is not None and not self.is_function(following):
+            span = found[k - 1].span
+            self.fail(
+                "how far this function goes is not said",
+                span.to(first.span),
+                "of this alone, or of what follows too?",
+                f"write {self.written(span)}(…)",
+            )
+        return end
+
+    def head(self, item: Name | Scripted) -> None:
+        """A function's name, with the axis it goes over: softmax[s]."""
+        if isinstance(item, Name):
+            self.factor_follows()
+            self.put("name", item.text, item.span, item.gap)
+            return
+        if item.sup:
+            name = self.written(item.base.span)
+            self.fail(
+                f"a script stands above the function `{name_of(item)}`",
+                item.span,
+                "here",
+                f"write it behind the bracket: ({name}(x))^2",
+            )
+        self.factor_follows()
+        self.name(item)
+
+    def matrix(self, item: Matrix) -> None:
+        """A column is a concatenation, anything else a literal of numbers."""
+        self.factor_follows()
+        opened, closed = ends(item.span)
+        column = all(len(row) == 1 for row in item.rows)
+        self.mark("[", opened)
+        for n, row in enumerate(item.rows):
+            if n:
+                self.mark(";" if column else ",", row[0][0].span)
+            if not column:
+                self.mark("[", row[0][0].span)
+            for k, entry in enumerate(row):
+                if k:
+                    self.mark(",", entry[0].span)
+                self.items(entry)
+            if not column:
+                self.mark("]", row[-1][-1].span)
+        self.mark("]", closed)
+
+
+def _at(piece: Piece, mark: str) -> int:
+    """Where a sign stands in a piece, 0 where it does not."""
+    return next((k for k, i in enumerate(piece) if mark_of(i) == mark), 0)
+
+
+def _differentials(side: tuple[Item, ...]) -> tuple[Item, ...]:
+    """One side of ∂L/∂w or dL/dw, with ∂ for the d; () where it is neither."""
+    if not side:
+        return ()
+    if mark_of(side[0]) == "∂":
+        return side
+    first = side[0]
+    if (
+        isinstance(first, Name)
+        and first.text == "d"
+        and len(side) == 2
+        and isinstance(side[1], Name | Scripted)
+    ):
+        return (Sign("∂", first.span), side[1])
+    return ()
