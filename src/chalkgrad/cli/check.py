@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -16,6 +17,14 @@ def check(
         typer.Option(metavar="D=3", help="A size, by symbol (D=3) or by name (h=4, W=3,4); may be repeated."),
     ] = None,
     more: Annotated[list[str] | None, typer.Argument(metavar="D=3 …", hidden=True)] = None,
+    claim: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="EQUATION",
+            help="A gradient derived by hand, to be graded: an equation, several lines, or a file of them; "
+            "may be repeated.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Draws other numbers to check with.")] = 0,
     inputs: Inputs = None,
     function: Function = None,
@@ -26,11 +35,15 @@ def check(
     differences; the figures are relative errors. Ends with code 1 where one is wrong. Sizes that are not
     given are small ones.
 
+    With --claim, gradients derived by hand are graded instead.
+
     Examples:
 
         chalkgrad check lstm --size D=3 H=4
 
         chalkgrad check "c\[t] = f\[t] ⊙ c\[t-1] + x\[t]" --size x=2
+
+        chalkgrad check rnn --claim "∂W_h = Σ\[t] h\[t-1]ᵀ ∂a\[t]"
     """
     with complaints():
         from chalkgrad.language.resolve import read
@@ -38,8 +51,15 @@ def check(
         from chalkgrad.zoo import source_of
 
         functions = pairs(function, "--function", "τ=tanh")
-        given = {n: _size(n, v) for n, v in pairs([*(size or []), *(more or [])], "--size", "D=3").items()}
+        given: dict[str, Any] = {
+            n: _size(n, v) for n, v in pairs([*(size or []), *(more or [])], "--size", "D=3").items()
+        }
         warn(read(source_of(what), inputs, functions).warnings)
+        if claim:
+            claims = [_lines(c) for c in claim]
+            graded = checked(what, inputs=inputs, functions=functions, claim=claims, seed=seed, **given)
+            print(graded)
+            raise typer.Exit(0 if graded else 1)
         with waiting("differences") as progress:
             outcome = checked(what, inputs=inputs, functions=functions, seed=seed, progress=progress, **given)
     print(outcome)
@@ -48,6 +68,16 @@ def check(
     verdict = "every gradient is right" if not wrong else "wrong: " + ", ".join(f"∂{n}" for n in wrong)
     print(f"{verdict} ({sizes})" if sizes else verdict)
     raise typer.Exit(0 if outcome else 1)
+
+
+def _lines(claim: str) -> str:
+    """The claims in a file of that name, or the text itself."""
+    from chalkgrad.zoo import source_of
+
+    name = claim.strip()
+    path = Path(name)
+    named = len(name) < 200 and not any(c in name for c in "=\n") and (path.suffix or path.exists())
+    return source_of(path) if named else claim
 
 
 def _size(name: str, value: str) -> int | tuple[int, ...]:

@@ -1,0 +1,1 @@
+"""Grading a gradient that somebody derived by hand: on paper as equations, or in NumPy."""

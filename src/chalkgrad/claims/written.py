@@ -1,0 +1,359 @@
+"""A claim as it is written → lines whose names are those of the page: ∂L/∂w becomes ∂w, δ_h becomes ∂h."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from itertools import chain
+
+from chalkgrad.claims.ground import Page
+from chalkgrad.language.parse.grammar import parse
+from chalkgrad.language.parse.syntax import (
+    Big,
+    Binary,
+    Call,
+    Concat,
+    Group,
+    Indexed,
+    Line,
+    Negate,
+    Node,
+    Number,
+    Power,
+    Symbol,
+    Text,
+    Transpose,
+    parts,
+)
+from chalkgrad.language.resolve.roles import is_function
+from chalkgrad.language.source import EquationError, Label, Span
+
+DELTA = "δ"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One graded side: the gradient of ``about`` at the index ``at`` is claimed to be ``right``."""
+
+    about: str
+    at: tuple[Node, ...]
+    left: Span
+    right: Node
+
+
+@dataclass(frozen=True)
+class Claims:
+    """A text of claims: what is graded, the lines that define names of their own, and what δ stands for."""
+
+    source: str
+    claims: tuple[Claim, ...]
+    helpers: tuple[Line, ...]
+    delta: str | None
+    functions: dict[str, str]
+
+    def shown(self, span: Span) -> str:
+        """What stands in the text there."""
+        return " ".join(self.source[span.start : span.end].split())
+
+    @property
+    def defined(self) -> frozenset[str]:
+        return frozenset(n for h in self.helpers if (n := head(h.left)))
+
+
+def read_claims(source: str, page: Page) -> Claims:
+    """The claims in a text about a page. Raises EquationError that points into the claim's own text."""
+    return _Reading(page, parse(source)).claims()
+
+
+def head(node: Node) -> str:
+    """The name that a left side defines, "" for anything else."""
+    match node:
+        case Symbol(name) | Indexed(Symbol(name), _) | Call(Symbol(name), _):
+            return name
+        case _:
+            return ""
+
+
+def rebuilt(node: Node, f: Callable[[Node], Node]) -> Node:
+    """The node with ``f`` put on every part that is a value (not on indices or ends of sums)."""
+    match node:
+        case Number() | Symbol() | Indexed():
+            return node
+        case Call(base, args):
+            return Call(base, tuple(f(a) for a in args), node.span)
+        case Binary(op, left, right):
+            return Binary(op, f(left), f(right), node.span, node.op_span)
+        case Negate(body):
+            return Negate(f(body), node.span)
+        case Transpose(body):
+            return Transpose(f(body), node.span)
+        case Group(body):
+            return Group(f(body), node.span)
+        case Power(base, exponent):
+            return Power(f(base), f(exponent), node.span)
+        case Big(op, binders, body):
+            return Big(op, binders, f(body), node.span)
+        case Concat(items):
+            return Concat(tuple(f(i) for i in items), node.span)
+
+
+class _Reading:
+    def __init__(self, page: Page, text: Text) -> None:
+        self.page, self.text = page, text
+        self.functions = dict(page.functions)
+        self.delta: str | None = None
+        self.own: set[str] = set()
+
+    def fail(self, problem: str, *labels: Label, help: str) -> EquationError:
+        return EquationError(problem, self.text.source, labels, help)
+
+    def claims(self) -> Claims:
+        for d in self.text.declarations:
+            if d.alias is None:
+                raise self.fail(
+                    "a claim takes its names, shapes and roles from the page",
+                    (d.span, "said here"),
+                    help="remove this; only where δ = ∂h, or where f = tanh, says something about a claim",
+                )
+            name, value = d.name.name, d.alias.name
+            if name == DELTA:
+                self.delta = self.gradient_named(value, d.alias.span)
+            else:
+                self.functions[name] = value
+        lefts = [head(line.left) for line in self.text.lines]
+        self.own = {n for n in lefts if n and self.about(n) is None and n not in self.page.forward.table}
+        claims: list[Claim] = []
+        helpers: list[Line] = []
+        for line in self.text.lines:
+            found = self.line(line)
+            if isinstance(found, Line):
+                helpers.append(found)
+            else:
+                claims += found
+        if not claims and DELTA not in {head(h.left) for h in helpers}:
+            raise self.fail(
+                "this claims nothing about the page: no left side is a derivative",
+                (self.text.lines[0].left.span, "not a derivative"),
+                help=f"write what is claimed: {self.example()}",
+            )
+        return Claims(self.text.source, tuple(claims), tuple(helpers), self.delta, self.functions)
+
+    def example(self) -> str:
+        name = next((n.name for n in self.page.forward.given("parameter", "input")), "W")
+        return f"∂{name} = …"
+
+    # --- one line ----------------------------------------------------------------------------------------
+
+    def line(self, line: Line) -> list[Claim] | Line:
+        left = self.value(line.left)
+        sides = tuple(self.value(side) for side in (line.right, *line.chain))
+        name = head(left)
+        about = self.about(name)
+        if about is None and name and name in self.own and not name.startswith("∂"):
+            return Line(left, sides[0], sides[1:], line.span)
+        if about is None or isinstance(left, Call):
+            if name in self.page.forward.table:
+                raise self.fail(
+                    f"`{name}` is on the page already, and a claim is about a derivative",
+                    (line.left.span, "not a derivative"),
+                    help=f"write ∂{name} = …",
+                )
+            raise self.unknown(name.removeprefix("∂"), line.left.span, name.startswith("∂"))
+        if about in self.page.seeds and name == self.page.seeds[about]:
+            raise self.fail(
+                f"`{name}` is what arrives from the loss: nothing on the page derives it",
+                (line.left.span, "claimed here"),
+                help=f"claim another gradient, {self.example()}, or add the loss to the page: L = …",
+            )
+        at = left.at if isinstance(left, Indexed) else ()
+        return [Claim(about, at, line.left.span, side) for side in sides]
+
+    def unknown(self, name: str, span: Span, derivative: bool) -> EquationError:
+        known = list(self.page.forward.table)
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        near += [n for n in known if n.lower() == name.lower() and n not in near]
+        said = [f"∂{n}" if derivative else n for n in near or known]
+        lead = "did you mean " + " or ".join(said) if near else "names are " + ", ".join(said)
+        return self.fail(
+            f"`{name}` is not on the page"
+            + (", so it has no gradient" if derivative else ", and the claim does not define it"),
+            (span, "not known"),
+            help=lead,
+        )
+
+    # --- names -------------------------------------------------------------------------------------------
+
+    def about(self, name: str) -> str | None:
+        """The name of the page whose gradient this is, by its spelling."""
+        table = self.page.forward.table
+        if name in table:
+            return None
+        for prefix in ("∂", "δ_", "delta_"):
+            rest = name.removeprefix(prefix)
+            if rest != name and rest in table:
+                return rest
+        for output, seed in self.page.seeds.items():
+            if name == seed or (name == f"{output}_bar" and output in table):
+                return output
+        return None
+
+    def canonical(self, name: str) -> str:
+        """The gradient's own name: ȳ of the output h for the seed, ∂h for every other."""
+        about = self.about(name)
+        if about is None:
+            return DELTA if name == "delta" and name not in self.page.forward.table else name
+        seed = self.page.seeds.get(about)
+        return seed if seed is not None and name in (seed, f"{about}_bar") else f"∂{about}"
+
+    def gradient_named(self, name: str, span: Span) -> str:
+        about = self.about(name)
+        if about is None:
+            raise self.unknown(name.removeprefix("∂"), span, True)
+        return about
+
+    def value(self, node: Node) -> Node:
+        """The node with every derivative under the name that the derivation gives it."""
+        match node:
+            case Symbol(name):
+                self.refuse_loss_alone(name, node.span)
+                return Symbol(self.canonical(name), node.span)
+            case Indexed(base, at):
+                self.refuse_loss_alone(base.name, node.span)
+                return Indexed(Symbol(self.canonical(base.name), base.span), at, node.span)
+            case Call(base, args):
+                return self.call(base, args, node)
+            case Binary("/", left, right):
+                return self.quotient(left, right) or rebuilt(node, self.value)
+            case _:
+                return rebuilt(node, self.value)
+
+    def refuse_loss_alone(self, name: str, span: Span) -> None:
+        rest = name.removeprefix("∂")
+        if rest == name or self.about(name) is not None or rest in self.page.forward.table:
+            return
+        raise self.unknown(rest, span, True)
+
+    def call(self, base: Symbol | Indexed, args: tuple[Node, ...], node: Node) -> Node:
+        """``tanh'(a)`` is a slope; ``diag(v)``, and ``D(v)`` where the page has no D, a diagonal matrix."""
+        inner = tuple(self.value(a) for a in args)
+        if isinstance(base, Indexed):
+            return Call(base, inner, node.span)
+        name = base.name
+        stem = name.rstrip("'′")
+        taken = name in self.page.forward.table or name in self.own
+        if stem != name and is_function(stem, self.functions) and not taken:
+            self.functions[name] = self.functions.get(stem, stem)
+        elif name in ("diag", "D") and not taken and (name != "D" or not self.is_size(name)):
+            self.functions["diag"] = "abs"  # any function: that `diag` is one is all the roles ask
+            base = Symbol("diag", base.span)
+        elif not is_function(name, self.functions):
+            return Call(Symbol(self.canonical(name), base.span), inner, node.span)
+        return Call(base, inner, node.span)
+
+    def is_size(self, name: str) -> bool:
+        return name in self.page.resolved.sizes or name in self.page.resolved.program.symbols
+
+    # --- ∂L/∂w -------------------------------------------------------------------------------------------
+
+    def quotient(self, left: Node, right: Node) -> Node | None:
+        """``A ∂L/∂w B``, read as A · (∂w) · B; None for a quotient that is no derivative."""
+        last, before = _last(left)
+        first, after = _first(right)
+        bottom = first.body if isinstance(first, Transpose) else first
+        top, under = head(last), head(bottom)
+        if not (top.startswith("∂") and under.startswith("∂")):
+            return None
+        self.refuse_jacobian(last, bottom)
+        if self.about(under) is None:
+            raise self.unknown(under[1:], bottom.span, True)
+        gradient = self.value(first)
+        span = last.span.to(first.span)
+        whole: Node = replace(gradient, span=span) if isinstance(gradient, Symbol | Indexed) else gradient
+        return after(self.value, before(self.value, whole))
+
+    def refuse_jacobian(self, top: Node, bottom: Node) -> None:
+        """A quotient's upper side is the loss: a name that the page lacks, or an output, if that is one."""
+        name = head(top)[1:]
+        if name in self.page.forward.table and name not in self.page.losses():
+            raise self.fail(
+                f"∂{name}/{head(bottom)} is a Jacobian, and `{name}` is no loss",
+                (top.span.to(bottom.span), "not the gradient of a loss"),
+                help=f"claims are about gradients of the loss: ∂L/{head(bottom)} = …",
+            )
+        items = top.at if isinstance(top, Indexed) else ()
+        own = bottom.at if isinstance(bottom, Indexed) else ()
+        if items and own and not {_spelled(i) for i in items} & {_spelled(i) for i in own}:
+            raise self.fail(
+                "this is the loss of one step, by a name at another step",
+                (top.span.to(bottom.span), "two steps"),
+                help=f"claims are about the whole loss: ∂{name}/{head(bottom)}[…] = …",
+            )
+
+
+def _spelled(node: Node) -> tuple[object, ...]:
+    match node:
+        case Symbol(name):
+            return (name,)
+        case Number(x):
+            return (x,)
+        case _:
+            return (type(node).__name__, *chain(*(_spelled(p) for p in parts(node))))
+
+
+Wrap = Callable[[Callable[[Node], Node], Node], Node]
+
+
+def _plain(_: Callable[[Node], Node], inner: Node) -> Node:
+    return inner
+
+
+def _last(node: Node) -> tuple[Node, Wrap]:
+    """The last factor of a product, and how the factors before it go on from it."""
+    if isinstance(node, Binary) and node.op in ("·", "⊙"):
+        last, before = _last(node.right)
+
+        def wrap(value: Callable[[Node], Node], inner: Node) -> Node:
+            return Binary(
+                node.op, value(node.left), before(value, inner), node.left.span.to(inner.span), node.op_span
+            )
+
+        return last, wrap
+    if isinstance(node, Negate):
+        last, before = _last(node.body)
+        return last, lambda value, inner: Negate(before(value, inner), node.span.to(inner.span))
+    return node, _plain
+
+
+def _first(node: Node) -> tuple[Node, Wrap]:
+    """The first factor of a product, and how the factors behind it go on from it."""
+    if isinstance(node, Binary) and node.op == "·":
+        first, after = _first(node.left)
+
+        def wrap(value: Callable[[Node], Node], inner: Node) -> Node:
+            left = after(value, inner)
+            return Binary("·", left, value(node.right), left.span.to(node.right.span), node.op_span)
+
+        return first, wrap
+    return node, _plain
+
+
+def names_read(nodes: Collection[Node]) -> set[str]:
+    """The names that stand as values in these nodes."""
+    found: set[str] = set()
+    todo = list(nodes)
+    while todo:
+        node = todo.pop()
+        match node:
+            case Symbol(name):
+                found.add(name)
+            case Indexed(base, _):
+                found.add(base.name)
+            case Big(_, _, body):
+                todo.append(body)
+            case Call(base, args):
+                found.add(base.name if isinstance(base, Symbol) else base.base.name)
+                todo += args
+            case _:
+                todo += parts(node)
+    return found
