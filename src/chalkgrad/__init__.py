@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from chalkgrad.nn.check import check
     from chalkgrad.nn.layer import Layer, layer
     from chalkgrad.pipeline import derive
+    from chalkgrad.tracing.trace import trace
 
 # Loaded when first asked for: deriving needs no torch, and `chalkgrad --help` should not wait for it.
 _WHERE = {
@@ -26,6 +27,7 @@ _WHERE = {
     "derive": "chalkgrad.pipeline",
     "Layer": "chalkgrad.nn.layer",
     "layer": "chalkgrad.nn.layer",
+    "trace": "chalkgrad.tracing.trace",
 }
 
 
@@ -35,4 +37,4 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(_WHERE[name]), name)
 
 
-__all__ = ["EquationError", "Layer", "check", "derive", "layer"]
+__all__ = ["EquationError", "Layer", "check", "derive", "layer", "trace"]

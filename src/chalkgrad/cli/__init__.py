@@ -12,6 +12,7 @@ from chalkgrad.cli import lm
 from chalkgrad.cli.check import check
 from chalkgrad.cli.derive import derive
 from chalkgrad.cli.show import show
+from chalkgrad.cli.trace import trace
 from chalkgrad.cli.zoo import zoo
 
 _BOTH = {"help_option_names": ["-h", "--help"]}
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings=_BOTH,
 )
-for command in (derive, check, show, zoo):
+for command in (derive, check, show, trace, zoo):
     app.command()(command)
 app.add_typer(lm.app, name="lm", context_settings=_BOTH)
 
