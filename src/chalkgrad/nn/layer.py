@@ -84,7 +84,9 @@ class Layer(nn.Module):
 
     def _read(self) -> None:
         source, inputs, functions, sizes = self._page
-        self._resolved: Resolved = read(source, inputs, functions)
+        counts = {n: k for n, k in sizes.items() if isinstance(k, int)}
+        self._resolved: Resolved = read(source, inputs, functions, counts)
+        sizes = {n: k for n, k in sizes.items() if n not in self._resolved.axes}
         self._numbers = Numbers(self._resolved, sizes)
         self._system: System = system_of(normalise(batch(self.program)))
         self._arguments = Arguments(self._resolved, sizes, self._numbers)

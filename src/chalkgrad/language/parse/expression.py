@@ -1,7 +1,7 @@
 """Tokens → expressions, by recursive descent.
 
 sum      = ["-"] term (("+" | "-") term)*
-term     = product (("⊙" | "/") product)*          ⊙ binds looser than the matrix product
+term     = product ("⊙" product | "/" factor [product])*    ⊙ binds looser than the matrix product
 product  = factor (["·"] factor)*                   side by side is a matrix product
 factor   = atom ("^" atom | "²" | "ᵀ")*
 atom     = number | name ["[" at "]"] ["(" sum, … ")"] | "(" sum ")" | "[" sum (";" | ",") … "]"
@@ -63,9 +63,11 @@ class ExpressionParser(Cursor):
     def term(self) -> Node:
         left = self.product()
         while mark := self.accept("⊙", "/"):
+            if mark.text == "/":
+                left = self.quotient(left, mark)
+                continue
             right = self.signed_factor() if self.sees("-") else self.product()
-            op: BinaryOp = "⊙" if mark.text == "⊙" else "/"
-            left = Binary(op, left, right, left.span.to(right.span), mark.span)
+            left = Binary("⊙", left, right, left.span.to(right.span), mark.span)
         if self.sees("×"):
             self.fail(
                 "`×` stands between sizes only",
@@ -73,6 +75,29 @@ class ExpressionParser(Cursor):
                 help="write ⊙ (or *) for element by element, a space (or @) for the matrix product",
             )
         return left
+
+    def quotient(self, left: Node, slash: Token) -> Node:
+        """What follows a slash: one factor. ``1/T Σ…`` and ``1/2 x`` go on as a product."""
+        tight = not slash.gap and not self.next.gap
+        minus = self.accept("-")
+        right = self.factor()
+        right = Negate(right, minus.span.to(right.span)) if minus else right
+        node: Node = Binary("/", left, right, left.span.to(right.span), slash.span)
+        if not (self.starts_factor() or self.sees("·")):
+            return node
+        if not (self.sees("Σ") or (tight and self.next.gap and not self.sees("·"))):
+            a, b = self.shown(left), self.shown(right)
+            self.fail(
+                "this quotient can be read in two ways",
+                (slash.span, "divided by this alone, or by all that follows?"),
+                help=f"write ({a}/{b}) … or {a}/({b} …)",
+            )
+        rest = self.product()
+        return Binary("·", node, rest, node.span.to(rest.span), Span(node.span.end, rest.span.start))
+
+    def shown(self, node: Node) -> str:
+        """A node as the page has it, for an error."""
+        return self.source[node.span.start : node.span.end]
 
     def signed_factor(self) -> Node:
         minus = self.take()

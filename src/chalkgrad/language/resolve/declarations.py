@@ -82,6 +82,13 @@ def bound_sizes(roles: Roles) -> set[str]:
     return {s for b in binders(roles) for n in (b.low, b.high) if n for s in index_symbols(n)}
 
 
+def whole_sizes(roles: Roles) -> set[str]:
+    """The ends of sums that are sizes on the whole page: T of ``1/T Σ[t=1..T]``, k of ``Σ[j=1..k]``."""
+    letters = {b.index.name for b in binders(roles)} | roles.recurrence
+    letters |= {a for n in roles.definitions for a in roles.letters(n)} | {*roles.definitions}
+    return bound_sizes(roles) - letters
+
+
 def binders(roles: Roles) -> Iterator[Binder]:
     """Every summed index on the page."""
     nodes: list[Node] = [d.right for d in roles.definitions.values()]

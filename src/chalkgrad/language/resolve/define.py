@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from chalkgrad.equations.ir import Expr, Index
 from chalkgrad.equations.size import Size
 from chalkgrad.language.parse.syntax import Declaration, Node, Symbol
-from chalkgrad.language.resolve.declarations import binders, check_declarations, check_start
+from chalkgrad.language.resolve.declarations import binders, check_declarations, check_start, whole_sizes
 from chalkgrad.language.resolve.elaborate import Elaborator
 from chalkgrad.language.resolve.intervals import solve_intervals
 from chalkgrad.language.resolve.roles import Definition, Roles, Use, index_symbols
@@ -51,6 +51,7 @@ class Attempt:
         self.assumed: dict[str, Shape] = {}
         self.plain = True  # whether every fully indexed name came out a scalar
         sizes = {s for d in roles.text.declarations for n in d.dims or () for s in size_symbols(n)}
+        sizes |= whole_sizes(roles)
         self.elaborator = self.elaborates(roles, self.unknowns, self.shapes, sizes, columns, self.assume)
         self.all_uses = {n: roles.uses(n) for n in roles.definitions}
         self.elaborator.avoid = {u.name for us in self.all_uses.values() for u in us} | set(roles.definitions)
@@ -276,6 +277,7 @@ class Attempt:
         definition = self.roles.definitions[name]
         letters = self.roles.letters(name)
         scope = self.scope(name, letters, definition)
+        self.elaborator.algebra.dots.clear()
         value = self.elaborator.value(definition.right, scope)
         axes = (*letters, *(self.elaborator.letter() for _ in value.axes))
         expr = value.build(tuple(Index.axis(a) for a in axes[len(letters) :]))
@@ -346,12 +348,16 @@ class Attempt:
         if name in self.assumed:
             assumed, said = self.assumed[name], self.roles.declared.get(name)
             if len(assumed.axes) != len(intervals):
+                dots = self.elaborator.algebra.dots[:1]
                 raise self.roles.fail(
                     f"`{name}` is read as {_rank(len(assumed.axes) - len(letters))} "
                     f"and its right side is {_rank(rank)}",
                     *(() if said is None else ((said.span, "declared here"),)),
                     (definition.span, "defined here"),
-                    help=f"say what it is: where {name}[{','.join(letters)}]: "
+                    *((dot, "side by side, two vectors make a scalar") for dot in dots),
+                    help="write ⊙ for the product element by element"
+                    if dots and said is None
+                    else f"say what it is: where {name}[{','.join(letters)}]: "
                     + ("scalar" if rank == 0 else "×".join("HKL"[:rank]))
                     if said is None
                     else "correct the shape, or the ranks on the right side",

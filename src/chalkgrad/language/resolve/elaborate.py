@@ -65,19 +65,21 @@ class Elaborator(Reader):
                 return self.algebra.transpose(self.value(body, scope), node.span)
             case Power(base, exponent):
                 return self.power(base, exponent, node.span, scope)
-            case Binary(op, left, right):
-                return self.binary(op, left, right, node.span, scope)
+            case Binary():
+                return self.binary(node, scope)
             case Big(op, binders, body):
                 return self.big(op, binders, body, node.span, scope)
             case Concat(items):
                 return self.concat(items, node.span, scope)
 
-    def binary(self, op: str, left: Node, right: Node, span: Span, scope: Scope) -> Value:
+    def binary(self, node: Binary, scope: Scope) -> Value:
+        op, left, right, span = node.op, node.left, node.right, node.span
         if op == "⊙":
             self.follow(left, right, scope)
             self.follow(right, left, scope)
             self.refuse_two_readings(left, right, span, scope)
         a, b = self.value(left, scope), self.value(right, scope)
+        self.hold_sign(node, a, b)
         match op:
             case "·":
                 return self.algebra.product(a, b, span)
@@ -90,6 +92,32 @@ class Elaborator(Reader):
             case _:
                 inverse = self.algebra.each(lambda e: power(e, -1), b, b.span)
                 return self.algebra.pointwise("mul", a, inverse, span, op)
+
+    def hold_sign(self, node: Binary, a: Value, b: Value) -> None:
+        """The signs of LaTeX that are written for two things: `*` and `\\times`."""
+        sign = self.roles.text.source[node.op_span.start : node.op_span.end]
+        if not self.roles.text.latex or sign not in ("*", "∗", "\\ast", "\\times"):
+            return
+        if sign == "\\times":
+            if a.rank == b.rank == 1 and not (a.transposed or b.transposed):
+                raise self.roles.fail(
+                    "`\\times` between two vectors can be read in two ways",
+                    (node.op_span, "which product is this?"),
+                    help="write a \\odot b for element by element, a^\\top b for the dot product",
+                )
+            return
+        for side in (node.left, node.right):
+            inner = side.body if isinstance(side, Group) else side
+            if isinstance(inner, Symbol) and inner.name[:1].isupper() and self.is_given(inner.name):
+                raise self.roles.fail(
+                    f"`{sign}` beside `{inner.name}` can be read in two ways",
+                    (node.op_span, "which product is this?"),
+                    (inner.span, "a parameter"),
+                    help="write \\odot for element by element; a convolution is a sum over shifted reads: "
+                    "\\sum_{p} W_{p} x_{t,i+p}",
+                )
+        if a.rank == b.rank == 1:
+            self.warnings.setdefault("*", f"`{sign}` between vectors was read as ⊙, element by element")
 
     def follow(self, node: Node, other: Node, scope: Scope) -> None:
         """An untimed capital under ⊙ takes the rank of the other operand."""
@@ -216,6 +244,11 @@ class Elaborator(Reader):
         scope.index[letter.name] = Index.axis(axis)
         return axis
 
+    def is_whole_time(self, b: Binder) -> bool:
+        """Whether a sum goes over every step, t = 1 … T, whatever number the first one has."""
+        whole = isinstance(b.high, Symbol) and b.high.name == b.index.name.upper()
+        return b.index.name in self.roles.recurrence and whole and _is_one(b.low)
+
     def big(self, op: str, binders: tuple[Binder, ...], body: Node, span: Span, scope: Scope) -> Value:
         outer = dict(scope.index)
         axes: list[str] = []
@@ -236,7 +269,8 @@ class Elaborator(Reader):
             axis = self.bind(b.index, scope)
             axes.append(axis)
             low, high = self.bound(b.low, scope, guards, axis, 1), self.bound(b.high, scope, guards, axis, -1)
-            scope.bounds[axis] = (low, high)
+            if not self.is_whole_time(b):
+                scope.bounds[axis] = (low, high)
             if b.everywhere:
                 scope.everywhere.add(axis)
         inner = self.value(body, scope)
@@ -255,6 +289,10 @@ class Elaborator(Reader):
             Guard(tuple(guards), e) if guards else e,
         )
         return Value(inner.axes, lambda at: reduce_op(inner.build(at)), span, inner.transposed)
+
+
+def _is_one(node: Node | None) -> bool:
+    return isinstance(node, Number) and node.value == 1
 
 
 def _number(node: Node) -> float | None:

@@ -136,7 +136,7 @@ def _hangs(attempt: Attempt, name: str, cyclic: Iterable[str]) -> bool:
 
 def warnings_of(attempt: Attempt, program: Program) -> tuple[str, ...]:
     """What is probably not meant: a definition that reaches no output, names alike but for case or accent."""
-    found: list[str] = []
+    found = [*attempt.elaborator.warnings.values()]
     lost = [n for n in attempt.roles.definitions if n not in program.table]
     if lost:
         verb = "reach" if len(lost) > 1 else "reaches"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
+from chalkgrad.equations.ops import FUNCTIONS
 from chalkgrad.language.parse.syntax import (
     Big,
     Binary,
@@ -28,6 +29,7 @@ from chalkgrad.language.parse.syntax import (
 )
 from chalkgrad.language.resolve.roles import index_like, index_symbols
 from chalkgrad.language.source import EquationError
+from chalkgrad.language.words import STRUCTURED
 
 MOST_AXES = 8
 """Largest d of ``a∈ℤ^d``."""
@@ -36,15 +38,22 @@ _SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 def written_out(text: Text, numbers: Mapping[str, int]) -> Text:
-    """The text with ``a∈ℤ^d`` as d indices, and turned operators by what they are.
+    """The text with ``a∈ℤ^d`` as d indices, turned operators by what they are, titles left out.
 
     ``numbers`` gives d where the page does not (``where d = 2``); else it is 1. Raises EquationError for a d
     that is no whole number from 1 to 8.
     """
     said = {d.name.name: d.number for d in text.declarations if d.number is not None}
-    lines = tuple(_all_axes(_turned(line), text, {**numbers, **said}) for line in text.lines)
+    lines = tuple(_all_axes(_turned(_untitled(line)), text, {**numbers, **said}) for line in text.lines)
     kept = tuple(d for d in text.declarations if d.number is None)
     return replace(text, lines=lines, declarations=kept)
+
+
+def axes_named(text: Text) -> frozenset[str]:
+    """The names that say how many axes an index has: d of ``a∈ℤ^d``."""
+    sides = (s for line in text.lines for s in (line.left, line.right, *line.chain))
+    bigs = (n for s in sides for n in _nodes(s) if isinstance(n, Big))
+    return frozenset(b.axes.name for n in bigs for b in n.binders if isinstance(b.axes, Symbol))
 
 
 def rebuilt(node: Node, change: Callable[[Node], Node]) -> Node:
@@ -91,6 +100,18 @@ def _nodes(node: Node) -> Iterator[Node]:
 
 
 # --- [g * f](i) ----------------------------------------------------------------------------------------
+
+
+def _untitled(line: Line) -> Line:
+    """``S(i,j) = (I * K)(i,j) = Σ …`` defines S: what stands between is a title, as Attention(Q, K, V) is."""
+    match line.right:
+        case Call(Symbol(name), args) if line.chain and all(index_like(a) for a in args):
+            title = name.startswith("(") or (len(name) > 1 and name not in {*FUNCTIONS, *STRUCTURED})
+            if title and line.left != line.right:
+                return replace(line, right=line.chain[0], chain=line.chain[1:])
+        case _:
+            pass
+    return line
 
 
 def _turned(line: Line) -> Line:

@@ -35,6 +35,7 @@ class Reader:
         self.assume = assume
         self.taken: set[str] = set()
         self.avoid: set[str] = set()
+        self.warnings: dict[str, str] = {}
         self.scalars: set[str] = set()
         self.algebra = Algebra(unknowns, self.letter, columns)
 
@@ -158,7 +159,9 @@ class Reader:
                 return Index.of({}, int(x))
             case Symbol(letter) if letter in scope.index:
                 return scope.index[letter]
-            case Symbol(letter) if letter.lower() in self.roles.recurrence and letter != letter.lower():
+            case Symbol(letter) if (
+                name and letter != letter.lower() and letter.lower() in self.roles.recurrence
+            ):
                 axis = (self.shapes.get(name) or self.assume(name)).axes[position]
                 return Index((), axis.low + axis.size - 1)
             case Symbol(letter) if letter in self.sizes:

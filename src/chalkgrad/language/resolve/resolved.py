@@ -15,7 +15,7 @@ from chalkgrad.language.resolve.define import Attempt
 from chalkgrad.language.resolve.definitions import find_roles, refuse_derivatives
 from chalkgrad.language.resolve.finish import claims, finish, warnings_of
 from chalkgrad.language.resolve.naming import named_sizes, refuse_endless
-from chalkgrad.language.resolve.operators import written_out
+from chalkgrad.language.resolve.operators import axes_named, written_out
 from chalkgrad.language.resolve.roles import Roles
 from chalkgrad.language.source import EquationError, Span
 
@@ -43,6 +43,7 @@ class Resolved:
     init: Mapping[str, float]
     claims: tuple[tuple[Equation, Span], ...]
     warnings: tuple[str, ...]
+    axes: frozenset[str] = frozenset()
 
     @property
     def source(self) -> str:
@@ -64,7 +65,8 @@ def read(
     >>> read("h[t] = tanh(x[t] W_x + h[t-1] W_h + b)").program.outputs
     ('h',)
     """
-    text = written_out(parse(source), numbers or {})
+    page = parse(source)
+    text = written_out(page, numbers or {})
     refuse_derivatives(text)
     roles = find_roles(text, dict(functions or {}))
     if isinstance(inputs, str):
@@ -77,7 +79,15 @@ def read(
     sizes = {s: size(Size.symbol(s)) for s in sorted(attempt.elaborator.sizes)}
     warnings = warnings_of(attempt, program)
     return Resolved(
-        program, text, attempt.places, roles.recurrence, sizes, init, claims(attempt, size), warnings
+        program,
+        text,
+        attempt.places,
+        roles.recurrence,
+        sizes,
+        init,
+        claims(attempt, size),
+        warnings,
+        axes_named(page),
     )
 
 

@@ -62,6 +62,7 @@ class Algebra:
         self.columns = columns
         self.row_products = 0
         self.column_products = 0
+        self.dots: list[Span] = []  # products of two vectors that make a scalar
 
     # --- point by point --------------------------------------------------------------------------------
 
@@ -112,6 +113,8 @@ class Algebra:
         self.row_products += a.rank == 1 and b.rank == 2 and not a.transposed
         self.column_products += a.rank == 2 and b.rank == 1 and not b.transposed
         self.unknowns.equal(a.axes[-1], b.axes[0])
+        if a.rank == b.rank == 1 and not (a.transposed or b.transposed):
+            self.dots.append(span)
         over, n = a.axes[-1], a.rank - 1
         j = self.letter()
 

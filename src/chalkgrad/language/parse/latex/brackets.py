@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from chalkgrad.language.parse.latex.items import Digits, Item, Name, Scripted
+from chalkgrad.language.parse.latex.items import Digits, Item, Name, Scripted, Sign
 from chalkgrad.language.parse.latex.segments import mark_of
 
 OPEN, CLOSE = {"(", "["}, {")", "]"}
@@ -25,24 +25,51 @@ def partners(found: tuple[Item, ...]) -> dict[int, int]:
     return partner
 
 
-def is_list(found: tuple[Item, ...], k: int, partner: dict[int, int]) -> bool:
-    """Whether the square bracket at ``k`` joins vectors or is an index: else it only groups."""
-    if k not in partner:
-        return True
+def marks(found: tuple[Item, ...], partner: dict[int, int]) -> dict[int, str]:
+    """What each bracket and comma is in the text form, by its position.
+
+    Square brackets that only group become round; commas between vectors become `;`; the round brackets of
+    (f * g)(i) become square, as those of [f * g](i) are.
+    """
+    shown: dict[int, str] = {}
+    opened: list[int] = []
+    for k, item in enumerate(found):
+        mark = mark_of(item)
+        if mark in OPEN:
+            opened.append(k)
+            if k in shown or k not in partner:
+                continue
+            if is_operator(found, k, partner):
+                shown[k], shown[partner[k]] = "[", "]"
+                after = partner[k] + 1
+                shown[after] = "("
+                if after in partner:
+                    shown[partner[after]] = ")"
+            elif mark == "[" and not (is_index(found, k, partner) or _has_commas(found[k + 1 : partner[k]])):
+                shown[k], shown[partner[k]] = "(", ")"
+        elif mark in CLOSE and opened:
+            opened.pop()
+        elif mark in (",", ";"):
+            joins = bool(opened) and shown.get(opened[-1], mark_of(found[opened[-1]])) == "["
+            shown[k] = ";" if joins and not is_index(found, opened[-1], partner) else ","
+    return shown
+
+
+def _has_commas(inner: tuple[Item, ...]) -> bool:
     depth = 0
-    for item in found[k + 1 : partner[k]]:
+    for item in inner:
         mark = mark_of(item)
         depth += (mark in OPEN) - (mark in CLOSE)
         if depth == 0 and mark in (",", ";"):
             return True
-    return is_index(found, k, partner) or is_operator(found, k, partner)
+    return False
 
 
 def is_index(found: tuple[Item, ...], k: int, partner: dict[int, int]) -> bool:
     """Whether a square bracket is an index as in the text form: h[t-1]."""
     if not k or k not in partner or found[k].gap or not isinstance(found[k - 1], Name | Scripted):
         return False
-    if mark_of(found[k - 1]):
+    if mark_of(found[k]) != "[" or mark_of(found[k - 1]):
         return False
     inner = found[k + 1 : partner[k]]
     return bool(inner) and all(
@@ -51,23 +78,10 @@ def is_index(found: tuple[Item, ...], k: int, partner: dict[int, int]) -> bool:
 
 
 def is_operator(found: tuple[Item, ...], k: int, partner: dict[int, int]) -> bool:
-    """Whether a square bracket names an operation: [f * g](i)."""
-    if k not in partner:
+    """Whether a bracket names an operation: [f * g](i), (f * g)(i), (f * g)[i]."""
+    if k not in partner or (k and isinstance(found[k - 1], Name)):
         return False
     inner, after = found[k + 1 : partner[k]], found[partner[k] + 1 : partner[k] + 2]
-    return (
-        len(inner) == 3
-        and mark_of(inner[1]) == "⊙"
-        and not mark_of(inner[0])
-        and not mark_of(inner[2])
-        and bool(after)
-        and mark_of(after[0]) == "("
-    )
-
-
-def comma(found: tuple[Item, ...], k: int, partner: dict[int, int]) -> str:
-    """A comma between vectors is `;`; between arguments and indices it stays."""
-    opened = next((j for j in range(k - 1, -1, -1) if j in partner and partner[j] > k), None)
-    if opened is None or mark_of(found[opened]) != "[" or is_index(found, opened, partner):
-        return ","
-    return ";"
+    stars = [mark_of(i) for i in inner]
+    applied = bool(after) and mark_of(after[0]) in OPEN and isinstance(found[partner[k]], Sign)
+    return applied and stars == ["", "*", ""]

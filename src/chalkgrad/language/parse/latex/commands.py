@@ -25,7 +25,7 @@ LETTERS = {
 """Commands that are a letter."""
 
 SIGNS = {
-    "cdot": "·", "times": "·", "odot": "⊙", "circ": "⊙", "ast": "⊙", "div": "/", "lt": "<", "gt": ">",
+    "cdot": "·", "times": "·", "odot": "⊙", "circ": "⊙", "ast": "*", "div": "/", "lt": "<", "gt": ">",
     "le": "≤", "leq": "≤", "leqslant": "≤", "ge": "≥", "geq": "≥", "geqslant": "≥", "in": "∈", "pm": "±",
     "infty": "∞", "sum": "Σ", "top": "ᵀ", "intercal": "ᵀ", "transpose": "ᵀ", "colon": ":", "slash": "/",
     "coloneqq": "=", "triangleq": "=", "equiv": "=", "leftarrow": "=", "gets": "=", "lbrace": "(",

@@ -39,12 +39,11 @@ class Sign:
 
 @dataclass(frozen=True, slots=True)
 class Scripted:
-    """A base with a sub- and a superscript (None where there is none) and primes."""
+    """A base with a sub- and a superscript (None where there is none); primes belong to its name."""
 
-    base: Name | Digits | Sign | Fraction | Root | Matrix
+    base: Bare
     sub: tuple[Item, ...] | None
     sup: tuple[Item, ...] | None
-    primes: int
     span: Span
     gap: bool = False
 
@@ -81,6 +80,7 @@ class Break:
     gap: bool = True
 
 
+Bare = Name | Digits | Sign | Fraction | Root | Matrix
 Item = Name | Digits | Sign | Scripted | Fraction | Root | Matrix | Break
 
 
@@ -326,29 +326,40 @@ class _Items:
             )
         base = found.pop()
         assert not isinstance(base, Break)
-        scripted = base if isinstance(base, Scripted) else Scripted(base, None, None, 0, base.span, base.gap)
+        sub, sup = (base.sub, base.sup) if isinstance(base, Scripted) else (None, None)
+        bare = base.base if isinstance(base, Scripted) else base
         while self.sees("sub") or self.sees("sup") or self.sees("prime"):
             mark = self.take()
             if mark.kind == "prime":
-                scripted = replace(scripted, primes=scripted.primes + 1)
+                bare = self.primed(bare, mark)
                 continue
             inside = self.argument(mark)
-            if mark.kind == "sup":
-                primes = [i for i in inside if isinstance(i, Sign) and i.text == "′"]
-                inside = tuple(i for i in inside if i not in primes)
-                scripted = replace(scripted, primes=scripted.primes + len(primes))
-                if primes and not inside:
-                    continue
-            field = "sub" if mark.kind == "sub" else "sup"
-            if getattr(scripted, field) is not None:
+            while mark.kind == "sup" and inside and inside[0] == Sign("′", inside[0].span):
+                bare, inside = self.primed(bare, mark), inside[1:]
+            if (sub if mark.kind == "sub" else sup) is not None:
                 raise self.fail(
-                    f"two {'sub' if field == 'sub' else 'super'}scripts stand at one name",
+                    f"two {mark.kind}erscripts stand at one name"
+                    if mark.kind == "sup"
+                    else "two subscripts stand at one name",
                     self.since(mark),
                     "the second one",
                     "write them as one, in braces: h_{t,i}",
                 )
-            scripted = replace(scripted, **{field: inside})
-        found.append(replace(scripted, span=base.span.to(self.units[self.at - 1].span)))
+            if mark.kind == "sub":
+                sub = inside or None
+            else:
+                sup = inside or None
+        span = base.span.to(self.units[self.at - 1].span)
+        if sub is None and sup is None and isinstance(bare, Name):
+            found.append(replace(bare, span=span))
+        else:
+            found.append(Scripted(bare, sub, sup, span, base.gap))
+
+    def primed(self, base: Bare, mark: Unit) -> Bare:
+        """y' is a name of its own."""
+        if not isinstance(base, Name):
+            raise self.fail("a prime belongs to a name", mark.span, "here", "write it at a letter: y', W'")
+        return replace(base, text=base.text + "'")
 
 
 def _blackboard(item: Item) -> Item:

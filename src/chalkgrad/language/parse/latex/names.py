@@ -35,6 +35,7 @@ class NameWriter(ABC):
         self.tokens: list[Token] = []
         self.own: frozenset[str] = frozenset()  # the index letters of the equation at hand
         self.where = False
+        self.opened = 0  # how many tokens there were when a sum or a function began
 
     @abstractmethod
     def items(self, found: tuple[Item, ...]) -> None:
@@ -58,7 +59,7 @@ class NameWriter(ABC):
 
     def factor_follows(self) -> None:
         """A product sign where a number or a bracket of ours would stand right behind an operand."""
-        last = self.tokens[-1] if self.tokens else None
+        last = self.tokens[-1] if len(self.tokens) > self.opened else None
         if last is not None and (last.kind in ("name", "number") or last.text in (")", "]", "ᵀ", "²", "³")):
             self.mark("·", Span(last.span.end, last.span.end))
 
@@ -97,7 +98,7 @@ class NameWriter(ABC):
                     labels.append(label(piece))
                 else:
                     found[slot.where] += indices
-        name = text + "'" * item.primes + "".join(f"_{x}" for x in labels if x)
+        name = text + "".join(f"_{x}" for x in labels if x)
         self.put("name", name, whole, item.gap)
         if any(found.values()):
             self.brackets(found, item)
@@ -161,9 +162,16 @@ class NameWriter(ABC):
 
     def exponent(self, item: Scripted) -> None:
         """What stands above a bracket, a number or a fraction, or makes a power of a name."""
+        if item.sub and not isinstance(item.base, Name):
+            self.fail(
+                "a script stands below what is no name",
+                item.span,
+                "an index of what?",
+                "give it a name and an equation of its own, and write the index there",
+            )
         if not item.sup:
             return
-        slot = next(s for s in slots(Scripted(item.base, None, item.sup, 0, item.span)))
+        slot = next(s for s in slots(Scripted(item.base, None, item.sup, item.span)))
         span = slot.span
         if (
             len(item.sup) == 1

@@ -13,7 +13,16 @@ from chalkgrad.language.parse.latex.items import Digits, Fraction, Item, Matrix,
 from chalkgrad.language.parse.latex.segments import mark_of
 from chalkgrad.language.source import Span
 
-_STARS = {"⊙": "star", "+": "plus", "-": "minus", "ᵀ": "top", "∞": "inf", "…": "dots", "/": "over"}
+_STARS = {
+    "*": "star",
+    "⊙": "odot",
+    "+": "plus",
+    "-": "minus",
+    "ᵀ": "top",
+    "∞": "inf",
+    "…": "dots",
+    "/": "over",
+}
 
 Piece = tuple[Item, ...]
 
@@ -90,9 +99,8 @@ def _spelled(item: Item) -> str:
             return text
         case Sign(text):
             return _STARS.get(text, "")
-        case Scripted(base, sub, sup, primes):
-            scripts = "".join(label(s) for s in (sub, sup) if s)
-            return _spelled(base) + scripts + "'" * primes
+        case Scripted(base, sub, sup):
+            return _spelled(base) + "".join(label(s) for s in (sub, sup) if s)
         case Fraction(above, below):
             return f"{label(above)}over{label(below)}"
         case Root(body):

@@ -6,7 +6,7 @@ from chalkgrad.language.parse.latex.items import Break, Digits, Item, Name, Sign
 
 _OPEN, _CLOSE = {"(", "["}, {")", "]"}
 _RELATIONS = {"=", "≤", "≥", "<", ">", "∈"}
-_CONTINUES = {"+", "-", "/", "⊙", "·", "="}
+_CONTINUES = {"+", "-", "/", "⊙", "*", "·", "="}
 
 Segment = tuple[Item, ...]
 

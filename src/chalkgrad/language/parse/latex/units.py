@@ -93,7 +93,7 @@ class _Units:
         elif source.startswith((":=", "≔"), at):
             self.add("sign", "=", at + (2 if c == ":" else 1))
         elif sign := next((s for s in _SIGNS if source.startswith(s, at)), None):
-            self.add("sign", MARKS[sign], at + len(sign))
+            self.add("sign", "*" if sign in "*∗" else MARKS[sign], at + len(sign))
         elif c.isalpha() or c == "∂":
             self.letters()
         elif c == ".":

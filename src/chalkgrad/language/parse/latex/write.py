@@ -5,15 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chalkgrad.equations.ops import FUNCTIONS
-from chalkgrad.language.parse.latex.brackets import (
-    CLOSE,
-    OPEN,
-    comma,
-    is_index,
-    is_list,
-    is_operator,
-    partners,
-)
+from chalkgrad.language.parse.latex.brackets import CLOSE, OPEN, is_index, marks, partners
 from chalkgrad.language.parse.latex.indices import is_big
 from chalkgrad.language.parse.latex.items import (
     Break,
@@ -53,6 +45,7 @@ class Writer(NameWriter):
 
     def items(self, found: tuple[Item, ...]) -> None:
         partner = partners(found)
+        shown = marks(found, partner)
         begun = len(self.tokens)
         bars: list[str] = []  # the absolute values and norms that are open
         k = 0
@@ -68,11 +61,13 @@ class Writer(NameWriter):
                 k = self.function(found, k, partner)
                 continue
             elif mark in OPEN:
-                self.open(found, k, partner)
+                if mark == "[" and not is_index(found, k, partner):
+                    self.factor_follows()
+                self.open(found, k, shown.get(k, mark))
             elif mark in CLOSE:
-                self.close(item, k, found, partner)
+                self.close(item, shown.get(k, mark))
             elif mark in (",", ";"):
-                self.mark(comma(found, k, partner), item.span)
+                self.mark(shown[k], item.span)
             else:
                 self.one(item)
             k += 1
@@ -124,28 +119,22 @@ class Writer(NameWriter):
             )
         if text in ("ℝ", "ℕ", "∣", "′"):
             self.fail(f"`{self.written(span)}` means nothing here", span, "here", "keep the equation alone")
+        if text == "*":
+            text = "⊙"
         if self.where and text == "·" and "times" in self.written(span):
             text = "×"
         self.mark(text, span, gap)
 
     # --- brackets --------------------------------------------------------------------------------------
 
-    def open(self, found: tuple[Item, ...], k: int, partner: dict[int, int]) -> None:
-        item, mark = found[k], mark_of(found[k])
-        if mark == "[" and not is_list(found, k, partner):
-            mark = "("
+    def open(self, found: tuple[Item, ...], k: int, mark: str) -> None:
         before = self.tokens[-1] if self.tokens else None
         # h_{t}(1 - z_t) is a product; f(i) and softmax[s](e) are for the resolver.
         applied = k > 0 and self.is_function(found[k - 1])
-        gap = not applied and (item.gap or (before is not None and before.text in ("]", "ᵀ")))
-        if mark == "[" and k and not is_index(found, k, partner) and not is_operator(found, k, partner):
-            self.factor_follows()
-        self.mark(mark, item.span, gap)
+        gap = not applied and (found[k].gap or (before is not None and before.text in ("]", "ᵀ")))
+        self.mark(mark, found[k].span, gap)
 
-    def close(self, item: Item, k: int, found: tuple[Item, ...], partner: dict[int, int]) -> None:
-        mark = mark_of(item)
-        if mark == "]" and k in partner and not is_list(found, partner[k], partner):
-            mark = ")"
+    def close(self, item: Item, mark: str) -> None:
         self.mark(mark, base_of(item).span)
         if isinstance(item, Scripted):
             self.exponent(item)
@@ -160,7 +149,7 @@ class Writer(NameWriter):
             if isinstance(item, Scripted):
                 if item.sub and label(item.sub) != "2":
                     self.fail("only the 2-norm is read", item.span, "another norm", "write it as a sum")
-                self.exponent(Scripted(item.base, None, item.sup, item.primes, item.span))
+                self.exponent(Scripted(item.base, None, item.sup, item.span))
             return
         bars.append(mark)
         self.factor_follows()
@@ -214,7 +203,7 @@ class Writer(NameWriter):
             return
         opened, closed = ends(item.span)
         self.mark("[", opened)
-        pieces = next(slots(Scripted(item.base, item.sub, None, 0, item.span))).pieces
+        pieces = next(slots(Scripted(item.base, item.sub, None, item.span))).pieces
         begin = next((p[_at(p, "=") :] for p in pieces if _at(p, "=")), ())
         if item.sup and not begin:
             self.fail(
@@ -233,6 +222,7 @@ class Writer(NameWriter):
                 self.mark("..", item.sup[0].span)
                 self.items(item.sup)
         self.mark("]", closed)
+        self.opened = len(self.tokens)
 
     def is_function(self, item: Item) -> bool:
         base = base_of(item)
@@ -249,8 +239,6 @@ class Writer(NameWriter):
         if after >= len(found):
             return after
         following = found[after]
-        if mark_of(following) == "[" and not is_list(found, after, partner):
-            return after
         if mark_of(following) in OPEN or (mark_of(following) and mark_of(following) != "Σ"):
             return after  # its bracket, or an error that the grammar names
         end = self.operand_end(found, after, partner)
@@ -292,6 +280,7 @@ class Writer(NameWriter):
         if isinstance(item, Name):
             self.factor_follows()
             self.put("name", item.text, item.span, item.gap)
+            self.opened = len(self.tokens)
             return
         if item.sup:
             name = self.written(item.base.span)
@@ -303,6 +292,7 @@ class Writer(NameWriter):
             )
         self.factor_follows()
         self.name(item)
+        self.opened = len(self.tokens)
 
     def matrix(self, item: Matrix) -> None:
         """A column is a concatenation, anything else a literal of numbers."""
