@@ -98,7 +98,7 @@ class Derivation:
         shown = self._shown()
         mentioned = {e.target for e in shown}
         for e in shown:
-            mentioned |= {read.name for read in reads(self._spelled(e).value)}
+            mentioned |= {read.name for read in reads(self.spelled(e).value)}
         mentioned |= {self.derived[m].of for m in mentioned if m.startswith("∂")}
         known = self.forward.table
         winners = [e for e in self.derived.equations if e.target not in known and e not in self.equations]
@@ -139,12 +139,18 @@ class Derivation:
             lines.append(Line(left, right, box(e.domain) if several else "", remark))
         return lines
 
-    def sides(self, e: Equation, matrices: bool = True) -> tuple[Formula, Formula]:
-        """An equation's two sides, in matrix notation if that is wanted and there is one."""
-        spelled = self._spelled(e)
-        named = replace(spelled, value=with_softmax(spelled.value, self.forward)) if self.unit else spelled
-        sides = matrix_form(named, self.page, self.forward.columns) if matrices else None
-        return sides or (left_side(spelled), formula(spelled.value, self.page))
+    def sides(self, e: Equation, matrices: bool = True, spelled: bool = True) -> tuple[Formula, Formula]:
+        """An equation's two sides, in matrix notation if that is wanted and there is one.
+
+        Results of functions are ``spelled`` as what they are, ``tanh(c[t])``, unless their names are to stay.
+        """
+        shown = self.spelled(e, softmax=matrices) if spelled else e
+        sides = matrix_form(shown, self.page, self.forward.columns) if matrices else None
+        return sides or self._indexed(e, spelled)
+
+    def _indexed(self, e: Equation, spelled: bool) -> tuple[Formula, Formula]:
+        shown = self.spelled(e, softmax=False) if spelled else e
+        return left_side(shown), formula(shown.value, self.page)
 
     def side(self, value: Expr, e: Equation, matrices: bool = True) -> Formula:
         """An expression of an equation that is the same number along all of its unwritten axes."""
@@ -158,9 +164,10 @@ class Derivation:
         own = Symbol(f"∂{loss}", tuple(Index.axis(r.axis) for r in self.forward[loss].ranges))
         return (own, " = 1")
 
-    def _spelled(self, e: Equation) -> Equation:
+    def spelled(self, e: Equation, softmax: bool = True) -> Equation:
         """The equation with results of functions written as what they are: ``tanh(c[t])``."""
-        return replace(e, value=_spell(e.value, _function_results(self.forward)))
+        value = _spell(e.value, _function_results(self.forward))
+        return replace(e, value=with_softmax(value, self.forward) if self.unit and softmax else value)
 
 
 def explain(forward: Program, derived: Program) -> Derivation:

@@ -1,0 +1,133 @@
+"""A lesson written out: text for a terminal, LaTeX for lecture notes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from chalkgrad.calculus.explain import Remark
+from chalkgrad.calculus.latex import latex
+from chalkgrad.calculus.notation import Spelling, respelled, spelling
+from chalkgrad.equations.formula import Formula, text
+from chalkgrad.steps.lesson import Lesson, Row, Section
+
+WIDTH = 100
+"""How wide a board is where nothing else is said."""
+
+_FORWARD = "Forward, with every function in a line of its own:"
+
+Emphasis = Callable[[str, str], str]
+"""Marks a piece of text as a ``name``, a ``rule`` or a ``result``, for a terminal with colours."""
+
+
+def board(
+    lesson: Lesson, notation: str = "short", width: int = WIDTH, mark: Emphasis = lambda s, _: s
+) -> str:
+    """The lesson as text no wider than ``width``, where a formula is not wider itself.
+
+    Raises EquationError for an unknown notation.
+    """
+    spell = spelling(notation, lesson.derivation.forward, lesson.derivation.derived)
+    parts = [
+        "\n".join(
+            ["Forward, with every function in a line of its own:", *_rows(lesson.forward, spell, width, mark)]
+        )
+    ]
+    for section in lesson.sections:
+        parts.append("\n".join(_section(section, spell, width, mark)))
+    parts.append(_verified(lesson, width))
+    return "\n\n".join(parts)
+
+
+def _verified(lesson: Lesson, width: int) -> str:
+    sizes = ", ".join(f"{s}={n}" for s, n in lesson.sizes.items())
+    at = f" ({sizes})" if sizes else ""
+    said = (
+        f"Each of these {lesson.lines} lines was held against torch's autograd in float64{at}: "
+        f"largest relative error {lesson.worst:.0e}."
+    )
+    return "\n".join(_wrapped(said.split(), width, ""))
+
+
+def _section(section: Section, spell: Spelling, width: int, mark: Emphasis) -> list[str]:
+    name = text(respelled(section.name, spell))
+    about = f"{name}: {words(section.about, spell)}".split(" ")
+    head, *more = _wrapped(about, width, "  ")
+    marked = mark(name, "name") + head[len(name) :] if head.startswith(name) else head
+    return [marked, *more, *_rows(section.rows, spell, width, mark)]
+
+
+def _rows(rows: tuple[Row, ...], spell: Spelling, width: int, mark: Emphasis) -> list[str]:
+    """The rows, with the rules beside them in one column, or below where there is no room for that."""
+    shown = [(row, "  " * row.depth + _equation(row, spell), words(row.words, spell)) for row in rows]
+    fitting = [columns(s) for _, s, w in shown if w and columns(s) + 3 + columns(w) <= width]
+    edge = max((n for n in fitting if n <= width // 2), default=0) + 3
+    lines: list[str] = []
+    for row, equation, said in shown:
+        line = mark(equation, "result") if row.depth == 1 and row.sign == "=" and row.words else equation
+        room = width - max(edge, columns(equation) + 3)
+        if not said:
+            lines.append(line)
+        elif columns(said) <= room:
+            gap = " " * (max(edge, columns(equation) + 3) - columns(equation))
+            lines.append(line + gap + mark(said, "rule"))
+        else:
+            indent = "  " * (row.depth + 2)
+            lines += [line, *(mark(w, "rule") for w in _wrapped(said.split(" "), width, indent, indent))]
+    return lines
+
+
+def _equation(row: Row, spell: Spelling) -> str:
+    left, right = (text(respelled(f, spell)) if f is not None else "" for f in (row.left, row.right))
+    return row.before + (f"{left} {row.sign} {right}" if row.sign else right)
+
+
+def words(remark: Remark, spell: Spelling) -> str:
+    """Words and formulas in one line of text."""
+    return "".join(r if isinstance(r, str) else text(respelled(r, spell)) for r in remark)
+
+
+def columns(shown: str) -> int:
+    """How many columns a text takes: a combining macron takes none."""
+    return sum(c != "\u0304" for c in shown)
+
+
+def _wrapped(pieces: list[str], width: int, indent: str, first: str = "") -> list[str]:
+    """Words in lines no longer than ``width``, the later ones indented."""
+    lines = [first]
+    for piece in pieces:
+        empty = lines[-1] in (first, indent)
+        if not empty and columns(lines[-1]) + 1 + columns(piece) > width:
+            lines.append(indent)
+            empty = True
+        lines[-1] += piece if empty else f" {piece}"
+    return lines
+
+
+# --- LaTeX ---------------------------------------------------------------------------------------------
+
+
+def latex_board(lesson: Lesson, notation: str = "short") -> str:
+    r"""The lesson as LaTeX: a line of text for each name and an ``aligned`` block below it."""
+    spell = spelling(notation, lesson.derivation.forward, lesson.derivation.derived)
+
+    def maths(f: Formula | None) -> str:
+        return latex(respelled(f, spell)) if f is not None else ""
+
+    def block(rows: tuple[Row, ...]) -> str:
+        lines: list[str] = []
+        for row in rows:
+            sign = r"\mathrel{\text{gets}}" if row.sign == "gets" else row.sign
+            said = _said(row.words, maths)
+            beside = rf" && \text{{({said})}}" if said else ""
+            lines.append(f"{maths(row.left)} &{sign} {maths(row.right)}{beside}")
+        return "\\[\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}\\]"
+
+    parts = [f"{_FORWARD}\n{block(lesson.forward)}"]
+    for section in lesson.sections:
+        head = f"${maths(section.name)}$: {_said(section.about, maths)}"
+        parts.append(f"{head}\n{block(section.rows)}" if section.rows else head)
+    return "\n\n".join(parts)
+
+
+def _said(remark: Remark, maths: Callable[[Formula], str]) -> str:
+    return "".join(r if isinstance(r, str) else f"${maths(r)}$" for r in remark)
