@@ -10,6 +10,7 @@ from typer.models import CommandInfo
 
 from chalkgrad.cli import lm
 from chalkgrad.cli.check import check
+from chalkgrad.cli.code import code
 from chalkgrad.cli.derive import derive
 from chalkgrad.cli.show import show
 from chalkgrad.cli.trace import trace
@@ -24,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings=_BOTH,
 )
-for command in (derive, check, show, trace, zoo):
+for command in (derive, check, code, show, trace, zoo):
     app.command()(command)
 app.add_typer(lm.app, name="lm", context_settings=_BOTH)
 

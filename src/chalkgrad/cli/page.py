@@ -54,6 +54,22 @@ def pairs(options: list[str] | None, option: str, example: str) -> dict[str, str
     return found
 
 
+def sizes(options: list[str] | None, example: str = "D=3") -> dict[str, int | tuple[int, ...]]:
+    """``["D=3", "W=3,4"]`` as numbers by name. Raises EquationError for what is no whole number."""
+    from chalkgrad.language.source import EquationError
+
+    found: dict[str, int | tuple[int, ...]] = {}
+    for name, value in pairs(options, "--size", example).items():
+        try:
+            numbers = tuple(int(p) for p in value.strip("()").split(",") if p.strip())
+        except ValueError:
+            raise EquationError(
+                f"--size {name}={value}: a size is a whole number", help=f"--size {name}=3"
+            ) from None
+        found[name] = numbers[0] if len(numbers) == 1 else numbers
+    return found
+
+
 def warn(warnings: tuple[str, ...]) -> None:
     """Say what is probably not meant, beside the result."""
     for warning in warnings:

@@ -83,14 +83,18 @@ def equations_of(step: Step) -> tuple[Equation, ...]:
 
 
 def schedule(
-    program: Program, wanted: Iterable[str], known: frozenset[str] = frozenset()
+    program: Program, wanted: Iterable[str], known: frozenset[str] = frozenset(), *, apart: bool = True
 ) -> tuple[Step, ...]:
     """The steps that compute ``wanted``, each after what it reads; names in ``known`` are not computed.
 
-    Raises ScheduleError where no axis orders equations that depend on each other.
+    With ``apart`` products get equations of their own, which is faster to run; without, every equation
+    stays as it is, which is easier to read. Raises ScheduleError where no axis orders equations that depend
+    on each other.
     """
     taken = {n.name for n in program.names}
-    equations = [part for e in live(program, wanted, known) for part in with_products_apart(e, taken)]
+    equations = live(program, wanted, known)
+    if apart:
+        equations = [part for e in equations for part in with_products_apart(e, taken)]
     return _ordered(equations, ())
 
 
