@@ -13,7 +13,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from chalkgrad.language.source import EquationError
+from chalkgrad.language.source import EquationError, EquationWarning
 
 if TYPE_CHECKING:
     from chalkgrad.nn.check import check
@@ -37,4 +37,4 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(_WHERE[name]), name)
 
 
-__all__ = ["EquationError", "Layer", "check", "derive", "layer", "trace"]
+__all__ = ["EquationError", "EquationWarning", "Layer", "check", "derive", "layer", "trace"]

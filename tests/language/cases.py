@@ -83,6 +83,17 @@ CASES: dict[str, Case] = {
     "declaration without where": Case("h[t]: H = x[t]"),
     "wide letters": Case("은닉[t] = tanh(입력[t] 가중치 + 은닉[t-1] 순환) + 편향(입력[t] 가중치)"),
     "tabs": Case("h[t]\t=\ttahn(x[t] W)"),
+    # --- LaTeX -----------------------------------------------------------------------------------------
+    "script that could be two things": Case("i_t = \\sigma(W x_t + b_i) \\\\ y_i = c_i \\odot b_i"),
+    "star beside a capital": Case("i_t = \\sigma(W_{xi} * X_t + W_{hi} * H_{t-1} + b_i)"),
+    "integral": Case("[f * g](x)=\\int_{\\mathbb{R}^{d}} f(z) g(x-z) \\mathrm{d} z"),
+    "probability": Case(
+        "P\\left(X_{1}, \\ldots, X_{t}\\right)=\\prod_{s=1}^{t} P\\left(X_{s} \\mid X_{s-1}, \\ldots, X_{1}\\right)"
+    ),
+    "derivative in LaTeX": Case(
+        "\\frac{\\partial \\mathcal{L}}{\\partial w_{i}}=\\sum_{j} \\delta_{j} x_{i+j-1}"
+    ),
+    "cases": Case("h_t = \\begin{cases} x_t & x_t > 0 \\\\ 0 & x_t \\le 0 \\end{cases}"),
     # --- functions -------------------------------------------------------------------------------------
     "unknown function": Case("h[t] = sigmoyd(x[t] W + h[t-1] U)"),
     "unknown letter as a function": Case("h[t] = f(W x[t])"),
@@ -133,7 +144,7 @@ CASES: dict[str, Case] = {
     "input that is defined": Case("y = W x where y: input"),
     "parameter that is defined": Case("y = W x where y: parameter, x: input"),
     "output that is not defined": Case("y = W x where W: output, x: input"),
-    "declared and not there": Case("y = W x where x: input, z: D"),
+    "declared and not there": Case("y = W x where x: input, z: output"),
     "two names written as one": Case("y = Wx where x: input"),
     "declared twice": Case("y = W x where x: input, W: D×H, x: K"),
     "declared with another index": Case("h[t] = x[t] W where h[s]: H"),

@@ -154,7 +154,21 @@ def test_gates_written_without_their_step_run_with_it() -> None:
 
 
 def test_a_definition_that_reaches_no_output_is_warned_of() -> None:
-    assert read(PAGES["G1v"].text).warnings == ("g and i never reach the output h",)
+    assert read(PAGES["G1v"].text).warnings == (
+        "g and i never reach the output h; did you mean to read them in `c[t] = f ⊙ c[t-1]`?",
+        "W_xg, W_hg, b_g, W_xi, W_hi and b_i are no parameters of this layer: "
+        "nothing that reaches the output reads them",
+    )
+
+
+def test_a_layer_says_its_warnings_when_it_is_made() -> None:
+    with pytest.warns(chalkgrad.EquationWarning, match="g and i never reach the output h"):
+        chalkgrad.layer(PAGES["G1v"].text, **PAGES["G1v"].sizes)
+
+
+def test_a_parameter_that_is_declared_and_read_nowhere_is_warned_of() -> None:
+    text = "h[t] = tanh(x[t] W_x + h[t-1] W_h) where W_hh: H×H"
+    assert read(text).warnings == ("W_hh is declared and read nowhere; did you mean W_h?",)
 
 
 def test_names_that_differ_only_in_case_are_warned_of() -> None:

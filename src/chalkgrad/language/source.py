@@ -60,6 +60,10 @@ class EquationError(ValueError):
         return "\n".join(lines)
 
 
+class EquationWarning(UserWarning):
+    """What is probably not meant in a text of equations; the layer is made all the same."""
+
+
 def _place(text: str, span: Span) -> tuple[int, int, int]:
     """The line number (from 0) of a span, and its columns; a span over several lines ends with the first."""
     start = min(max(span.start, 0), len(text))

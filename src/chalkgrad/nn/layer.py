@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from chalkgrad.calculus.explain import Derivation
 from chalkgrad.calculus.normalise import normalise
 from chalkgrad.equations.ir import Name, Program
 from chalkgrad.language.resolve import Resolved, read
-from chalkgrad.language.source import EquationError
+from chalkgrad.language.source import EquationError, EquationWarning
 from chalkgrad.nn.arguments import Arguments
 from chalkgrad.nn.claims import hold_claims
 from chalkgrad.nn.initial import initialise
@@ -42,14 +43,18 @@ def layer(
     ``inputs`` (``"Q, K, V"``) and ``functions`` (``{"τ": "tanh"}``) say what the page does not.
     ``sizes`` are by symbol (``D=64``) or by name (``h=128``, ``W=(3, 4)``); those in no parameter stay free.
     ``init`` gives initial values by parameter: a number, a tensor, or a function such as
-    ``torch.nn.init.ones_``. Raises EquationError where the equations or sizes are wrong.
+    ``torch.nn.init.ones_``. Raises EquationError where the equations or sizes are wrong; warns
+    (EquationWarning) of what is probably not meant.
 
     >>> net = layer("h[t] = tanh(x[t] W_x + h[t-1] W_h + b)", x=3, h=4)
     >>> y, state = net(torch.zeros(2, 5, 3))  # batch, time, features
     >>> y.shape, state.h.shape
     (torch.Size([2, 5, 4]), torch.Size([2, 4]))
     """
-    return Layer(source_of(what), inputs, functions, sizes, init or {}, dtype, device)
+    made = Layer(source_of(what), inputs, functions, sizes, init or {}, dtype, device)
+    for warning in made.warnings:
+        warnings.warn(warning, EquationWarning, stacklevel=2)
+    return made
 
 
 class Layer(nn.Module):

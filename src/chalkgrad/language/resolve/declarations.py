@@ -11,8 +11,9 @@ from chalkgrad.language.source import Span
 
 def check_declarations(
     roles: Roles, uses: Mapping[str, list[Use]], given: list[str], sizes: set[str], places: Mapping[str, Span]
-) -> None:
-    """Refuse a `where` that speaks of what is not on the page, or contradicts it."""
+) -> list[str]:
+    """Refuse a `where` that contradicts the page; the parameters that it speaks of and nothing reads."""
+    unread: list[str] = []
     for name, edges in roles.edges.items():
         axes = len(roles.letters(name)) if name in roles.definitions else 0
         for d in edges:
@@ -26,6 +27,9 @@ def check_declarations(
         if name not in uses and name not in roles.definitions:
             size = name in sizes or name in bound_sizes(roles)
             joined = next((n for n in uses if len(n) == len(name) + 1 and n.endswith(name)), "")
+            if not (size or joined) and d.role in (None, "parameter"):
+                unread.append(name)
+                continue
             raise roles.fail(
                 f"`{name}` is a size: it has no shape or role of its own"
                 if size
@@ -52,6 +56,7 @@ def check_declarations(
                 (d.span, "declared here"),
                 help=f"define it: {name}[t] = …",
             )
+    return unread
 
 
 def check_brackets(

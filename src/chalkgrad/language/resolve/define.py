@@ -122,7 +122,7 @@ class Attempt:
                     f"inputs={n!r}: `{n}` is not a given name of these equations",
                     help=f"given: {', '.join(given)}",
                 )
-        check_declarations(roles, self.uses, given, self.elaborator.sizes, self.places)
+        self.unread = check_declarations(roles, self.uses, given, self.elaborator.sizes, self.places)
         parameters = {n for n, d in roles.declared.items() if d.role == "parameter"}
         timed = {n for n in given if n not in parameters and self.carries(n)}
         found = set(said) | timed

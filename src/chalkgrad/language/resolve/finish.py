@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
 from itertools import combinations
 
@@ -132,24 +131,3 @@ def _hangs(attempt: Attempt, name: str, cyclic: Iterable[str]) -> bool:
     return bool(read) and all(
         any(attempt.roles.group(r) == attempt.roles.group(c) for c in cyclic) for r in read
     )
-
-
-def warnings_of(attempt: Attempt, program: Program) -> tuple[str, ...]:
-    """What is probably not meant: a definition that reaches no output, names alike but for case or accent."""
-    found = [*attempt.elaborator.warnings.values()]
-    lost = [n for n in attempt.roles.definitions if n not in program.table]
-    if lost:
-        verb = "reach" if len(lost) > 1 else "reaches"
-        found.append(f"{' and '.join(lost)} never {verb} the output {', '.join(program.outputs)}")
-    folded: dict[str, str] = {}
-    for n in attempt.shapes:
-        key = (
-            unicodedata.normalize("NFD", n).encode("ascii", "ignore").decode().lower()
-            if n.isalpha()
-            else n.lower()
-        )
-        if key and len(n) > 1 and key in folded:
-            found.append(f"{folded[key]} and {n} differ only in case or accent")
-        if key:
-            folded.setdefault(key, n)
-    return tuple(found)

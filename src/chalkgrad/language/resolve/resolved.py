@@ -13,7 +13,8 @@ from chalkgrad.language.parse.grammar import parse
 from chalkgrad.language.parse.syntax import Text
 from chalkgrad.language.resolve.define import Attempt
 from chalkgrad.language.resolve.definitions import find_roles, refuse_derivatives
-from chalkgrad.language.resolve.finish import claims, finish, warnings_of
+from chalkgrad.language.resolve.doubts import doubts
+from chalkgrad.language.resolve.finish import claims, finish
 from chalkgrad.language.resolve.naming import named_sizes, refuse_endless
 from chalkgrad.language.resolve.operators import axes_named, written_out
 from chalkgrad.language.resolve.roles import Roles
@@ -77,7 +78,7 @@ def read(
     program = verify(finish(attempt, size), "resolved")
     init = {n: d.init for n, d in roles.declared.items() if d.init is not None}
     sizes = {s: size(Size.symbol(s)) for s in sorted(attempt.elaborator.sizes)}
-    warnings = warnings_of(attempt, program)
+    warnings = doubts(attempt, program)
     return Resolved(
         program,
         text,

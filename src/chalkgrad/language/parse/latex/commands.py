@@ -31,7 +31,7 @@ SIGNS = {
     "coloneqq": "=", "triangleq": "=", "equiv": "=", "leftarrow": "=", "gets": "=", "lbrace": "(",
     "rbrace": ")", "{": "(", "}": ")", "lbrack": "[", "rbrack": "]", "vert": "|", "lvert": "|", "rvert": "|",
     "Vert": "‖", "lVert": "‖", "rVert": "‖", "|": "‖", "mid": "∣", "ldots": "…", "cdots": "…", "dots": "…",
-    "dotsc": "…", "dotsb": "…", "vdots": "…", "partial": "∂",
+    "dotsc": "…", "dotsb": "…", "vdots": "…", "partial": "∂", "prod": "∏",
 }  # fmt: skip
 """Commands that are a sign, as the text form has it."""
 
@@ -90,10 +90,6 @@ REFUSED = {
     "nabla": (
         "a gradient is no layer: it follows from the equations of one",
         "to check one that you derived, write \\frac{\\partial L}{\\partial w_i} = … after --claim",
-    ),
-    "prod": (
-        "a product over an index is not read",
-        "write it as a recurrence, p_t = p_{t-1} \\odot a_t, or as \\exp(\\sum_j \\log a_j)",
     ),
     "lim": ("a limit is no layer", "write what is computed, step by step"),
     "otimes": (

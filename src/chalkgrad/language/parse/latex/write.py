@@ -110,6 +110,13 @@ class Writer(NameWriter):
                 pass  # a wide space inside brackets
 
     def sign(self, text: str, span: Span, gap: bool) -> None:
+        if text == "∏":
+            self.fail(
+                "a product over an index is not read",
+                span,
+                "here",
+                "write it as a recurrence, p_t = p_{t-1} \\odot a_t, or as \\exp(\\sum_j \\log a_j)",
+            )
         if text == "…":
             self.fail(
                 "dots leave open what they stand for",
