@@ -65,9 +65,16 @@ class Reading:
 class Grader:
     """Grades the claims of one text under every reading until one makes all of them right."""
 
-    def __init__(self, page: Page, claims: Claims, sizes: Mapping[str, Given], seed: int) -> None:
+    def __init__(
+        self,
+        page: Page,
+        claims: Claims,
+        sizes: Mapping[str, Given],
+        seed: int,
+        grounds: Mapping[Draw, Ground] | None = None,
+    ) -> None:
         self.page, self.claims, self.sizes, self.seed = page, claims, sizes, seed
-        self._grounds: dict[Draw, Ground] = {}
+        self._grounds = dict(grounds or {})
 
     def ground(self, draw: Draw) -> Ground:
         if draw not in self._grounds:
@@ -323,7 +330,7 @@ class Grader:
 
     def slip_of_an_error(self, claim: Claim, reading: Reading, error: EquationError) -> Verdict:
         """A claim that makes no sense as it stands: wrong if one slip explains it, else the error."""
-        from chalkgrad.claims.slips import summed
+        from chalkgrad.claims.changes import summed
 
         for letter, right in summed(claim, error, self.page):
             repaired = replace(claim, right=right)

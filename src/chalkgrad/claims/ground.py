@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -38,13 +39,25 @@ def _differs(a: Tensor, b: Tensor) -> Tensor:
     return ~((a - b).abs() <= TOLERANCE * scale)  # so that a NaN differs
 
 
+BATCH = "batch"
+"""The axis of a batch, where a page has one."""
+
+
 @dataclass(frozen=True)
 class Draw:
-    """How values are drawn: ``ones``, the losses' own seed for outputs that are one number a step; and the
-    names that are ``shares``, positive along their last axis with the sum one (a target distribution)."""
+    """How values are drawn.
+
+    A gradient of one arrives at an output that is one number; with ``ones`` also at one that is one number a
+    step, with ``free`` at none; with ``last`` something arrives at the last step alone. With ``rest`` states
+    begin at zero. The names that are ``shares`` are positive along their last axis and sum to one there (a
+    target distribution).
+    """
 
     ones: bool = False
     shares: frozenset[str] = frozenset()
+    free: bool = False
+    last: bool = False
+    rest: bool = False
 
 
 class Page:
@@ -91,7 +104,7 @@ class Page:
 
     def losses(self) -> tuple[str, ...]:
         """The outputs that are one number for each step: what a claim may take for losses."""
-        steps = self.resolved.recurrence
+        steps = {*self.resolved.recurrence, BATCH}
         return tuple(n for n in self.forward.outputs if all(r.axis in steps for r in self.forward[n].ranges))
 
     # --- what the derivation says ------------------------------------------------------------------------
@@ -137,18 +150,34 @@ class Ground:
     """A page in numbers: ``values`` holds every name, every ``∂name`` and every seed."""
 
     def __init__(
-        self, page: Page, sizes: Mapping[str, Given] | None = None, seed: int = 0, draw: Draw | None = None
+        self,
+        page: Page,
+        sizes: Mapping[str, Given] | None = None,
+        seed: int = 0,
+        draw: Draw | None = None,
+        examples: int = 2,
     ) -> None:
         self.page = page
         self.draw = draw or Draw()
-        self.numbers = small_numbers(page.resolved, sizes or {})
+        self.numbers = {**small_numbers(page.resolved, sizes or {}), BATCH: examples}
+        self.values: Mapping[str, Tensor] = {}
         random = torch.Generator().manual_seed(seed)
-        program = page.derived
         for positive in (False, True):
-            given = {n.name: self._drawn(n, random, positive) for n in program.given()}
+            given = {n.name: self._drawn(n, random, positive) for n in page.derived.given()}
             self.values = self.run(given)
             if all(v.isfinite().all() for v in self.values.values()):
                 break
+
+    def alone(self, single: Page) -> Ground:
+        """A batch of one example as that example: the same values of a page without its batch."""
+        found = copy(self)
+        found.page = single
+        table = {**self.page.forward.table, **self.page.derived.table}
+        found.values = {
+            n: v.squeeze(0) if table[n].ranges[:1] and table[n].ranges[0].axis == BATCH else v
+            for n, v in self.values.items()
+        }
+        return found
 
     def shape(self, name: Name) -> list[int]:
         return [r.size.value(self.numbers) for r in name.ranges]
@@ -156,14 +185,27 @@ class Ground:
     def _drawn(self, name: Name, random: torch.Generator, positive: bool) -> Tensor:
         shape = self.shape(name)
         if name.role == "seed":
-            alone = not name.ranges or (self.draw.ones and name.of in self.page.losses())
             x = torch.randn(shape, generator=random, dtype=torch.float64)
-            return self.inside(name.of, torch.ones_like(x) if alone else x)
+            return self.inside(name.of, self._arriving(name, x))
+        if self.draw.rest and name.role == "start":
+            return torch.zeros(shape, dtype=torch.float64)
         if name.name in self.draw.shares:
             return torch.rand(shape, generator=random, dtype=torch.float64).add(0.2).log().softmax(-1)
         if positive:
             return torch.rand(shape, generator=random, dtype=torch.float64) + 0.2
         return torch.randn(shape, generator=random, dtype=torch.float64) * 0.7
+
+    def _arriving(self, seed: Name, x: Tensor) -> Tensor:
+        """What arrives at an output: random weights, ones, or nothing before the last step."""
+        number = all(r.axis == BATCH for r in seed.ranges)
+        if (number and not self.draw.free) or (self.draw.ones and seed.of in self.page.losses()):
+            x = torch.ones_like(x)
+        if self.draw.last:
+            for k, r in enumerate(seed.ranges[: seed.written]):
+                if r.axis in self.page.resolved.recurrence:
+                    x = x.clone()
+                    x.narrow(k, 0, x.shape[k] - 1).zero_()
+        return x
 
     def run(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Every name and gradient from values for what is given, seeds included."""

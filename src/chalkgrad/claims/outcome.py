@@ -33,10 +33,15 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of grading claims: a verdict for each; ``str()`` reports, truth is that all are right."""
+    """The outcome of grading: a verdict for each claim; ``str()`` reports, truth is that all are right.
+
+    ``remarks`` stand before the verdicts: how a function was called.
+    """
 
     verdicts: tuple[Verdict, ...]
     sizes: Mapping[str, int]
+    remarks: tuple[str, ...] = ()
+    kind: str = "claim"
 
     @property
     def right(self) -> bool:
@@ -51,10 +56,10 @@ class Outcome:
         if wrong:
             said = "wrong: " + ", ".join(wrong)
         elif len(self.verdicts) == 1:
-            said = "the claim is right"
+            said = f"the {self.kind} is right"
         else:
-            said = f"all {len(self.verdicts)} claims are right"
-        return "\n".join([*map(str, self.verdicts), f"{said} ({sizes})" if sizes else said])
+            said = f"all {len(self.verdicts)} {self.kind}s are right"
+        return "\n".join([*self.remarks, *map(str, self.verdicts), f"{said} ({sizes})" if sizes else said])
 
 
 def figure(x: float) -> str:

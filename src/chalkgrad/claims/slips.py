@@ -5,7 +5,7 @@ A slip is named only where it is certain: where the claim with that one thing ch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
@@ -13,33 +13,18 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from chalkgrad.claims.ground import Draw, Page, agree
+from chalkgrad.claims.changes import alike, changes
+from chalkgrad.claims.ground import BATCH, Draw, agree
 from chalkgrad.claims.outcome import figure
 from chalkgrad.claims.terms import Term, split, unmatched
-from chalkgrad.claims.written import Claim, rebuilt
+from chalkgrad.claims.written import Claim
 from chalkgrad.equations.ops import OPS
-from chalkgrad.language.parse.syntax import (
-    Big,
-    Binary,
-    Binder,
-    Group,
-    Indexed,
-    Negate,
-    Node,
-    Number,
-    Power,
-    Symbol,
-    Transpose,
-)
+from chalkgrad.language.parse.syntax import Big, Binary, Group, Negate, Node, parts
 from chalkgrad.language.parse.written import written
-from chalkgrad.language.resolve.roles import index_symbols
 from chalkgrad.language.source import EquationError, Span
 
 if TYPE_CHECKING:
     from chalkgrad.claims.grade import Found, Grader, Reading
-
-Shown = Callable[[Span], str]
-"""What stands in the claim at a place."""
 
 MOST_TRIED = 150
 """Changed claims that are tried, so that a long one is answered at once."""
@@ -65,6 +50,8 @@ def findings(grader: Grader, found: Found, reading: Reading) -> Iterator[str]:
     )
     if slip:
         yield slip
+    elif loose := read_loosely(found.claim.right, grader.claims.shown):
+        yield loose
 
 
 def _turned(grader: Grader, claim: Claim) -> str:
@@ -129,6 +116,20 @@ def _expanded(value: Tensor, like: Tensor) -> Tensor | None:
         return None
 
 
+def read_loosely(node: Node, shown: Callable[[Span], str]) -> str | None:
+    """A quotient whose lower side takes in more than meets the eye: ``1/T Σ[t] a`` is 1/(T Σ[t] a)."""
+    match node:
+        case Binary("/", left, Binary("·", first, rest)):
+            here, under, behind = shown(node.span), shown(first.span), shown(rest.span)
+            return (
+                f"{here} is read as {shown(left.span)}/({under} {behind}); "
+                f"write ({shown(left.span)}/{under}) {behind} if that is meant"
+            )
+        case _:
+            inner = (read_loosely(p, shown) for p in parts(node))
+            return next((said for said in inner if said), None)
+
+
 def _shown(grader: Grader, node: Node) -> str:
     """A term as the claim writes it, or, where the sign in front of it was taken along, written anew."""
     if isinstance(node, Negate):
@@ -143,29 +144,33 @@ def _shown(grader: Grader, node: Node) -> str:
 
 def _as_a_whole(grader: Grader, found: Found) -> str | None:
     """A factor, a sign, a transposition."""
-    factor = _factor(found.value, found.right)
+    factor = factor_between(found.value, found.right)
     if factor is not None:
-        return f"it is {_times(factor, grader)} the right one"
+        numbers = {s: n for s, n in grader.ground(Draw()).numbers.items() if s != BATCH}
+        return f"it is {times(factor, numbers)} the right one"
     a = found.value
     if a.dim() > 1 and agree(a.mT, found.right):
         return f"it is transposed: {_turned(grader, found.claim)}"
     return None
 
 
-def _factor(a: Tensor, b: Tensor) -> float | None:
+def factor_between(a: Tensor, b: Tensor) -> float | None:
     """k where a = k b throughout, not 0 and not 1."""
     scale = (b * b).sum().item()
     if not scale:
         return None
     k = ((a * b).sum() / scale).item()
+    near = Fraction(k).limit_denominator(12)
+    if b.numel() == 1 and (abs(near - k) > 1e-9 or abs(near) > 12):
+        return None  # of two numbers one is always some multiple of the other
     return k if abs(k) > 1e-6 and abs(k - 1) > 1e-6 and agree(a, k * b) else None
 
 
-def _times(k: float, grader: Grader) -> str:
+def times(k: float, sizes: Mapping[str, int]) -> str:
     """A factor in words: minus, 2 times, T times, 1/T times."""
     if abs(k + 1) < 1e-9:
         return "minus"
-    numbers = {n: s for s, n in grader.ground(Draw()).numbers.items() if s != "batch"}
+    numbers = {n: s for s, n in sizes.items()}
     near = Fraction(k).limit_denominator(100)
     if abs(near - k) > 1e-9:
         return f"{figure(k)} times"
@@ -184,7 +189,7 @@ def _another_gradient(grader: Grader, found: Found, reading: Reading) -> str | N
     for name in page.names:
         if name == claim.about or f"∂{name}" not in ground.values:
             continue
-        if not _alike(page, name, claim.about):
+        if not alike(page, name, claim.about):
             continue
         if not agree(found.value, _at_step(grader, claim, reading, ground.gradient(name))):
             continue
@@ -196,12 +201,6 @@ def _another_gradient(grader: Grader, found: Found, reading: Reading) -> str | N
             return f"this is ∂{name}: the derivative of {op} has no place in ∂{claim.about} yet"
         return f"this is ∂{name}, not ∂{claim.about}"
     return None
-
-
-def _alike(page: Page, a: str, b: str) -> bool:
-    """Whether two names have the same axes: as many, of the same sizes, in the same place."""
-    first, second = page.own(a), page.own(b)
-    return [(r.size, r.low) for r in first] == [(r.size, r.low) for r in second]
 
 
 def _another_slope(grader: Grader, found: Found, reading: Reading) -> str | None:
@@ -229,140 +228,8 @@ def _another_slope(grader: Grader, found: Found, reading: Reading) -> str | None
 def _one_change(grader: Grader, found: Found, reading: Reading) -> str | None:
     """The one thing that, changed, makes the claim right; None where there is no such thing."""
     claim = found.claim
-    for said, right in islice(changes(claim.right, grader.page, grader.claims.shown), MOST_TRIED):
-        result = grader.found(replace(claim, right=right), reading)
+    for change in islice(changes(claim.right, grader.page, grader.claims.shown), MOST_TRIED):
+        result = grader.found(replace(claim, right=change.right), reading)
         if not isinstance(result, EquationError) and result.agrees:
-            return said
+            return change.said
     return None
-
-
-def changes(node: Node, page: Page, shown: Shown) -> Iterator[tuple[str, Node]]:
-    """The node with one thing changed, and the sentence for it: likely slips first."""
-    terms = list(split(node))
-    if len(terms) > 1:
-        for k, t in enumerate(terms):
-            yield f"the sign of {shown(t.span)} is wrong", _sum([*terms[:k], _minus(t), *terms[k + 1 :]])
-    for t in terms if len(terms) > 1 else []:
-        for k in (2, 0.5):
-            said = "half" if k == 2 else "twice"
-            changed = [
-                Binary("·", Number(k, u.span), Group(u, u.span), u.span, u.span) if u is t else u
-                for u in terms
-            ]
-            yield f"{shown(t.span)} is {said} of what it should be", _sum(changed)
-    found = [
-        (likely, said, put(new))
-        for part, put in places(node)
-        for likely, said, new in _part_changes(part, page, shown)
-    ]
-    found.sort(key=lambda change: change[0])
-    yield from ((said, new) for _, said, new in found)
-
-
-def _minus(node: Node) -> Node:
-    return node.body if isinstance(node, Negate) else Negate(node, node.span)
-
-
-def _sum(terms: list[Node]) -> Node:
-    first, *rest = terms
-    for t in rest:
-        first = Binary("+", first, Group(t, t.span), first.span.to(t.span), t.span)
-    return first
-
-
-def places(node: Node):
-    """Every part that is a value, outermost first, and how the whole is with another one there."""
-    yield node, lambda new: new
-    inner: list[Node] = []
-    rebuilt(node, lambda part: (inner.append(part), part)[1])
-    for child in inner:
-        for part, put in places(child):
-            yield (
-                part,
-                lambda new, child=child, put=put: rebuilt(node, lambda p: put(new) if p is child else p),
-            )
-
-
-def _part_changes(part: Node, page: Page, shown: Shown) -> Iterator[tuple[int, str, Node]]:
-    """What a part may have been meant to be: how far down the list, the sentence, the part."""
-    here = shown(part.span)
-
-    def instead(likely: int, new: Node, said: str = "") -> tuple[int, str, Node]:
-        return likely, f"it would be right with {said or written(new)} in place of {here}", new
-
-    match part:
-        case Symbol() | Indexed():
-            yield from _shifted(part, here)
-            yield from _renamed(part, page, here)
-            yield instead(2, Transpose(part, part.span), f"{here}ᵀ")
-            yield instead(3, Power(part, Number(2, part.span), part.span), f"{here}²")
-        case Transpose(body):
-            yield instead(2, body, shown(body.span))
-        case Power(base, _):
-            yield instead(3, base, shown(base.span))
-        case Binary("·", left, right):
-            said = f"it would be right with the factors of {here} changed round"
-            yield 5, said, replace(part, left=right, right=left)
-        case _:
-            return
-
-
-def _shifted(part: Symbol | Indexed, here: str) -> Iterator[tuple[int, str, Node]]:
-    """One index, one step before or after."""
-    if isinstance(part, Symbol):
-        return
-    for k, item in enumerate(part.at):
-        if isinstance(item, Number) or not list(index_symbols(item)):
-            continue
-        for step in (-1, 1):
-            at = (*part.at[:k], _moved(item, step), *part.at[k + 1 :])
-            changed = Indexed(part.base, at, part.span)
-            way = "late" if step < 0 else "early"
-            yield 0, f"{here} is one step too {way}: it would be right with {written(changed)}", changed
-
-
-def _moved(item: Node, step: int) -> Node:
-    """An index with a step added, written as one would: t, t-1, t+1, i+j-2."""
-    match item:
-        case Binary("+" | "-" as op, left, Number(k)) if float(k).is_integer():
-            total = (k if op == "+" else -k) + step
-        case _:
-            left, total = item, step
-    if not total:
-        return left
-    sign = "+" if total > 0 else "-"
-    return Binary(sign, left, Number(abs(total), item.span), item.span, item.span)
-
-
-def _renamed(part: Symbol | Indexed, page: Page, here: str) -> Iterator[tuple[int, str, Node]]:
-    """Another name with the same axes: the gradient before the activation for the one behind it first."""
-    base = part if isinstance(part, Symbol) else part.base
-    derivative = base.name in page.derived.table and base.name not in page.forward.table
-    about = page.derived[base.name].of if derivative else base.name
-    if about not in page.forward.table:
-        return
-    for n in page.names:
-        spelled = f"∂{n}" if derivative else n
-        if n == about or spelled not in page.derived.table or not _alike(page, n, about):
-            continue
-        symbol = Symbol(spelled, base.span)
-        changed: Node = symbol if isinstance(part, Symbol) else Indexed(symbol, part.at, part.span)
-        shown = written(changed)
-        of = [x for x, (_, result) in page.slopes.items() if result == n and page.forward[n].generated]
-        if of and not derivative:  # what the page writes as a function, and has no name for
-            shown = f"{OPS[page.slopes[of[0]][0]].shown}({shown.replace(n, of[0], 1)})"
-        said = f"it would be right with {shown} in place of {here}"
-        if derivative and page.slope_leads(about, n):
-            yield 1, f"the derivative of {OPS[page.slopes[n][0]].shown} is missing: {said}", changed
-        else:
-            yield 4, said, changed
-
-
-def summed(claim: Claim, error: EquationError, page: Page) -> Iterator[tuple[str, Node]]:
-    """The right side under a Σ that it lacks, where what is wrong with it is a loose index."""
-    if not error.problem.startswith("the index `"):
-        return
-    letter = error.problem.split("`")[1]
-    span = claim.right.span
-    binder = Binder(Symbol(letter, span), None, None, False, span)
-    yield letter, Big("sum", (binder,), Group(claim.right, span), span)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -25,6 +25,20 @@ def check(
             "may be repeated.",
         ),
     ] = None,
+    python: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE:function",
+            help="A backward function in NumPy, to be graded: the file is run, the function called.",
+        ),
+    ] = None,
+    at: Annotated[
+        Literal["every", "last"] | None,
+        typer.Option(
+            help="With --python: whether a gradient arrives at every step of the output or at the last one, "
+            "where the function leaves it open.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Draws other numbers to check with.")] = 0,
     inputs: Inputs = None,
     function: Function = None,
@@ -35,7 +49,7 @@ def check(
     differences; the figures are relative errors. Ends with code 1 where one is wrong. Sizes that are not
     given are small ones.
 
-    With --claim, gradients derived by hand are graded instead.
+    With --claim, gradients derived by hand are graded instead; with --python, a function's.
 
     Examples:
 
@@ -47,6 +61,7 @@ def check(
     """
     with complaints():
         from chalkgrad.language.resolve import read
+        from chalkgrad.language.source import EquationError
         from chalkgrad.nn.check import check as checked
         from chalkgrad.zoo import source_of
 
@@ -57,7 +72,18 @@ def check(
         warn(read(source_of(what), inputs, functions).warnings)
         if claim:
             claims = [_lines(c) for c in claim]
+            if python:
+                raise EquationError(
+                    "--claim and --python: one of the two is graded at a time", help="call it twice"
+                )
             graded = checked(what, inputs=inputs, functions=functions, claim=claims, seed=seed, **given)
+            print(graded)
+            raise typer.Exit(0 if graded else 1)
+        if python:
+            from chalkgrad.claims.function import grade_function
+
+            resolved = read(source_of(what), inputs, functions)
+            graded = grade_function(resolved, python, functions=functions, at=at, sizes=given, seed=seed)
             print(graded)
             raise typer.Exit(0 if graded else 1)
         with waiting("differences") as progress:
