@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from chalkgrad.equations.ops import FUNCTIONS
 from chalkgrad.language.parse.syntax import (
+    Binary,
     Call,
     Declaration,
     Indexed,
@@ -66,7 +67,7 @@ def refuse_derivatives(text: Text) -> None:
         while todo:
             node = todo.pop(0)
             todo += parts(node)
-            if isinstance(node, Symbol) and node.name.startswith("∂"):
+            if _is_derivative(node):
                 raise EquationError(
                     "a derivative is no layer: it follows from the equations of one",
                     text.source,
@@ -74,6 +75,19 @@ def refuse_derivatives(text: Text) -> None:
                     "to see it: chalkgrad derive; to check one that you derived: "
                     'chalkgrad check LAYER --claim "∂w[i] = …"',
                 )
+
+
+def _is_derivative(node: Node) -> bool:
+    """∂w, ∂w[i], and ∂L/∂w as a whole."""
+    match node:
+        case Binary("/", left, right):
+            return _is_derivative(left) and _is_derivative(right)
+        case Indexed(base, _):
+            return _is_derivative(base)
+        case Symbol(name):
+            return name.startswith("∂")
+        case _:
+            return False
 
 
 def unknown_function(roles: Roles, symbol: Symbol) -> EquationError:

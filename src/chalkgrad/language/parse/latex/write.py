@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from chalkgrad.equations.ops import FUNCTIONS
 from chalkgrad.language.parse.latex.brackets import CLOSE, OPEN, is_index, marks, partners
@@ -171,9 +172,13 @@ class Writer(NameWriter):
         opened, closed = ends(item.span)
         slash = Span(opened.start, opened.start + 1)
         if above and below:  # ∂L/∂w
+            first = len(self.tokens)
             self.items(above)
             self.mark("/", slash)
             self.items(below)
+            # The whole fraction is pointed at, its command and braces too.
+            self.tokens[first] = _from(self.tokens[first], item.span.start)
+            self.tokens[-1] = _up_to(self.tokens[-1], item.span.end)
             return
         self.mark("(", opened)
         self.wrapped(item.above, item.span)
@@ -319,6 +324,14 @@ class Writer(NameWriter):
             if not column:
                 self.mark("]", row[-1][-1].span)
         self.mark("]", closed)
+
+
+def _from(token: Token, start: int) -> Token:
+    return replace(token, span=Span(start, token.span.end))
+
+
+def _up_to(token: Token, end: int) -> Token:
+    return replace(token, span=Span(token.span.start, end))
 
 
 def _at(piece: Piece, mark: str) -> int:
