@@ -50,10 +50,11 @@ class Factor:
     below: bool = False
 
 
-def contract(factors: list[Factor], out: tuple[str, ...], columns: bool) -> Tensor:
+def contract(factors: list[Factor], out: tuple[str, ...], columns: bool, diagonals: bool = False) -> Tensor:
     """The product of the factors, summed over every axis but ``out``: in that order, if there are two.
 
     With ``columns`` vectors are columns (``W v``, outer product ``a bᵀ``), else rows (``v W``, ``aᵀ b``).
+    With ``diagonals`` a vector along an axis of a chain is ``diag(v)``, else that has no matrix form.
     Raises NoMatrixForm.
     """
     used = tuple(dict.fromkeys(a for f in factors for a in f.value.axes))
@@ -63,7 +64,11 @@ def contract(factors: list[Factor], out: tuple[str, ...], columns: bool) -> Tens
     if not _is_forest(matrices):
         raise NoMatrixForm
     graph = Graph(
-        {a: [f for f in factors if f.value.axes == (a,)] for a in used}, matrices, frozenset(out), columns
+        {a: [f for f in factors if f.value.axes == (a,)] for a in used},
+        matrices,
+        frozenset(out),
+        columns,
+        diagonals,
     )
     core = [graph.matrix(*out)] if len(out) == 2 else [graph.vector(out[0])] if out else []
     scalars = [(f.place, f.value.formula) for f in factors if not f.value.axes and not f.below]
@@ -147,6 +152,7 @@ class Graph:
     edges: list[Edge]
     out: frozenset[str]
     columns: bool
+    diagonals: bool = False
     seen: set[str] = field(default_factory=lambda: set[str]())
 
     def vector(self, axis: str, came: Edge | None = None) -> Placed:
@@ -190,14 +196,25 @@ class Graph:
             return min(place, other), self.pair(first, second, dot=False)
         on_the_way = {a for e in path for a in e.axes}
         branches = [e for e in self.edges if e not in path and on_the_way & set(e.axes)]
-        if branches or any(self.vectors[a] for a in on_the_way):
+        if (branches or any(self.vectors[a] for a in on_the_way)) and not self.diagonals:
             raise NoMatrixForm  # would need a diagonal matrix
         self.seen |= on_the_way
-        turned: list[Formula] = []
+        turned = self.diagonal(row, path)
         for edge in path:
             turned.append(edge.from_(row))
             row = edge.other(row)
+            turned += self.diagonal(row, path)
         return min(e.place for e in path), product(*turned)
+
+    def diagonal(self, axis: str, path: list[Edge]) -> list[Formula]:
+        """What hangs on an axis that a path of matrices goes through, as a diagonal matrix."""
+        top = [(f.place, f.value.formula) for f in self.vectors[axis] if not f.below]
+        bottom = [(f.place, f.value.formula) for f in self.vectors[axis] if f.below]
+        for edge in self.edges:
+            if axis in edge.axes and edge not in path:
+                _, inner = self.vector(edge.other(axis), edge)
+                top.append((edge.place, self.through(inner, edge, axis)))
+        return [Call("diag", (_element_by_element(_in_order(top), bottom),))] if top or bottom else []
 
     def path(self, axis: str, end: str, came: Edge | None) -> list[Edge] | None:
         """The matrices that lead from one axis to another, or None."""

@@ -28,6 +28,7 @@ from chalkgrad.equations.ir import (
     Apply,
     ArgMax,
     At,
+    Condition,
     Const,
     Equation,
     Expr,
@@ -51,6 +52,7 @@ class Scope:
     ranges: Mapping[str, Range]
     implicit: frozenset[str]
     order: tuple[str, ...]
+    diagonals: bool = False  # whether diag(v) may be written
 
     def binding(self, over: Sequence[Range], implicit: set[str]) -> Scope:
         ranges = {**self.ranges, **{r.axis: r for r in over}}
@@ -74,11 +76,17 @@ def matrix_form(e: Equation, page: Page, columns: bool = False) -> tuple[Formula
 
 
 def matrix_side(
-    value: Expr, domain: Sequence[Range], axes: tuple[str, ...], page: Page, columns: bool = False
+    value: Expr,
+    domain: Sequence[Range],
+    axes: tuple[str, ...],
+    page: Page,
+    columns: bool = False,
+    *,
+    diagonals: bool = False,
 ) -> Formula | None:
     """An expression over a domain, as a number, vector or matrix along those of its axes that are implicit;
     None where its ranks do not allow that."""
-    scope = Scope(page, columns, {r.axis: r for r in domain}, frozenset(axes), axes)
+    scope = Scope(page, columns, {r.axis: r for r in domain}, frozenset(axes), axes, diagonals)
     try:
         if len(axes) > 2:
             return None
@@ -253,6 +261,8 @@ def _term(e: Expr, s: Scope) -> Tensor:
     summed: list[Range] = []
     while isinstance(e, Guard | Reduce):
         if isinstance(e, Guard):
+            if s.diagonals and len(e.conditions) == 1 and (pair := _same_axis(e.conditions[0], s)):
+                return _diagonal(e.body, *pair, s)
             rest = told(e.conditions, e.body, s.page)
             if any(s.implicit & set(c.index.axes) for c in rest):
                 raise NoMatrixForm
@@ -277,6 +287,26 @@ def _term(e: Expr, s: Scope) -> Tensor:
     return Tensor(whole, inner.axes)
 
 
+def _same_axis(c: Condition, s: Scope) -> tuple[str, str] | None:
+    """The two implicit axes that a condition says are one: ``[i=j]``."""
+    axes = c.index.axes
+    difference = len(axes) == 2 and c.index in (
+        Index.axis(axes[0]) - Index.axis(axes[1]),
+        Index.axis(axes[1]) - Index.axis(axes[0]),
+    )
+    return s.sorted(axes)[:2] if c.kind == "zero" and difference and {*axes} <= s.implicit else None  # pyright: ignore[reportReturnType]
+
+
+def _diagonal(body: Expr, row: str, column: str, s: Scope) -> Tensor:
+    """``[i=j] v[i]`` as ``diag(v)``."""
+    along = tensor(substitute(body, {column: Index.axis(row)}), replace(s, order=(row,)))
+    if along.axes == ():
+        return Tensor(product(along.formula, Symbol("I")), (row, column))
+    if along.axes != (row,):
+        raise NoMatrixForm
+    return Tensor(Call("diag", (along.formula,)), (row, column))
+
+
 def _factors(e: Expr, s: Scope) -> list[Factor]:
     above, below = fraction(e)
     found = [Factor(i, tensor(f, s)) for i, f in enumerate(above)]
@@ -288,4 +318,4 @@ def _contract(factors: list[Factor], summed: tuple[str, ...], s: Scope) -> Tenso
     # Σ over an axis that nothing depends on multiplies by its size: no matrix says that.
     if not set(summed) <= set(used):
         raise NoMatrixForm
-    return contract(factors, s.sorted([a for a in used if a not in summed]), s.columns)
+    return contract(factors, s.sorted([a for a in used if a not in summed]), s.columns, s.diagonals)

@@ -293,6 +293,8 @@ def text(f: Formula) -> str:
         case Quotient(top, bottom):
             line = "/" if is_derivative(f) else " / "
             return _in(top, "top") + line + _in(bottom, "element")
+        case Product(factors) if all(isinstance(g, Quotient) and is_derivative(g) for g in factors):
+            return " · ".join(map(text, factors))  # a chain of derivatives, each read as one symbol
         case Product(factors):
             return " ".join(_in(g, "last" if g is factors[-1] else "factor") for g in factors)
         case Hadamard(factors):
@@ -344,6 +346,10 @@ def fact(c: Condition) -> str:
             return f"{axis}≤{bound}"
         case "zero" if axis:
             return f"{axis}={bound}"
+        case "zero" if not c.index.shift.terms and sorted(k for _, k in c.index.terms) == [-1, 1]:
+            (a, _), (b, _) = sorted(c.index.terms)
+            shift = c.index.shift.const * -c.index.coefficient(a)
+            return f"{a}={Index.axis(b) + shift}"
         case _:
             return str(c)
 
