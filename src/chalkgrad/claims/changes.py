@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from chalkgrad.claims.claim import Claim, rebuilt
 from chalkgrad.claims.ground import Page
 from chalkgrad.claims.terms import split
-from chalkgrad.claims.written import Claim, rebuilt
 from chalkgrad.equations.ops import OPS
 from chalkgrad.language.parse.syntax import (
     Big,
@@ -184,7 +184,7 @@ def alike(page: Page, a: str, b: str) -> bool:
     return [(r.size, r.low) for r in first] == [(r.size, r.low) for r in second]
 
 
-def summed(claim: Claim, error: EquationError, page: Page) -> Iterator[tuple[str, Node]]:
+def summed(claim: Claim, error: EquationError) -> Iterator[tuple[str, Node]]:
     """The right side under a Σ that it lacks, where what is wrong with it is a loose index."""
     if not error.problem.startswith("the index `"):
         return

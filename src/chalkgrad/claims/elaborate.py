@@ -9,19 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from chalkgrad.claims.ground import Ground, Page
-from chalkgrad.claims.written import DELTA, Claim, Claims
+from chalkgrad.claims.claim import DELTA, Claim, Claims
+from chalkgrad.claims.extent import Extent
+from chalkgrad.claims.ground import BATCH, Ground, Page
+from chalkgrad.claims.readings import Sense
 from chalkgrad.equations.ir import Apply as ApplyNode
 from chalkgrad.equations.ir import Condition, Const, Equation, Expr, Guard, Index, Name, Program, Range, Read
 from chalkgrad.equations.ops import FUNCTIONS, OPS
 from chalkgrad.equations.size import Size
 from chalkgrad.language.parse.syntax import Concat, Indexed, Line, Node, Number, Symbol, Text, parts
-from chalkgrad.language.resolve.define import Attempt, Defined
+from chalkgrad.language.resolve.define import Attempt
 from chalkgrad.language.resolve.definitions import find_roles
 from chalkgrad.language.resolve.elaborate import Elaborator
 from chalkgrad.language.resolve.naming import as_range, resize
 from chalkgrad.language.resolve.roles import Definition, Roles, index_symbols
-from chalkgrad.language.resolve.scope import Access, Scope, Shape
+from chalkgrad.language.resolve.scope import Scope, Shape
 from chalkgrad.language.resolve.sizes import Interval
 from chalkgrad.language.resolve.starts import states_of
 from chalkgrad.language.resolve.values import RankError, Value
@@ -29,21 +31,6 @@ from chalkgrad.language.source import EquationError, Span
 
 CLAIMED = "⁺"
 """Behind the name of a claimed gradient: reads of that gradient are of the right one."""
-
-
-@dataclass(frozen=True)
-class Sense:
-    """How a claim is read where paper leaves it open.
-
-    ``one``: every index counts from 1 (the page's own count may begin at 0). ``columns``: vectors are
-    columns. ``delta``: the name whose gradient δ is. ``length``: T is the number of steps, and T-1 the last
-    one; as on a page it is the last one itself.
-    """
-
-    one: bool = False
-    columns: bool = True
-    delta: str | None = None
-    length: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,15 +42,7 @@ class Side:
     right: Node
 
 
-@dataclass(frozen=True)
-class Elaborated:
-    """The claims as a program: its targets are the sides', and its starts are zero."""
-
-    program: Program
-    sides: Mapping[str, Defined]
-
-
-def elaborate(ground: Ground, claims: Claims, sides: Sequence[Side], sense: Sense) -> Elaborated:
+def elaborate(ground: Ground, claims: Claims, sides: Sequence[Side], sense: Sense) -> Program:
     """Sides and helper lines as a program over the names of the page. Raises EquationError."""
     lines = [*claims.helpers]
     for s in sides:
@@ -77,7 +56,7 @@ def elaborate(ground: Ground, claims: Claims, sides: Sequence[Side], sense: Sens
     _find_steps(roles, page, {s.target: s.claim for s in sides})
     attempt = _Attempt(roles, ground, {s.target: s.claim for s in sides}, sense, claims.defined)
     attempt.run()
-    return attempt.elaborated()
+    return attempt.program()
 
 
 def _fixed(item: Node, page: Page) -> bool:
@@ -204,7 +183,7 @@ class _Attempt(Attempt):
     def find_inputs(self, named: frozenset[str]) -> set[str]:
         page = self.ground.page
         self.unknowns.known.update({s: Size((), n) for s, n in self.ground.numbers.items()})
-        self.elaborator.sizes |= {*page.resolved.sizes, *page.resolved.program.symbols} - {"batch"}
+        self.elaborator.sizes |= {*page.resolved.sizes, *page.resolved.program.symbols} - {BATCH}
         self.unknowns.known.update(
             {s: Size((), z.value(self.ground.numbers)) for s, z in page.resolved.sizes.items()}
         )
@@ -225,12 +204,12 @@ class _Attempt(Attempt):
             self.shapes[name] = Shape(name, page.forward[about].written, axes, True, True)
 
     def low(self, about: str, axis: int) -> Size:
-        """Where an axis begins: as on the page, or at 1."""
+        """Where an axis begins."""
         page = self.ground.page
         own = page.own(about)[axis].low
-        if not self.sense.one or (self.joined and axis >= page.forward[about].written):
+        if self.sense.begin is None or (self.joined and axis >= page.forward[about].written):
             return own
-        return Size((), 1)
+        return Size((), self.sense.begin)
 
     def whole(self, name: str, scope: Scope) -> list[tuple[Size, Size]] | None:
         """The intervals of a name with the steps before its start; None where reads need no guard."""
@@ -271,82 +250,10 @@ class _Attempt(Attempt):
         return scope
 
     def solve(self, scope: Scope, left: tuple[str, ...], exempt: set[int]) -> None:
-        """Every summed index runs over what all the names read at it alone have; shifts narrow nothing."""
-        fixed = scope.target in self.claims
         reads = [a for k, a in enumerate(scope.accesses) if k not in exempt]
-        solved = set(left) if fixed else set[str]()
-        waiting = [a for a in scope.intervals if a not in solved]
-        for needs_all in (False, True):
-            for axis in list(waiting):
-                found = self.extent(axis, scope, reads, solved, needs_all)
-                if found is None:
-                    continue
-                own = scope.intervals[axis]
-                low, high = found
-                self.unknowns.equal(
-                    Interval(Size((), low), Size((), max(0, high - low + 1)), own.span, own.what), own
-                )
-                solved.add(axis)
-                waiting.remove(axis)
-        for axis in waiting:
-            letter = axis.rstrip("′")
-            raise self.roles.fail(
-                f"nothing says how far the index `{letter}` runs",
-                (scope.intervals[axis].span, "no name is read at it"),
-                help=f"give its range: Σ[{letter}=1..T]",
-            )
-
-    def extent(
-        self, axis: str, scope: Scope, reads: Sequence[Access], solved: set[str], shifted: bool
-    ) -> tuple[int, int] | None:
-        """The first and last value of an index: stated, or of the names read at it alone, or (where
-        there are none) everything at which a shifted read is inside."""
-        low, high = scope.bounds.get(axis, (None, None))
-        for end in (low, high):
-            if end is not None and self.unknowns.reduce(end).constant is None:
-                sizes = [s for s in self.ground.numbers if s.isidentifier() and s != "batch"]
-                raise self.roles.fail(
-                    f"the page has no size {end}",
-                    (scope.intervals[axis].span, "ends there"),
-                    help=f"write Σ[{axis.rstrip('′')}], for as far as it goes"
-                    + (f"; its sizes are {', '.join(sizes)}" if sizes else ""),
-                )
-        if low is not None and high is not None:
-            return self.number(low), self.number(high)
-        bare = [a.axis for a in reads if a.index.plain() == axis and not self.unknowns.open(a.axis.size)]
-        found = [(self.number(a.low), self.number(a.low + a.size - 1)) for a in bare]
-        if found:
-            first, last = max(a for a, _ in found), min(b for _, b in found)
-        elif shifted:
-            spans = [
-                self.reach(a, axis, scope)
-                for a in reads
-                if a.index.coefficient(axis)
-                and not self.unknowns.open(a.axis.size)
-                and all(b in solved for b in a.index.axes if b != axis)
-            ]
-            if not spans:
-                return None
-            first, last = min(a for a, _ in spans), max(b for _, b in spans)
-        else:
-            return None
-        return (
-            first if low is None else self.number(low),
-            last if high is None else self.number(high),
-        )
-
-    def reach(self, access: Access, axis: str, scope: Scope) -> tuple[int, int]:
-        """The values of one index at which some point of a read is inside."""
-        k = access.index.coefficient(axis)
-        smallest = largest = self.number(access.index.shift)
-        for a, c in access.index.terms:
-            if a != axis:
-                own = scope.intervals[a]
-                ends = c * self.number(own.low), c * self.number(own.low + own.size - 1)
-                smallest, largest = smallest + min(ends), largest + max(ends)
-        low, high = self.number(access.axis.low), self.number(access.axis.low + access.axis.size - 1)
-        first, last = low - largest, high - smallest
-        return (-(-first // k), last // k) if k > 0 else (-(last // -k), -(first // -k))
+        sizes = [s for s in self.ground.numbers if s.isidentifier() and s != BATCH]
+        known = left if scope.target in self.claims else ()
+        Extent(scope, reads, self.unknowns, self.roles).solve(known, sizes)
 
     def conflict(self, a: Interval, b: Interval) -> EquationError:
         return self.roles.fail(
@@ -359,7 +266,9 @@ class _Attempt(Attempt):
 
     # --- the outcome -------------------------------------------------------------------------------------
 
-    def elaborated(self) -> Elaborated:
+    def program(self) -> Program:
+        """The claims' own program: its outputs are the sides."""
+
         def size(s: Size) -> Size:
             return self.unknowns.reduce(s)
 
@@ -380,13 +289,11 @@ class _Attempt(Attempt):
         for d in self.defined:
             ranges = tuple(as_range(a, i, size) for a, i in zip(d.axes, d.intervals, strict=True))
             own, hull = states_of(self, d, ranges, taken)
-            for state, box in own:
-                equations.append(Equation(d.name, box, Const(0)))
-                del state
+            equations += [Equation(d.name, box, Const(0)) for _, box in own]
             names.append(Name(d.name, "defined", hull))
             equations.append(Equation(d.name, ranges, resize(d.value, size)))
-        sides = {d.name: d for d in self.defined if d.name in self.claims}
-        return Elaborated(Program(tuple(equations), tuple(names), tuple(sides)), sides)
+        sides = tuple(d.name for d in self.defined if d.name in self.claims)
+        return Program(tuple(equations), tuple(names), sides)
 
     def hull(self, about: str) -> list[tuple[Size, Size]]:
         page = self.ground.page
@@ -403,7 +310,7 @@ def _unknown(attempt: _Attempt, name: str) -> EquationError:
     known = [*page.forward.table, *(f"∂{n}" for n in page.forward.table)]
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     near += [n for n in known if n.lower() == name.lower() and n not in near]
-    names = ", ".join(page.forward.table)
+    names = ", ".join(n.name for n in page.forward.names if not n.generated)
     return attempt.roles.fail(
         f"`{name}` is not on the page, and the claim does not define it",
         (attempt.places[name], "not known"),

@@ -238,7 +238,7 @@ class Ground:
         return self.values[f"∂{name}"][self.place(name)]
 
     def term_values(self, name: str, terms: Collection[Equation]) -> list[Tensor]:
-        """The values of terms of a derived equation, over the own part of the name."""
+        """The values of terms of a derived equation, the steps before the start among them."""
         page = self.page
         named = [Equation(f"{e.target}·{k}", e.domain, e.value) for k, e in enumerate(terms)]
         names = tuple(Name(e.target, "defined", e.domain, 0) for e in named)
@@ -247,7 +247,15 @@ class Ground:
         whole = Program((*p.equations, *named), (*p.names, *names), outputs, p.states, p.columns)
         given = {n.name: self.values[n.name] for n in p.given()}
         found = Runner(normalise(whole))(given, self.numbers, outputs)
-        return [found[o][self.place(name)] for o in outputs]
+        return [self.padded(name, found[o]) for o in outputs]
+
+    def padded(self, name: str, value: Tensor) -> Tensor:
+        """A value over the whole of a name, where it has only its own part."""
+        if value.shape == self.values[f"∂{name}"].shape:
+            return value
+        whole = torch.zeros_like(self.values[f"∂{name}"])
+        whole[self.place(name)] = value
+        return whole
 
 
 def _lines_of(name: str, printed: str) -> Iterator[str]:

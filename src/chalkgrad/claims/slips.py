@@ -5,7 +5,7 @@ A slip is named only where it is certain: where the claim with that one thing ch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from chalkgrad.claims.changes import alike, changes
+from chalkgrad.claims.claim import Claim
 from chalkgrad.claims.ground import BATCH, Draw, agree
 from chalkgrad.claims.outcome import figure
 from chalkgrad.claims.terms import Term, split, unmatched
-from chalkgrad.claims.written import Claim
 from chalkgrad.equations.ops import OPS
-from chalkgrad.language.parse.syntax import Big, Binary, Group, Negate, Node, parts
+from chalkgrad.language.parse.syntax import Big, Group, Negate, Node
 from chalkgrad.language.parse.written import written
-from chalkgrad.language.source import EquationError, Span
+from chalkgrad.language.source import EquationError
 
 if TYPE_CHECKING:
-    from chalkgrad.claims.grade import Found, Grader, Reading
+    from chalkgrad.claims.grade import Found, Grader
+    from chalkgrad.claims.readings import Reading
 
 MOST_TRIED = 150
 """Changed claims that are tried, so that a long one is answered at once."""
@@ -50,8 +51,6 @@ def findings(grader: Grader, found: Found, reading: Reading) -> Iterator[str]:
     )
     if slip:
         yield slip
-    elif loose := read_loosely(found.claim.right, grader.claims.shown):
-        yield loose
 
 
 def _turned(grader: Grader, claim: Claim) -> str:
@@ -79,8 +78,9 @@ def _terms(grader: Grader, found: Found, reading: Reading, at: tuple[int, ...]) 
         return
     claimed = [Term(_shown(grader, n), s) for n, s in zip(nodes, shapes, strict=True) if s is not None]
     whole = ground.term_values(claim.about, equations)
-    fixed = [_at_step(grader, claim, reading, v) for v in whole]
-    derived = [Term(page.shown(e), v) for e, v in zip(equations, fixed, strict=True)]
+    derived = [
+        Term(page.shown(e), grader.at_steps(claim, v, reading)) for e, v in zip(equations, whole, strict=True)
+    ]
     left, right = unmatched(claimed, derived)
     name = grader.place(claim, at, reading)
     if left and right:
@@ -98,36 +98,12 @@ def _terms(grader: Grader, found: Found, reading: Reading, at: tuple[int, ...]) 
         yield f"the term {right[0].shown} is missing: it gives {name} {figure(right[0].value[at].item())}"
 
 
-def _at_step(grader: Grader, claim: Claim, reading: Reading, value: Tensor) -> Tensor:
-    """A value over the own part of a name, at the steps that the left side fixes."""
-    index: list[int | slice] = []
-    place = grader.ground(reading.draw).place(claim.about)
-    for k, part in enumerate(place):
-        step = grader.step(claim, k, claim.at[k], reading) if k < len(claim.at) else None
-        index.append(slice(None) if step is None else step - part.start)
-    return value[tuple(index)]
-
-
 def _expanded(value: Tensor, like: Tensor) -> Tensor | None:
     """A term that is the same along some axes (a number, a vector beside a matrix), written out."""
     try:
         return value.expand(like.shape)
     except RuntimeError:  # torch's word for shapes that do not go together
         return None
-
-
-def read_loosely(node: Node, shown: Callable[[Span], str]) -> str | None:
-    """A quotient whose lower side takes in more than meets the eye: ``1/T Σ[t] a`` is 1/(T Σ[t] a)."""
-    match node:
-        case Binary("/", left, Binary("·", first, rest)):
-            here, under, behind = shown(node.span), shown(first.span), shown(rest.span)
-            return (
-                f"{here} is read as {shown(left.span)}/({under} {behind}); "
-                f"write ({shown(left.span)}/{under}) {behind} if that is meant"
-            )
-        case _:
-            inner = (read_loosely(p, shown) for p in parts(node))
-            return next((said for said in inner if said), None)
 
 
 def _shown(grader: Grader, node: Node) -> str:
@@ -191,7 +167,7 @@ def _another_gradient(grader: Grader, found: Found, reading: Reading) -> str | N
             continue
         if not alike(page, name, claim.about):
             continue
-        if not agree(found.value, _at_step(grader, claim, reading, ground.gradient(name))):
+        if not agree(found.value, grader.at_steps(claim, ground.values[f"∂{name}"], reading)):
             continue
         if page.slope_leads(name, claim.about):
             op = OPS[page.slopes[claim.about][0]].shown
@@ -209,10 +185,9 @@ def _another_slope(grader: Grader, found: Found, reading: Reading) -> str | None
     if claim.about not in page.slopes:
         return None
     op, result = page.slopes[claim.about]
-    upstream, y = (
-        _at_step(grader, claim, reading, ground.values[n][ground.place(result)])
-        for n in (f"∂{result}", result)
-    )
+    upstream, y = (ground.values[n][ground.place(result)] for n in (f"∂{result}", result))
+    if upstream.shape != found.right.shape:
+        return None
     wrong = {"σ": y * (1 - y), "tanh": 1 - y * y, "relu": (y > 0).double(), "exp": y}
     for name, slope in wrong.items():
         if name != OPS[op].shown and agree(found.value, upstream * slope):

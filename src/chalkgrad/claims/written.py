@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import chain
 
+from chalkgrad.claims.claim import DELTA, Claim, Claims, head, rebuilt
 from chalkgrad.claims.ground import Page
 from chalkgrad.language.parse.grammar import parse
 from chalkgrad.language.parse.syntax import (
-    Big,
     Binary,
     Call,
-    Concat,
-    Group,
     Indexed,
     Line,
     Negate,
     Node,
     Number,
-    Power,
     Symbol,
     Text,
     Transpose,
@@ -29,73 +27,10 @@ from chalkgrad.language.parse.syntax import (
 from chalkgrad.language.resolve.roles import is_function
 from chalkgrad.language.source import EquationError, Label, Span
 
-DELTA = "δ"
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One graded side: the gradient of ``about`` at the index ``at`` is claimed to be ``right``."""
-
-    about: str
-    at: tuple[Node, ...]
-    left: Span
-    right: Node
-
-
-@dataclass(frozen=True)
-class Claims:
-    """A text of claims: what is graded, the lines that define names of their own, and what δ stands for."""
-
-    source: str
-    claims: tuple[Claim, ...]
-    helpers: tuple[Line, ...]
-    delta: str | None
-    functions: dict[str, str]
-
-    def shown(self, span: Span) -> str:
-        """What stands in the text there."""
-        return " ".join(self.source[span.start : span.end].split())
-
-    @property
-    def defined(self) -> frozenset[str]:
-        return frozenset(n for h in self.helpers if (n := head(h.left)))
-
 
 def read_claims(source: str, page: Page) -> Claims:
     """The claims in a text about a page. Raises EquationError that points into the claim's own text."""
     return _Reading(page, parse(source)).claims()
-
-
-def head(node: Node) -> str:
-    """The name that a left side defines, "" for anything else."""
-    match node:
-        case Symbol(name) | Indexed(Symbol(name), _) | Call(Symbol(name), _):
-            return name
-        case _:
-            return ""
-
-
-def rebuilt(node: Node, f: Callable[[Node], Node]) -> Node:
-    """The node with ``f`` put on every part that is a value (not on indices or ends of sums)."""
-    match node:
-        case Number() | Symbol() | Indexed():
-            return node
-        case Call(base, args):
-            return Call(base, tuple(f(a) for a in args), node.span)
-        case Binary(op, left, right):
-            return Binary(op, f(left), f(right), node.span, node.op_span)
-        case Negate(body):
-            return Negate(f(body), node.span)
-        case Transpose(body):
-            return Transpose(f(body), node.span)
-        case Group(body):
-            return Group(f(body), node.span)
-        case Power(base, exponent):
-            return Power(f(base), f(exponent), node.span)
-        case Big(op, binders, body):
-            return Big(op, binders, f(body), node.span)
-        case Concat(items):
-            return Concat(tuple(f(i) for i in items), node.span)
 
 
 class _Reading:
@@ -170,7 +105,7 @@ class _Reading:
         return [Claim(about, at, line.left.span, side) for side in sides]
 
     def unknown(self, name: str, span: Span, derivative: bool) -> EquationError:
-        known = list(self.page.forward.table)
+        known = [n.name for n in self.page.forward.names if not n.generated]
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
         near += [n for n in known if n.lower() == name.lower() and n not in near]
         said = [f"∂{n}" if derivative else n for n in near or known]
@@ -215,6 +150,8 @@ class _Reading:
     def value(self, node: Node) -> Node:
         """The node with every derivative under the name that the derivation gives it."""
         match node:
+            case Symbol(name) if (step := self.at_a_step(name, node.span)) is not None:
+                return step
             case Symbol(name):
                 self.refuse_loss_alone(name, node.span)
                 return Symbol(self.canonical(name), node.span)
@@ -227,6 +164,23 @@ class _Reading:
                 return self.quotient(left, right) or rebuilt(node, self.value)
             case _:
                 return rebuilt(node, self.value)
+
+    def at_a_step(self, name: str, span: Span) -> Indexed | None:
+        """``h_T`` and ``h_0``, where the page has h at steps and no such name: h at that step."""
+        found = re.fullmatch(r"(.+)_([A-Z]|\d+)", name)
+        table = self.page.forward.table
+        if found is None or name in table or name in self.own or self.about(name) is not None:
+            return None
+        stem = self.about(found[1]) or (found[1] if found[1] in table else None)
+        if stem is None or not table[stem].ranges or not table[stem].written:
+            return None
+        letter = table[stem].ranges[0].axis
+        if letter not in self.page.resolved.recurrence or not (
+            found[2].isdigit() or found[2].lower() == letter
+        ):
+            return None
+        item = Number(int(found[2]), span) if found[2].isdigit() else Symbol(found[2], span)
+        return Indexed(Symbol(self.canonical(found[1]), span), (item,), span)
 
     def refuse_loss_alone(self, name: str, span: Span) -> None:
         rest = name.removeprefix("∂")
@@ -264,6 +218,8 @@ class _Reading:
         top, under = head(last), head(bottom)
         if not (top.startswith("∂") and under.startswith("∂")):
             return None
+        if isinstance(bottom, Symbol) and (step := self.at_a_step(under, bottom.span)) is not None:
+            bottom, under = step, step.base.name
         self.refuse_jacobian(last, bottom)
         if self.about(under) is None:
             raise self.unknown(under[1:], bottom.span, True)
@@ -336,24 +292,3 @@ def _first(node: Node) -> tuple[Node, Wrap]:
 
         return first, wrap
     return node, _plain
-
-
-def names_read(nodes: Collection[Node]) -> set[str]:
-    """The names that stand as values in these nodes."""
-    found: set[str] = set()
-    todo = list(nodes)
-    while todo:
-        node = todo.pop()
-        match node:
-            case Symbol(name):
-                found.add(name)
-            case Indexed(base, _):
-                found.add(base.name)
-            case Big(_, _, body):
-                todo.append(body)
-            case Call(base, args):
-                found.add(base.name if isinstance(base, Symbol) else base.base.name)
-                todo += args
-            case _:
-                todo += parts(node)
-    return found

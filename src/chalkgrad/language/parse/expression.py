@@ -85,7 +85,8 @@ class ExpressionParser(Cursor):
         node: Node = Binary("/", left, right, left.span.to(right.span), slash.span)
         if not (self.starts_factor() or self.sees("·")):
             return node
-        if not (self.sees("Σ") or (tight and self.next.gap and not self.sees("·"))):
+        plain = self.sees("Σ") or _is_derivative(right) or (tight and self.next.gap and not self.sees("·"))
+        if not plain:
             a, b = self.shown(left), self.shown(right)
             self.fail(
                 "this quotient can be read in two ways",
@@ -322,6 +323,13 @@ class ExpressionParser(Cursor):
                 help="write [a; b] to join, (a) to group",
             )
         return Concat(tuple(items), span)
+
+
+def _is_derivative(under: Node) -> bool:
+    """Whether this is the lower side of ∂L/∂w, which is one thing and ends there."""
+    base = under.body if isinstance(under, Transpose) else under
+    symbol = base.base if isinstance(base, Indexed) else base
+    return isinstance(symbol, Symbol) and symbol.name.startswith("∂")
 
 
 def _inclusive(bound: Node, mark: Token) -> Node:
