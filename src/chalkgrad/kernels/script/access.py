@@ -99,13 +99,14 @@ def _ends(low: str, high: str, step: int) -> str:
 
 
 def _stop(b: Body, first: Size, count: Size, step: int) -> str:
-    loops = Size.of({s: k for s, k in first.terms if isinstance(s, str) and s.startswith("@")}, first.const)
-    if step == 1 or loops != first:
-        return b.size(first + count * step)
-    # p + 2 * n_i, not 2 * n_i + p: where it begins, then how far it reaches.
+    simple = b.size(first + count * step)
+    if step == 1:
+        return simple
+    # p + 2 * n_i rather than what the bounds of n_i come to: where it begins, then how far it reaches.
     reach = b.size(count)
     reach = f"{step} * ({reach})" if " " in reach else f"{step} * {reach}"
-    return f"{b.size(first)} + {reach}" if first != Size() else reach
+    whole = f"{b.size(first)} + {reach}" if first != Size() else reach
+    return min(whole, simple, key=len)
 
 
 def _rolled(b: Body, a: Array, lead: str, k: int) -> str:
@@ -116,7 +117,7 @@ def _rolled(b: Body, a: Array, lead: str, k: int) -> str:
     if lead != a.name or b.depth > 1:  # inside a loop the array may not be complete
         return code
     if code not in b.rolled:
-        name = b.names.free(f"{a.name}_from_start")
+        name = b.names.free(f"{a.name.rstrip('_')}_from_start")
         b.rolled[code] = name
         place = len(b.lines)
         while place and b.lines[place - 1].lstrip().startswith("#"):  # above the comment that leads here

@@ -6,6 +6,7 @@ begins and ends, ``p`` to ``p + n_i``, is arithmetic on sizes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,17 +31,20 @@ class Array:
     ranges: tuple[Range, ...]
     dropped: tuple[bool, ...]
     wrapped: tuple[bool, ...]
+    note: bool = False  # whether to say so where it is made
 
     def position(self, k: int, value: Size) -> Size:
         """Where along its axis number ``k`` the value of an index lies."""
         return value if self.wrapped[k] else value - self.ranges[k].low
 
 
-def array(name: str, ranges: tuple[Range, ...], *, start: bool = False, wraps: bool = False) -> Array:
+def array(
+    name: str, ranges: tuple[Range, ...], *, start: bool = False, wraps: bool = False, note: bool = False
+) -> Array:
     """The layout of a name; only a ``start`` drops axes, and only along constant lows does one wrap."""
     dropped = tuple(start and r.size == ONE for r in ranges)
     low = (r.low.constant for r in ranges)
-    return Array(name, ranges, dropped, tuple(wraps and c is not None and c < 0 for c in low))
+    return Array(name, ranges, dropped, tuple(wraps and c is not None and c < 0 for c in low), note)
 
 
 def scalar(symbol: str) -> Index:
@@ -95,13 +99,17 @@ class Body:
     def assign(self, target: str, sign: str, value: str, terms: Sequence[str] = ()) -> None:
         """``target = value``, a term on each line where it is too long for one."""
         line = f"{target} {sign} {value}"
-        if len(line) + 4 * self.depth <= 110 or len(terms) < 2:
+        if len(line) + 4 * self.depth <= 110:
             self.write(line)
             return
-        self.write(f"{target} {sign} (")
-        for term in terms:
+        call = _CALL.fullmatch(value)
+        head, inner, tail = ("(", terms or (value,), ")")
+        if call and not terms:
+            head, inner, tail = f"{call[1]}(", tuple(f"{x}," for x in _arguments(call[2])), ")"
+        self.write(f"{target} {sign} {head}")
+        for term in inner:
             self.write(f"    {term}")
-        self.write(")")
+        self.write(tail)
 
     @contextmanager
     def indented(self, head: str) -> Iterator[None]:
@@ -169,8 +177,9 @@ class Body:
     def _facts(self) -> list[Size]:
         """What is ≥ 0 because every size is at least 1: of ⌊n/d⌋ + c, also n - d (1 - c)."""
         facts = [Size()]
-        for s in self.derived:
-            facts.append(s - 1)
+        for s in dict.fromkeys(r.size for a in self.arrays.values() for r in a.ranges):
+            if _length(s) > 1 or s in self.derived:
+                facts.append(s - 1)
             match s.terms:
                 case ((Floor(numerator, divisor), 1),):
                     facts.append(numerator - divisor * (1 - s.const))
@@ -224,7 +233,7 @@ class Body:
     def _note(self, a: Array) -> str:
         """Where the steps before zero lie."""
         places = [k for k, w in enumerate(a.wrapped) if w]
-        if len(places) != 1 or a.name.startswith("d"):
+        if len(places) != 1 or not a.note:
             return ""
         steps = ", ".join(
             f"{a.name}[{':, ' * places[0]}-{k}]" for k in range(1, 1 - a.ranges[places[0]].low.const)
@@ -249,6 +258,26 @@ class Body:
 
     def temporary(self, wish: str, ranges: tuple[Range, ...]) -> Array:
         return array(self.names.free(wish), ranges)
+
+
+_CALL = re.compile(r"([\w.]+\.einsum)\((.*)\)")
+
+
+def _arguments(inner: str) -> list[str]:
+    """The arguments of a call, cut at its own commas.
+
+    >>> _arguments('"bi,ij->bj", x[:, t], W')
+    ['"bi,ij->bj"', 'x[:, t]', 'W']
+    """
+    found, depth, quoted = [""], 0, False
+    for c in inner:
+        quoted ^= c == '"'
+        depth += 0 if quoted else (c in "([") - (c in ")]")
+        if c == "," and not depth and not quoted:
+            found.append("")
+        else:
+            found[-1] += c
+    return [x.strip() for x in found]
 
 
 def _length(s: Size) -> int:

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from chalkgrad.calculus.matrix import matrix_form
 from chalkgrad.equations.formula import Symbol, text
-from chalkgrad.equations.ir import ONE, Equation, Expr, Index, Name, Read, Reduce
+from chalkgrad.equations.ir import ONE, Equation, Expr, Index, Name, Range, Read, Reduce
 from chalkgrad.equations.show import Page, box, formula, left_side
-from chalkgrad.equations.walk import rewrite, substitute
+from chalkgrad.equations.walk import bound_axes, free_axes, rewrite, substitute
 
 BATCH = "batch"
 
@@ -56,7 +56,19 @@ def share(e: Equation, at: tuple[Index, ...], names: Mapping[str, Name], columns
     places = at[:written] if len(shown.partition(" = ")[0].split(",")) < len(e.axes) else at
     places = tuple(i for i in places if BATCH not in i.axes)
     left = text(Symbol(e.target, places)) if whole else e.target
-    return f"{left} += {shown.partition(' = ')[2]}"
+    right = shown.partition(" = ")[2]
+    if right.startswith("-") and not _is_sum(right):
+        return f"{left} -= {right[1:]}"
+    return f"{left} += {right}"
+
+
+def _is_sum(shown: str) -> bool:
+    depth = 0
+    for word in shown.split(" "):
+        if word in "+-" and not depth:
+            return True
+        depth += sum(word.count(c) for c in "([") - sum(word.count(c) for c in ")]")
+    return False
 
 
 def _one_example(e: Equation) -> Equation:
@@ -71,7 +83,22 @@ def _one_example(e: Equation) -> Equation:
                 return part
 
     domain = tuple(r for r in e.domain if r.axis != BATCH)
-    return Equation(e.target, domain, rewrite(e.value, rule))
+    return Equation(e.target, domain, rewrite(rewrite(e.value, rule), lambda part: _unprimed(part, domain)))
+
+
+def _unprimed(e: Expr, domain: tuple[Range, ...]) -> Expr:
+    """A sum over p′ as one over p, where no p is near."""
+    match e:
+        case Reduce(op, over, body):
+            taken = {*free_axes(body), *bound_axes(body), *(r.axis for r in (*domain, *over))}
+            for r in over:
+                if (letter := r.axis.rstrip("′")) not in taken:
+                    body = substitute(body, {r.axis: Index.axis(letter)})
+                    over = tuple(replace(q, axis=letter) if q == r else q for q in over)
+                    taken.add(letter)
+            return Reduce(op, over, body)
+        case _:
+            return e
 
 
 def _at_its_step(e: Equation, names: Mapping[str, Name]) -> tuple[Equation, Mapping[str, Name]]:

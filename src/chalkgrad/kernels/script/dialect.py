@@ -107,8 +107,14 @@ class Library:
             return f"np.{op}({a.code}, {b.code})"
         if a.number or b.number:
             tensor, number = (b, a) if a.number else (a, b)
-            return f"{tensor.at(ATOM)}.clamp({op[:3]}={number.code})"
+            # The larger of x and 3 is x, but at least 3.
+            bound = "min" if op == "maximum" else "max"
+            return f"{tensor.at(ATOM)}.clamp({bound}={number.code})"
         return f"torch.{op}({a.code}, {b.code})"
+
+    def counted(self, code: str, like: str) -> str:
+        """True and false as 1 and 0."""
+        return f"{code}.to({like}.dtype)" if self.torch else f"{code}.astype(float)"
 
     # --- whole arrays -----------------------------------------------------------------------------------
 

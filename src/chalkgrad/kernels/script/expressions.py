@@ -64,10 +64,12 @@ def expression(b: Body, e: Expr, box: Box) -> Piece:
             return replace(raised(x, k.at(ATOM)), axes=axes)
         case Apply("step", (x,)):
             p = expression(b, x, box)
-            return Piece(f"({p.code} > 0)", p.axes, boolean=True)
+            code = f"({p.code} > 0)"
+            return Piece(code, p.axes, counted=b.library.counted(code, b.like))
         case Apply("equal", (x, y)):
             [p, q], axes = together([expression(b, x, box), expression(b, y, box)], order)
-            return Piece(f"({p.code} == {q.code})", axes, boolean=True)
+            code = f"({p.code} == {q.code})"
+            return Piece(code, axes, counted=b.library.counted(code, b.like))
         case Apply("maximum" | "minimum" as op, (x, y)):
             [p, q], axes = together(
                 [as_number(expression(b, x, box)), as_number(expression(b, y, box))], order
@@ -203,7 +205,7 @@ def hoisted(b: Body, e: Expr, box: Box) -> Piece:
     free = set(free_axes(e))
     ranges = ranges_of((a for a in box if a in free), box)
     held = b.temporary("part", ranges)
-    b.fill(held, full(ranges), {r.axis: r for r in ranges}, e)
+    b.fill(b, held, full(ranges), {r.axis: r for r in ranges}, e)
     return Piece(held.name, tuple(r.axis for r in ranges))
 
 

@@ -13,8 +13,9 @@ from chalkgrad.kernels.script import check
 from chalkgrad.kernels.script.access import reading
 from chalkgrad.kernels.script.body import Array, Body, array
 from chalkgrad.kernels.script.dialect import HELPERS, Dialect, Library
-from chalkgrad.kernels.script.identifiers import Identifiers
+from chalkgrad.kernels.script.identifiers import Identifiers, identifier
 from chalkgrad.kernels.script.prepare import Passes, passes
+from chalkgrad.kernels.script.shapes import symbol, unpacked
 from chalkgrad.kernels.script.statements import fill
 from chalkgrad.kernels.script.steps import ordered, write
 
@@ -61,7 +62,7 @@ class _Script:
             adjoint = n.role == "defined" and n.name.startswith("∂")
             wraps = (n.of if adjoint else n.name) in several
             start = n.role == "start" or (adjoint and n.of in starts)
-            self.arrays.setdefault(n.name, array(name, n.ranges, start=start, wraps=wraps))
+            self.arrays.setdefault(n.name, array(name, n.ranges, start=start, wraps=wraps, note=not adjoint))
         self.derived: dict[Size, str] = {}
         for n in ordered_names[::-1]:
             for r in n.ranges:
@@ -77,7 +78,7 @@ class _Script:
         atoms = [a for a, _ in r.size.terms]
         named = len(atoms) > 1 or any(isinstance(a, Floor) for a in atoms)
         if named and r.size not in self.derived:
-            wish = f"n_{r.axis.rstrip('′')}"
+            wish = f"n_{identifier(r.axis.rstrip('′'))}"
             taken = wish in self.names.taken
             self.derived[r.size] = self.names.free(f"{wish}_{where}" if taken else wish)
 
@@ -120,7 +121,11 @@ class _Script:
         returned = f"({saved[0]},)" if len(saved) == 1 else f"({', '.join(saved)})"
         head = _head("forward", arguments)
         doc = self._doc(b, p.outputs)
-        sizes = self._sizes(b, [n.name for n in self.inputs])
+        given = [self.arrays[n.name] for n in self.inputs]
+        sizes, lacking = unpacked(b, given[: len(given) - len(starts)], self.definition)
+        if lacking:  # only a start tells some size: it must be given
+            sizes, _ = unpacked(b, given, self.definition)
+            head = head.replace("=None", "")
         end = _wrapped("return ", [*outputs, returned])
         return "\n".join([head, *doc, *sizes, *b.lines, *end, ""])
 
@@ -167,9 +172,10 @@ class _Script:
             unpack = [f"    {left} = saved"]
             if len(unpack[0]) > 110:
                 unpack = _broken("(", names, ") = saved")
-        sizes = self._sizes(b, [*seeds, *saved])
-        if (lacking := self._lacking(b, [*seeds, *saved])) and not self.measured:
-            self.measured = lacking
+        sizes, lacking = unpacked(b, [self.arrays[n] for n in (*seeds, *saved)], self.definition)
+        if lacking and not self.measured:
+            holders = {symbol(r.size): n.name for n in self.inputs[::-1] for r in n.ranges}
+            self.measured = {holders[s] for s in lacking if s in holders}
             return self.backward()
         known = {n.name: n for n in p.program.names}
         pairs = [f'"{self.arrays[known[g].of].name}": {self.arrays[g].name}' for g in p.gradients]
@@ -188,74 +194,7 @@ class _Script:
         a, own = self.arrays[name], self.passes.own[name]
         return reading(b, a, full(own), {r.axis: r for r in own}).code
 
-    # --- sizes ------------------------------------------------------------------------------------------
-
-    def _sizes(self, b: Body, names: list[str]) -> list[str]:
-        """The lines that find the sizes which the body uses in the shapes of what is at hand."""
-        wanted = {s for u in b.used for s in (self.definition[u].symbols if u in self.definition else (u,))}
-        shapes = [
-            (a := self.arrays[n], [r for r, gone in zip(a.ranges, a.dropped, strict=True) if not gone])
-            for n in names
-        ]
-        found: set[str] = set()
-        lines: list[str] = []
-        for a, ranges in shapes:
-            plain = [_symbol(r.size) for r in ranges]
-            new = [s for s in plain if s in wanted and s not in found]
-            if len(new) >= 2 and all(plain) and len({*new}) == len(new):
-                kept = [self.names.of[f"size {s}"] if s in new else "_" for s in plain]
-                found |= set(new)
-                lines.append(f"    {', '.join(kept)} = {a.name}.shape")
-        for a, ranges in shapes:
-            for k, r in enumerate(ranges):
-                if (s := _symbol(r.size)) in wanted - found:
-                    lines.append(f"    {self.names.of[f'size {s}']} = {a.name}.shape[{k}]")
-                    found.add(s)
-        pending = True
-        while wanted - found and pending:
-            pending = False
-            for a, ranges in shapes:
-                for k, r in enumerate(ranges):
-                    symbol, value = _solved(r.size, wanted, found, f"{a.name}.shape[{k}]")
-                    if symbol is None:
-                        continue
-                    rest = b.size(value) if value.terms or value.const else ""
-                    text = f"{a.name}.shape[{k}]"
-                    if rest:
-                        text += (
-                            f" - {f'({rest})' if ' ' in rest else rest}"
-                            if not rest.startswith("-")
-                            else f" + {rest[1:]}"
-                        )
-                    lines.append(f"    {self.names.of[f'size {symbol}']} = {text}")
-                    found.add(symbol)
-                    pending = True
-        for used in [u for u in self.derived.values() if u in b.used]:
-            lines.append(f"    {used} = {self._spelled(b, self.definition[used])}")
-        return lines
-
-    def _lacking(self, b: Body, names: list[str]) -> set[str]:
-        """Given names whose shapes tell what the shapes of ``names`` do not."""
-        held = {_symbol(r.size) for n in names for r in self.arrays[n].ranges}
-        wanted = {s for u in b.used for s in (self.definition[u].symbols if u in self.definition else (u,))}
-        needed: set[str] = set()
-        for n in self.inputs:
-            new = {_symbol(r.size) for r in n.ranges} & (wanted - held)
-            if new and n.role != "start" and not self._told(wanted - held, names):
-                needed.add(n.name)
-                held |= new
-        return needed
-
-    def _told(self, symbols: set[str], names: list[str]) -> bool:
-        """Whether these sizes can be had from shapes that hold them in a sum."""
-        sums = [r.size for n in names for r in self.arrays[n].ranges]
-        return all(any(s in _plainly(z) for z in sums) for s in symbols)
-
-    def _spelled(self, b: Body, s: Size) -> str:
-        kept, b.derived = b.derived, {}
-        text = b.size(s)
-        b.derived = kept
-        return text[1:-1] if text.startswith("(") and text.endswith(")") and text.count("(") == 1 else text
+    # --- the check ------------------------------------------------------------------------------------
 
     def given(self, numbers: Mapping[str, int]) -> tuple[list[str], list[tuple[str, str]]]:
         """A line for the sizes of the check, and identifier and shape of everything given."""
@@ -291,31 +230,6 @@ class _Script:
 
     def helpers(self) -> list[str]:
         return [text for name, text in HELPERS.items() if name in self.library.used]
-
-
-def _symbol(s: Size) -> str:
-    """The symbol that a size is, or nothing."""
-    if s.const or len(s.terms) != 1 or s.terms[0][1] != 1:
-        return ""
-    atom = s.terms[0][0]
-    return atom if isinstance(atom, str) else ""
-
-
-def _plainly(s: Size) -> set[str]:
-    """The symbols of a size that can be solved for, others being known."""
-    if any(isinstance(a, Floor) for a, _ in s.terms):
-        return set()
-    return {a for a, k in s.terms if isinstance(a, str) and k == 1}
-
-
-def _solved(s: Size, wanted: set[str], found: set[str], shape: str) -> tuple[str | None, Size]:
-    """The one wanted symbol that a size tells once the others are known, and the rest of the size."""
-    if any(isinstance(a, Floor) for a, _ in s.terms):
-        return None, s
-    unknown = [(a, k) for a, k in s.terms if isinstance(a, str) and a not in found]
-    if len(unknown) != 1 or unknown[0][1] != 1 or unknown[0][0] not in wanted:
-        return None, s
-    return unknown[0][0], s - Size.symbol(unknown[0][0])
 
 
 def _size_name(symbol: str) -> str:

@@ -125,6 +125,8 @@ def settled(b: Body, p: Part) -> Part | None:
                 break
             if len(axes) == 1 and (narrow := _narrowed(b, p, c, axes[0])) is not None:
                 p, again = narrow, True
+                if any(b.nonnegative(r.size * -1) for r in (*p.box.values(), *p.over.values())):
+                    return None
                 break
     return p
 

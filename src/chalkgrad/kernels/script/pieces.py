@@ -19,7 +19,8 @@ class Piece:
     """Code, the axes of its value in the order they lie in, and how tightly it is bound.
 
     ``subscripts`` of a plain read hold the text and the axis (if it has one) of each place in its brackets;
-    ``lead`` is what stands before the brackets. ``terms`` are a sum's parts, where a long line may be broken.
+    ``lead`` is what stands before the brackets. ``terms`` are a sum's parts, where a long line may be broken;
+    ``counted`` is what is true or false as 1 and 0.
     """
 
     code: str
@@ -28,7 +29,7 @@ class Piece:
     lead: str = ""
     subscripts: tuple[tuple[str, str], ...] = ()
     terms: tuple[str, ...] = ()
-    boolean: bool = False
+    counted: str = ""
     number: bool = False
 
     def at(self, level: int) -> str:
@@ -112,10 +113,11 @@ def added(parts: Sequence[tuple[bool, Piece]], order: Sequence[str]) -> Piece:
 
 def multiplied(above: Sequence[Piece], below: Sequence[Piece], order: Sequence[str]) -> Piece:
     """The product of pieces over the product of others."""
-    # What is true or false goes last: `dh * (h > 0)`.
-    above = sorted(above, key=lambda p: p.boolean)
-    if above and all(p.boolean for p in above):
-        above = [as_number(above[0]), *above[1:]]
+    # What is true or false goes last, `dh * (h > 0)`; with numbers alone it must be a number itself.
+    above = sorted(above, key=lambda p: p.counted != "")
+    if any(p.counted for p in above) and all(p.counted or p.number for p in above):
+        k = next(k for k, p in enumerate(above) if p.counted)
+        above[k] = as_number(above[k])
     if len(above) == 1 and not below:
         return above[0]
     pieces, axes = together([*above, *below], order)
@@ -129,7 +131,7 @@ def multiplied(above: Sequence[Piece], below: Sequence[Piece], order: Sequence[s
 
 def as_number(p: Piece) -> Piece:
     """True and false as 1 and 0: Python refuses to subtract them."""
-    return Piece(f"{p.at(PRODUCT)} * 1.0", p.axes, PRODUCT) if p.boolean else p
+    return Piece(p.counted, p.axes) if p.counted else p
 
 
 def raised(p: Piece, exponent: str) -> Piece:

@@ -44,11 +44,39 @@ def fill(b: Body, a: Array, at: tuple[Index, ...], box: Box, value: Expr, /, *, 
     b.make(a)
     if together:
         for regions in zip(*(_regions(b, a, p) for p in together), strict=True):
-            _store(b, a, regions[0], sum_of(b, list(regions)), "+=" if add else "=")
+            _store(b, a, regions[0], *_signed(sum_of(b, list(regions)), "+=" if add else "="))
         b.written.add(a.name)
-    for p in apart:
+    stretches, rest = _stretches(b, apart)
+    for group in stretches:
+        for regions in zip(*(_regions(b, a, p) for p in group), strict=True):
+            sign = "+=" if add or a.name in b.written else "="
+            _store(b, a, regions[0], *_signed(sum_of(b, list(regions)), sign))
+        b.written.add(a.name)
+    for p in rest:
         _part(b, a, p, "+=" if add or a.name in b.written else "=")
         b.written.add(a.name)
+
+
+def _signed(piece: Piece, sign: str) -> tuple[Piece, str]:
+    """A negative product is subtracted rather than added."""
+    if sign == "+=" and piece.code.startswith("-") and piece.level == PRODUCT:
+        return replace(piece, code=piece.code[1:]), "-="
+    return piece, sign
+
+
+def _stretches(b: Body, parts: list[Part]) -> tuple[list[list[Part]], list[Part]]:
+    """The parts that hold along a stretch of the target, those along the same one together, and the rest."""
+    groups: dict[object, list[Part]] = {}
+    rest: list[Part] = []
+    for p in parts:
+        s = settled(b, p)
+        if s is None:
+            continue
+        if s.conditions or to_loop(b, s) is not None:
+            rest.append(p)
+        else:
+            groups.setdefault((s.at, tuple(s.box.items())), []).append(s)
+    return list(groups.values()), rest
 
 
 def _everywhere(b: Body, a: Array, p: Part) -> bool:
@@ -93,10 +121,7 @@ def _part(b: Body, a: Array, p: Part, sign: str) -> None:
         b.names.taken &= known
         return
     for r in _regions(b, a, s):
-        minus, piece = False, product(b, r.body, tuple(r.over.values()), r.box)
-        if piece.code.startswith("-") and piece.level == PRODUCT and sign == "+=":
-            minus, piece = True, replace(piece, code=piece.code[1:])
-        _store(b, a, r, piece, "-=" if minus else sign)
+        _store(b, a, r, *_signed(product(b, r.body, tuple(r.over.values()), r.box), sign))
 
 
 def _said(b: Body, c: Condition) -> str:
@@ -123,15 +148,30 @@ def _clamped(b: Body, p: Part) -> Part:
         low, high = bounds(c, axis)
         lows += [low] if low is not None else []
         highs += [high] if high is not None else []
+    lows = [x for k, x in enumerate(lows) if not _beaten(b, k, lows, 1)]
+    highs = [x for k, x in enumerate(highs) if not _beaten(b, k, highs, -1)]
     reach = Range("start", r.size + 1, r.low)
-    start = b.symbol("start", reach)
-    b.write(f"{b.spelled[start]} = {_most_of('max', [b.size(s) for s in lows])}")
+    first = lows[0]
+    if len(lows) > 1:
+        start = b.symbol("start", reach)
+        b.write(f"{b.spelled[start]} = {_most_of('max', [b.size(x) for x in lows])}")
+        first = Size.symbol(start)
     stop = b.symbol("stop", replace(reach, axis="stop"))
-    ends = _most_of("min", [b.size(s) for s in highs])
-    b.write(f"{b.spelled[stop]} = max({b.spelled[start]}, {ends})")
-    first = Size.symbol(start)
+    ends = _most_of("min", [b.size(x) for x in highs])
+    if not all(b.nonnegative(x - first) for x in highs):
+        ends = f"max({b.size(first)}, {ends})"
+    b.write(f"{b.spelled[stop]} = {ends}")
     kept = replace(p, conditions=tuple(c for c in p.conditions if c not in mine))
     return kept.running(Range(axis, Size.symbol(stop) - first, first))
+
+
+def _beaten(b: Body, k: int, sizes: list[Size], sign: int) -> bool:
+    """Whether another size is certainly larger (smaller, with sign -1), so that this one tells nothing."""
+    return any(
+        b.nonnegative((other - sizes[k]) * sign) and (j < k or not b.nonnegative((sizes[k] - other) * sign))
+        for j, other in enumerate(sizes)
+        if j != k
+    )
 
 
 def _most_of(call: str, sizes: list[str]) -> str:
