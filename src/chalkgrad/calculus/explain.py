@@ -139,12 +139,14 @@ class Derivation:
             lines.append(Line(left, right, box(e.domain) if several else "", remark))
         return lines
 
-    def sides(self, e: Equation, matrices: bool = True, spelled: bool = True) -> tuple[Formula, Formula]:
+    def sides(
+        self, e: Equation, matrices: bool = True, spelled: bool = True, softmax: bool = True
+    ) -> tuple[Formula, Formula]:
         """An equation's two sides, in matrix notation if that is wanted and there is one.
 
         Results of functions are ``spelled`` as what they are, ``tanh(c[t])``, unless their names are to stay.
         """
-        shown = self.spelled(e, softmax=matrices) if spelled else e
+        shown = self.spelled(e, softmax and matrices) if spelled else e
         sides = matrix_form(shown, self.page, self.forward.columns) if matrices else None
         return sides or self._indexed(e, spelled)
 
@@ -163,6 +165,10 @@ class Derivation:
         """Why the gradient of the loss by itself does not stand there."""
         own = Symbol(f"∂{loss}", tuple(Index.axis(r.axis) for r in self.forward[loss].ranges))
         return (own, " = 1")
+
+    def is_spelled(self, name: str) -> bool:
+        """Whether a name is printed as the function it is the result of."""
+        return name in _function_results(self.forward)
 
     def spelled(self, e: Equation, softmax: bool = True) -> Equation:
         """The equation with results of functions written as what they are: ``tanh(c[t])``."""

@@ -39,6 +39,7 @@ Notation = Literal["short", "leibniz", "adjoint"]
 NOTATIONS: tuple[Notation, ...] = ("short", "leibniz", "adjoint")
 
 _ARITHMETIC = ("add", "mul", "pow")
+_STEPS = "₀₁₂₃₄₅₆₇₈₉₋"
 MACRON = "\N{COMBINING MACRON}"
 
 Spelling = Callable[[Symbol], Formula]
@@ -140,6 +141,12 @@ def _is_direct(n: Name) -> bool:
     return n.role == "seed" and n.name != f"∂{n.of}"
 
 
+def _of_a_letter_of_its_own(seed: Name) -> str | None:
+    """Where the output, say h, is handed out as y: the step in the seed's name, ``₃`` of ȳ₃, or nothing."""
+    base = seed.name.rstrip(_STEPS)
+    return seed.name[len(base) :] if base == "ȳ" and seed.of.rstrip(_STEPS) != "y" else None
+
+
 def _leibniz(forward: Program, derived: Program) -> Spelling:
     letter, gradients = loss_letter(forward), _gradients(forward, derived)
 
@@ -149,8 +156,8 @@ def _leibniz(forward: Program, derived: Program) -> Spelling:
             return s
         if not _is_direct(n):
             return Quotient(Symbol(f"∂{letter}"), Symbol(f"∂{n.of}", s.at))
-        if n.name == "ȳ" and n.of != "y":  # the output has a letter of its own
-            return Quotient(Symbol(f"∂{letter}"), Symbol("∂y", s.at))
+        if (step := _of_a_letter_of_its_own(n)) is not None:
+            return Quotient(Symbol(f"∂{letter}"), Symbol(f"∂y{step}", s.at))
         return Quotient(Symbol(f"∂⁺{letter}"), Symbol(f"∂{n.of}", s.at))
 
     return spell
@@ -166,8 +173,8 @@ def _adjoint(forward: Program, derived: Program) -> Spelling:
             return s
         if not _is_direct(n):
             return Symbol(deltas.get(n.of) or barred(n.of), s.at)
-        taken = n.name == "ȳ" and n.of != "y"
-        return Symbol("ȳ" if taken else barred(n.of) + "⁺", s.at)
+        step = _of_a_letter_of_its_own(n)
+        return Symbol(f"ȳ{step}" if step is not None else f"{barred(n.of)}⁺", s.at)
 
     return spell
 
@@ -187,7 +194,9 @@ def _deltas(forward: Program) -> Mapping[str, str]:
     found = [n for n in forward.names if n.role == "defined" and n.name in users and users[n.name] == [True]]
     if any(name.startswith("δ") for name in forward.table):
         return {}
-    if len(found) == 1:
-        return {found[0].name: "δ"}
+    # A step that is part of the name stays: a₃ gives δ₃.
+    bases = {n.name: n.name.rstrip(_STEPS) for n in found}
+    if len({*bases.values()}) == 1:
+        return {name: "δ" + name.removeprefix(base) for name, base in bases.items()}
     # a_i of gate i gives δ_i, a pre-activation with a name of its own keeps it: δ_z
     return {n.name: "δ_" + (n.name.removeprefix("a_") if n.generated else n.name) for n in found}

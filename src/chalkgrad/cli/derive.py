@@ -92,12 +92,12 @@ def _in_steps(resolved: Resolved, notation: str, latex: bool) -> str:
 
 
 def _unrolled(resolved: Resolved, steps: int, by: str | None, notation: str, latex: bool) -> str:
-    from chalkgrad.steps.unrolling import latex_unrolling, unrolling
-    from chalkgrad.steps.unrolling import text as written_out
+    from chalkgrad.steps.sheet import latex_sheet, sheet
+    from chalkgrad.steps.unrolling import unrolling
 
     with waiting("holding every line to numbers") as report:
         found = unrolling(resolved, steps, by, report)
-    return latex_unrolling(found, notation) if latex else written_out(found, notation, *_terminal())
+    return latex_sheet(found, notation) if latex else sheet(found, notation, *_terminal())
 
 
 def _terminal() -> tuple[int, Callable[[str, str], str]]:

@@ -50,7 +50,7 @@ class Bench:
     # --- what everything is ------------------------------------------------------------------------------
 
     @cached_property
-    def _perturbed(self) -> Program:
+    def perturbed(self) -> Program:
         """The program with a zero added to every equation."""
         defined = [n for n in self.program.names if n.role == "defined"]
         zeros = tuple(replace(n, name=ADDED + n.name, role="input") for n in defined)
@@ -65,8 +65,8 @@ class Bench:
         """Every name's value, and the tensors that were given."""
         defined = [n.name for n in self.program.names if n.role == "defined"]
         for positive in (False, True):
-            given = {n.name: self._drawn(n, positive) for n in self._perturbed.given()}
-            found = Runner(self._perturbed)(given, self.numbers, defined)
+            given = {n.name: self._drawn(n, positive) for n in self.perturbed.given()}
+            found = Runner(self.perturbed)(given, self.numbers, defined)
             if all(v.isfinite().all() for v in found.values()):
                 break
         return {**given, **found}, given
@@ -139,7 +139,8 @@ class Bench:
             if n.name in self.program.table:
                 continue
             if n.role == "seed":
-                found[n.name] = self.seeds[n.of]
+                # Nothing arrives at what is no output: the state before the first step.
+                found[n.name] = self.seeds.get(n.of, torch.zeros_like(self.values[n.of]))
             elif n.name == f"∂{n.of}":
                 found[n.name] = self.adjoints[n.of]
         return found
@@ -222,3 +223,23 @@ def _marked(e: Expr, name: str, apart: str, occurrence: int, seen: int = 0) -> t
         new, seen = _marked(part, name, apart, occurrence, seen)
         parts.append(new)
     return with_children(e, tuple(parts)), seen
+
+
+# --- Jacobians -----------------------------------------------------------------------------------------
+
+
+def slopes(
+    program: Program, of: str, by: Sequence[str], given: Mapping[str, Tensor], numbers: Mapping[str, int]
+) -> dict[str, Tensor]:
+    """The Jacobian of one name by others that are given, by autograd: axes of ``of``, then of the other."""
+    leaves = {n: given[n].detach().clone().requires_grad_() for n in by}
+    values = {n: v.detach() for n, v in given.items()}
+    out = Runner(program)({**values, **leaves}, numbers, [of])[of]
+    found = {n: torch.zeros([*out.shape, *leaf.shape], dtype=torch.float64) for n, leaf in leaves.items()}
+    ones = torch.eye(out.numel(), dtype=torch.float64).view(out.numel(), *out.shape)
+    for k, one in enumerate(ones if out.requires_grad else ()):
+        row = torch.autograd.grad(out, [*leaves.values()], one, retain_graph=True, allow_unused=True)
+        for n, g in zip(leaves, row, strict=True):
+            if g is not None:
+                found[n].view(out.numel(), -1)[k] = g.reshape(-1)
+    return found

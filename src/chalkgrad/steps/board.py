@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from chalkgrad.calculus.explain import Remark
 from chalkgrad.calculus.latex import latex
@@ -34,24 +34,24 @@ def board(
     ]
     for section in lesson.sections:
         parts.append("\n".join(_section(section, spell, width, mark)))
-    parts.append(_verified(lesson, width))
+    parts.append(held(lesson.lines, lesson.worst, lesson.sizes, width))
     return "\n\n".join(parts)
 
 
-def _verified(lesson: Lesson, width: int) -> str:
-    sizes = ", ".join(f"{s}={n}" for s, n in lesson.sizes.items())
-    at = f" ({sizes})" if sizes else ""
+def held(lines: int, worst: float, sizes: Mapping[str, int], width: int) -> str:
+    """What every line above has been held against."""
+    at = f" ({', '.join(f'{s}={n}' for s, n in sizes.items())})" if sizes else ""
     said = (
-        f"Each of these {lesson.lines} lines was held against torch's autograd in float64{at}: "
-        f"largest relative error {lesson.worst:.0e}."
+        f"Each of these {lines} lines was held against torch's autograd in float64{at}: "
+        f"largest relative error {worst:.0e}."
     )
-    return "\n".join(_wrapped(said.split(), width, ""))
+    return "\n".join(wrapped(said.split(), width, ""))
 
 
 def _section(section: Section, spell: Spelling, width: int, mark: Emphasis) -> list[str]:
     name = text(respelled(section.name, spell))
     about = f"{name}: {words(section.about, spell)}".split(" ")
-    head, *more = _wrapped(about, width, "  ")
+    head, *more = wrapped(about, width, "  ")
     marked = mark(name, "name") + head[len(name) :] if head.startswith(name) else head
     return [marked, *more, *_rows(section.rows, spell, width, mark)]
 
@@ -72,7 +72,7 @@ def _rows(rows: tuple[Row, ...], spell: Spelling, width: int, mark: Emphasis) ->
             lines.append(line + gap + mark(said, "rule"))
         else:
             indent = "  " * (row.depth + 2)
-            lines += [line, *(mark(w, "rule") for w in _wrapped(said.split(" "), width, indent, indent))]
+            lines += [line, *(mark(w, "rule") for w in wrapped(said.split(" "), width, indent, indent))]
     return lines
 
 
@@ -91,7 +91,7 @@ def columns(shown: str) -> int:
     return sum(c != "\u0304" for c in shown)
 
 
-def _wrapped(pieces: list[str], width: int, indent: str, first: str = "") -> list[str]:
+def wrapped(pieces: list[str], width: int, indent: str, first: str = "") -> list[str]:
     """Words in lines no longer than ``width``, the later ones indented."""
     lines = [first]
     for piece in pieces:
