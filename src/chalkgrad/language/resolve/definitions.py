@@ -18,7 +18,7 @@ from chalkgrad.language.parse.syntax import (
     parts,
 )
 from chalkgrad.language.resolve.recurrence import find_recurrences
-from chalkgrad.language.resolve.roles import Definition, Roles, shifted_letter
+from chalkgrad.language.resolve.roles import Definition, Roles, index_like, is_function, shifted_letter
 from chalkgrad.language.source import EquationError
 from chalkgrad.language.words import STRUCTURED
 
@@ -56,6 +56,7 @@ def find_roles(text: Text, functions: dict[str, str]) -> Roles:
                 f"functions={{{letter!r}: {function!r}}}: there is no function `{function}`", help=near
             )
     _define(roles)
+    _refuse_unknown_functions(roles)
     find_recurrences(roles)
     return roles
 
@@ -90,10 +91,43 @@ def _is_derivative(node: Node) -> bool:
             return False
 
 
-def unknown_function(roles: Roles, symbol: Symbol) -> EquationError:
+_SPELLED = {"σ": "sigmoid"}
+
+
+def looks_like_a_function(name: str) -> bool:
+    """Whether a name before a bracket is rather a function than a factor: σ_g(…), Linear_d(…)."""
+    base, _, label = name.partition("_")
+    return bool(label) and (base in FUNCTIONS or base in STRUCTURED or (len(base) > 2 and base.isalpha()))
+
+
+def _refuse_unknown_functions(roles: Roles) -> None:
+    """Before anything is asked of the names: a(s[i-1], h[j]) is neither a read nor a product."""
+    for definition in (*roles.definitions.values(), *roles.starts.values()):
+        todo: list[Node] = [definition.right, *definition.also]
+        while todo:
+            node = todo.pop()
+            todo += reversed(parts(node))
+            match node:
+                case Call(Symbol(name) as symbol, args) if not is_function(name, roles.functions):
+                    known = name in roles.definitions
+                    factor = len(args) == 1 and (known or name[:1].isupper() or "_" in name)
+                    read = all(map(index_like, args))
+                    if not (read or factor) or (looks_like_a_function(name) and not known):
+                        raise unknown_function(roles, symbol, len(args))
+                case _:
+                    pass
+
+
+def unknown_function(roles: Roles, symbol: Symbol, arguments: int = 1) -> EquationError:
     """The error for a word before a bracket that is no function."""
     word = symbol.name
-    if len(word) > 2 or word in roles.functions:
+    if looks_like_a_function(word):
+        base = word.partition("_")[0]
+        function = _SPELLED.get(base, base if is_function(base, {}) else "tanh")
+        help = f"say which it is: where {word} = {function}; a product needs a sign: {word} · (…)"
+    elif arguments > 1 and word[:1].isupper():
+        help = f"square brackets join vectors: {word} [a; b]; a function is declared: where {word} = tanh"
+    elif len(word) > 2 or word in roles.functions:
         help = near_names(word, [*FUNCTIONS, *STRUCTURED])
     else:
         help = f"a letter can stand for one: where {word} = tanh; a product needs a sign: {word} · (…)"

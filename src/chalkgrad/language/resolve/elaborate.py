@@ -22,7 +22,7 @@ from chalkgrad.language.parse.syntax import (
     Symbol,
     Transpose,
 )
-from chalkgrad.language.resolve.definitions import unknown_function
+from chalkgrad.language.resolve.definitions import looks_like_a_function, unknown_function
 from chalkgrad.language.resolve.functions import log_of, structured
 from chalkgrad.language.resolve.reads import Reader
 from chalkgrad.language.resolve.roles import is_function
@@ -151,6 +151,14 @@ class Elaborator(Reader):
 
     def power(self, base: Node, exponent: Node, span: Span, scope: Scope) -> Value:
         a, b = self.value(base, scope), self.value(exponent, scope)
+        if self.roles.text.latex and a.rank == 2 and isinstance(base, Symbol):
+            name = self.roles.text.source[base.span.start : base.span.end]
+            raise RankError(
+                f"a power of the matrix `{base.name}` can be read in three ways",
+                f"write {name} {name} for the product, {name} \\odot {name} for element by element, "
+                f"{name}^{{(2)}} for a name",
+                a,
+            )
         if b.rank:
             raise RankError(
                 f"an exponent is a number or a scalar; this is {b.kind}", "use exp and log instead", b
@@ -184,7 +192,9 @@ class Elaborator(Reader):
         if isinstance(base, Symbol) and self.reads_at(args, scope):
             return self.read(name, args, span, scope)
         if len(args) == 1 and (
-            isinstance(base, Indexed) or name[:1].isupper() or "_" in name or name in self.roles.definitions
+            isinstance(base, Indexed)
+            or name in self.roles.definitions
+            or ((name[:1].isupper() or "_" in name) and not looks_like_a_function(name))
         ):
             return self.algebra.product(self.value(base, scope), self.value(args[0], scope), span)
         symbol = base if isinstance(base, Symbol) else base.base

@@ -31,7 +31,9 @@ SIGNS = {
     "coloneqq": "=", "triangleq": "=", "equiv": "=", "leftarrow": "=", "gets": "=", "lbrace": "(",
     "rbrace": ")", "{": "(", "}": ")", "lbrack": "[", "rbrack": "]", "vert": "|", "lvert": "|", "rvert": "|",
     "Vert": "‖", "lVert": "‖", "rVert": "‖", "|": "‖", "mid": "∣", "ldots": "…", "cdots": "…", "dots": "…",
-    "dotsc": "…", "dotsb": "…", "vdots": "…", "partial": "∂", "prod": "∏",
+    "dotsc": "…", "dotsb": "…", "vdots": "…", "partial": "∂",
+    "isin": "∈", "langle": "⟨", "rangle": "⟩", "lang": "⟨", "rang": "⟩", "minus": "-", "R": "ℝ",
+    "reals": "ℝ", "Reals": "ℝ", "Z": "ℤ", "N": "ℕ", "prod": "∏",
 }  # fmt: skip
 """Commands that are a sign, as the text form has it."""
 
@@ -58,8 +60,8 @@ ACCENTS = {
 }  # fmt: skip
 """Accents: the name without them, and what is added to it: ``\\tilde{c}`` is ``c_tilde``."""
 
-SPACES = _words(", ; : ! > thinspace medspace thickspace enspace negthinspace space nobreak nobreakspace")
-SEPARATORS = _words("quad qquad newline cr par indent noindent medskip smallskip bigskip hfill")
+SPACES = _words(", ; : ! > - / thinspace medspace thickspace enspace negthinspace space nobreak nobreakspace")
+SEPARATORS = _words("quad qquad newline cr par indent noindent medskip smallskip bigskip hfill enskip")
 SILENT = _words(
     "left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr bigm Bigm middle "
     "displaystyle textstyle scriptstyle limits nolimits nonumber notag centering hline allowbreak "
@@ -67,7 +69,12 @@ SILENT = _words(
 )
 """Commands that say how large or where, and nothing else."""
 
-SILENT_WITH_ARGUMENT = _words("tag tag* label hspace hspace* vspace vspace* phantom vphantom hphantom color")
+SILENT_WITH_ARGUMENT = _words(
+    "tag tag* label eqref ref cite footnote hspace hspace* vspace vspace* phantom vphantom hphantom color"
+)
+BRACES = _words("underbrace overbrace")
+"""Commands that mark a part of an expression; what they say of it stands in a script behind."""
+
 PROOF = _words("implies Rightarrow Longrightarrow therefore because iff Leftrightarrow longrightarrow")
 """Commands that stand between equations."""
 
@@ -75,7 +82,8 @@ ALIGNED = _words(
     "equation align aligned alignedat alignat gather gathered split multline eqnarray flalign displaymath "
     "math"
 )
-MATRICES = _words("matrix pmatrix bmatrix Bmatrix vmatrix smallmatrix")
+MATRICES = _words("matrix pmatrix bmatrix Bmatrix smallmatrix")
+
 _INTEGRAL = (
     "an integral is no layer",
     "take the sum over a grid: [f * g](i) = \\sum_{a} f(a) g(i-a)",
@@ -84,6 +92,14 @@ _PROBABILITY = (
     "a probability is no layer",
     "it is what a language model computes: write the network that gives it, p_t = softmax(W h_t + b)",
 )
+_PRODUCT = (
+    "this sign stands for more than one product",
+    "write a \\odot b for element by element, a b for the matrix product",
+)
+_DIAGONAL = ("a diagonal matrix is not read", "write u \\odot h for diag(u) h")
+_JOIN = ("a concatenation is written in brackets", "write [a, b]")
+_ARG_MAX = ("an arg max has no gradient", "write softmax, which has one")
+_LINEAR = ("a layer inside a layer is not read", "write what it computes: W x_t + b")
 REFUSED = {
     **dict.fromkeys(("int", "iint", "iiint", "oint", "intop", "smallint"), _INTEGRAL),
     **dict.fromkeys(("Pr", "mathbbm", "sim"), _PROBABILITY),
@@ -103,10 +119,10 @@ REFUSED = {
         "`\\propto` leaves the factor open",
         "an equation has `=`; a normalised one is softmax: p = softmax(a)",
     ),
-    "argmax": ("an arg max has no gradient", "write softmax, which has one"),
-    "arg": ("an arg max has no gradient", "write softmax, which has one"),
-    "underbrace": ("a brace below an expression is not read", "remove it, and keep what stands above it"),
-    "overbrace": ("a brace above an expression is not read", "remove it, and keep what stands below it"),
+    **dict.fromkeys(("argmax", "argmin", "arg"), _ARG_MAX),
+    **dict.fromkeys(("bullet", "star", "wedge"), _PRODUCT),
+    "bigodot": ("a product over an index is not read", "write it as a recurrence, p_t = p_{t-1} \\odot a_t"),
+    "diag": _DIAGONAL,
     "substack": ("stacked limits are not read", "write \\sum_{p,q}"),
     "binom": ("a binomial coefficient is not read", "write the number"),
     "over": ("`\\over` is not read", "write \\frac{a}{b}"),
@@ -118,7 +134,17 @@ REFUSED = {
 }
 """Commands that no layer has: what they are, and what to do."""
 
-PROBABILITY, INTEGRAL = _PROBABILITY, _INTEGRAL
+PROBABILITY = _PROBABILITY
+
+REFUSED_WORDS = {
+    "diag": _DIAGONAL,
+    **dict.fromkeys(("argmax", "argmin"), _ARG_MAX),
+    **dict.fromkeys(("concat", "cat", "concatenate"), _JOIN),
+    **dict.fromkeys(("linear", "dense", "conv", "conv2d", "lstm", "gru", "rnn", "mlp", "ffn"), _LINEAR),
+    "ln": ("`LN` could be the layer norm, or the logarithm", "write layernorm(…) or \\log(…)"),
+    "dropout": ("dropout is random, and no part of a layer", "leave it out, and put it behind the layer"),
+}
+"""Words that are used as functions and are none, in small letters."""
 
 KNOWN = {
     *LETTERS, *SIGNS, *FUNCTIONS, *FONTS, *WORDS, *ACCENTS, *SEPARATORS, *SILENT, *SILENT_WITH_ARGUMENT,

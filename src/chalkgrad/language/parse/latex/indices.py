@@ -27,7 +27,7 @@ from chalkgrad.language.parse.latex.segments import Segment, mark_of
 from chalkgrad.language.source import EquationError, Span
 from chalkgrad.language.words import STRUCTURED
 
-_LIKELY = set("ijklmnpqrstuv")
+LIKELY = set("ijklmnpqrstuv")
 """Letters that stand for indices where nothing else tells: y_{ij} = σ(x_{ij})."""
 
 
@@ -53,6 +53,7 @@ class Page:
     equations: list[Equation]
     time: frozenset[str] = frozenset({"t"})
     defined: dict[str, Span] = field(default_factory=dict[str, Span])  # bare names of left sides
+    labels: frozenset[tuple[str, str]] = frozenset()  # (name, letter) that can only be a name: \\Gamma_f
     indexed: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])  # (name, where) with an index
 
     def indices(self, equation: Equation) -> frozenset[str]:
@@ -67,6 +68,7 @@ def survey(source: str, found: list[Segment]) -> Page:
         e.bound = frozenset(_bound(e.sides))
         for name in _heads(e.left):
             page.defined.setdefault(name.text, name.span)
+    page.labels = frozenset(_labels(page))
     for e in page.equations:
         e.own = frozenset(_own(page, e))
     page.time = frozenset({"t"} | set(_shifted(page)))
@@ -158,6 +160,8 @@ def _own(page: Page, e: Equation) -> Iterator[str]:
                 if lone(piece):
                     (a,) = found
                     sure = a in sure_use or a in e.bound or (len(beside) > 1 and "t" in beside)
+                    if not sure and (base_text(item), a) in page.labels:
+                        continue
                     if a == "t" or sure or (a in lone_use and not a.isupper()):
                         if not sure and a != "t":
                             _ask(page, e, a, slot)
@@ -165,6 +169,38 @@ def _own(page: Page, e: Equation) -> Iterator[str]:
                 elif not is_word(piece) or _are_indices(found, sure_use | e.bound | {"t"}):
                     yield from (a for a in found if not a.isupper())
     yield from _bracket_letters(e.left)
+
+
+def _labels(page: Page) -> Iterator[tuple[str, str]]:
+    """Lone letters below a defined name that can be no index.
+
+    Γ_f and Γ_u are both defined, or Γ_f is read where nothing else knows f.
+    """
+    heads: dict[str, set[str]] = {}
+    known: list[set[str]] = []
+    for e in page.equations:
+        known.append({"t", *e.bound})
+        for item in scripted(e.left):
+            for slot in slots(item):
+                known[-1] |= {a for p in slot.pieces for a in letters(p)}
+                heads.setdefault(base_text(item), set()).update(
+                    lone(p) for p in slot.pieces if lone(p) not in ("", "t")
+                )
+    for name, found in heads.items():
+        if len(found) > 1 and not any(
+            set(found) <= {a for s in slots(i) for p in s.pieces for a in letters(p)}
+            for e in page.equations
+            for i in scripted(e.left)
+            if base_text(i) == name
+        ):
+            yield from ((name, a) for a in found)
+    for e, own in zip(page.equations, known, strict=True):
+        for item in scripted(e.right):
+            for slot in slots(item):
+                for piece in slot.pieces:
+                    a = lone(piece)
+                    if a and a not in own and a in heads.get(base_text(item), set()):
+                        yield base_text(item), a
 
 
 def _bracket_letters(left: Segment) -> Iterator[str]:
@@ -179,7 +215,7 @@ def _bracket_letters(left: Segment) -> Iterator[str]:
 
 def _are_indices(found: tuple[str, ...], known: set[str] | frozenset[str]) -> bool:
     """Whether letters side by side are an index each: the ij of A_{ij}, not the rec of w_{rec}."""
-    return len(set(found)) == len(found) and (set(found) <= known or set(found) <= _LIKELY)
+    return len(set(found)) == len(found) and (set(found) <= known or set(found) <= LIKELY)
 
 
 def _script_letters(e: Equation) -> Iterator[tuple[str, bool]]:

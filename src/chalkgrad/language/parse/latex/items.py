@@ -236,6 +236,10 @@ class _Items:
                 found += [_blackboard(i) for i in inside] if name == "mathbb" else inside
         elif name in commands.ACCENTS:
             self.accent(unit, found)
+        elif name in commands.BRACES:
+            found += self.argument(unit)
+            if self.sees("sub" if name == "underbrace" else "sup"):
+                self.argument(self.take())  # what the brace says
         elif name == "frac":
             above = self.argument(unit)
             below = self.argument(unit)
@@ -324,8 +328,7 @@ class _Items:
             raise self.fail(
                 "a script stands below or above nothing", first.span, "here", "write a name before it"
             )
-        base = found.pop()
-        assert not isinstance(base, Break)
+        base = self.base(found)
         sub, sup = (base.sub, base.sup) if isinstance(base, Scripted) else (None, None)
         bare = base.base if isinstance(base, Scripted) else base
         while self.sees("sub") or self.sees("sup") or self.sees("prime"):
@@ -354,6 +357,23 @@ class _Items:
             found.append(replace(bare, span=span))
         else:
             found.append(Scripted(bare, sub, sup, span, base.gap))
+
+    def base(self, found: list[Item]) -> Bare | Scripted:
+        """What a script stands at, taken off; ``[W]_{ij}`` is W_{ij}."""
+        opened, name, closed = (None, None, None) if len(found) < 3 else found[-3:]
+        before = found[-4] if len(found) > 3 else None
+        around = (
+            isinstance(opened, Sign)
+            and isinstance(closed, Sign)
+            and opened.text + closed.text in ("[]", "()")
+        )
+        applied = isinstance(before, Name) and before.word
+        if around and not applied and self.sees("sub") and isinstance(name, Name | Scripted):
+            del found[-3:]
+            return name
+        base = found.pop()
+        assert not isinstance(base, Break)
+        return base
 
     def primed(self, base: Bare, mark: Unit) -> Bare:
         """y' is a name of its own."""

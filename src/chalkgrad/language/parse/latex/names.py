@@ -5,8 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import NoReturn
 
-from chalkgrad.language.parse.latex.indices import Page, indices_of
-from chalkgrad.language.parse.latex.items import Digits, Item, Name, Scripted
+from chalkgrad.language.parse.latex.indices import LIKELY, Page, indices_of
+from chalkgrad.language.parse.latex.items import Digits, Item, Name, Scripted, Sign, name_of
 from chalkgrad.language.parse.latex.scripts import (
     Piece,
     Slot,
@@ -95,6 +95,7 @@ class NameWriter(ABC):
             for piece in slot.pieces:
                 indices = self.indices(item.base.text, slot, piece)
                 if indices is None:
+                    self.refuse_unbound(item, slot, piece)
                     labels.append(label(piece))
                 else:
                     found[slot.where] += indices
@@ -139,14 +140,62 @@ class NameWriter(ABC):
         signed = is_affine(piece) and any(mark_of(i) for i in piece)
         return [piece] if signed and not self.where else None
 
+    def refuse_unbound(self, item: Scripted, slot: Slot, piece: Piece) -> None:
+        """Raise EquationError for a label that looks like an index: the j of A_{ij} x_j without its sum."""
+        if self.where or is_label(piece):
+            return
+        base = name_of(item)
+        known = (base, slot.where) in self.page.indexed
+        found = letters(piece)
+        if known and lone(piece) and found[0] in LIKELY:
+            loose = found[0]
+        elif (
+            is_word(piece)
+            and len(set(found)) > 1
+            and (set(found) & (self.own - self.page.time) or known)
+            and set(found) <= LIKELY | self.own
+        ):
+            loose = next(a for a in found if a not in self.own)
+        elif known and any(isinstance(i, Scripted) and name_of(i) in self.own for i in piece):
+            self.fail(
+                f"`{self.written(item.span)}` is an index with a script of its own",
+                slot.span,
+                "here",
+                f"write a neighbouring step as {base}_{{t-1}}, a name as {base}_{{\\text{{…}}}}",
+            )
+        else:
+            return
+        self.fail(
+            f"nothing says what `{loose}` is in `{self.written(item.span)}`",
+            slot.span,
+            "an index, or a part of the name?",
+            f"write \\sum_{loose} to sum over it, {base}_{{\\text{{{label(piece)}}}}} for a name",
+        )
+
     def kind_of_power(self, item: Scripted, slot: Slot) -> str:
         """What a superscript without round brackets is: "transpose", "power", "" for a label or an index."""
         (first, *more) = slot.pieces
         if more:
             return ""
-        if len(first) == 1 and (mark_of(first[0]) == "ᵀ" or (lone(first) == "T" and not self.where)):
+        if len(first) == 1 and (mark_of(first[0]) == "ᵀ" or (name_of(first[0]) == "T" and not self.where)):
+            base = name_of(item)
+            if lone(first) and (base, "sup") in self.page.indexed:
+                self.fail(
+                    f"`{self.written(item.span)}` could be a transpose, or the last step",
+                    item.span,
+                    "which of the two?",
+                    f"write {base}^\\top for the transpose, {base}^{{(T)}} for the last step",
+                )
             return "transpose"
         if is_number(first):
+            if label(first) == "1":
+                name = self.written(item.base.span)
+                self.fail(
+                    f"`{self.written(item.span)}` is no power",
+                    first[0].span,
+                    "a power of 1",
+                    f"write {name}^{{(1)}} for a name (and {name}^{{(2)}} for another)",
+                )
             return "power"
         if indices_of(first, self.own) is not None:
             return ""
@@ -162,6 +211,13 @@ class NameWriter(ABC):
 
     def exponent(self, item: Scripted) -> None:
         """What stands above a bracket, a number or a fraction, or makes a power of a name."""
+        if item.sub and isinstance(item.base, Sign):
+            self.fail(
+                f"a script stands below the sign `{self.written(item.base.span)}`",
+                item.span,
+                "here",
+                "leave it out, and say what it means where it matters: x_{s-2i} for a dilation of 2",
+            )
         if item.sub and not isinstance(item.base, Name):
             self.fail(
                 "a script stands below what is no name",

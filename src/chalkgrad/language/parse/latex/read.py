@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chalkgrad.language.parse.latex import commands
 from chalkgrad.language.parse.latex.indices import survey
-from chalkgrad.language.parse.latex.items import Break, Item, Name, Scripted, items, name_of
+from chalkgrad.language.parse.latex.items import Break, Item, Name, Scripted, Sign, items, name_of
 from chalkgrad.language.parse.latex.regions import Region, regions
 from chalkgrad.language.parse.latex.scripts import inside
 from chalkgrad.language.parse.latex.segments import Segment, mark_of, segments
@@ -106,8 +106,7 @@ def _split(found: list[Segment]) -> tuple[list[Segment], list[Shape]]:
     waiting: list[Item] = []
     for segment in found:
         marks = [mark_of(i) for i in segment]
-        if len(segment) == 3 and marks[1] == "∈" and marks[2] in ("ℝ", "ℕ", "ℤ") and not marks[0]:
-            space = segment[2]
+        if space := _space(segment):
             shapes.append(((*waiting, segment[0]), space.sup if isinstance(space, Scripted) else None))
             waiting = []
             continue
@@ -121,6 +120,17 @@ def _split(found: list[Segment]) -> tuple[list[Segment], list[Shape]]:
     if waiting:
         equations.append(tuple(waiting))
     return equations, shapes
+
+
+def _space(segment: Segment) -> Item | None:
+    """The space of ``W \\in \\mathbb{R}^{H \\times D}`` (a plain R too); None where it is something else."""
+    match segment:
+        case (Name() | Scripted(Name()), Sign("∈"), space) if mark_of(space) in ("ℝ", "ℕ", "ℤ") or (
+            isinstance(space, Scripted) and name_of(space) == "R"
+        ):
+            return space
+        case _:
+            return None
 
 
 def _write_shape(writer: Writer, names: tuple[Item, ...], dims: tuple[Item, ...] | None) -> None:
@@ -142,8 +152,24 @@ def _write_shape(writer: Writer, names: tuple[Item, ...], dims: tuple[Item, ...]
 def _write_where(writer: Writer, source: str, region: Region) -> None:
     cut = source[region.start : region.end].rstrip().rstrip("$.\\")
     found = items(source, units(source, region.start, region.start + len(cut), words=True))
-    writer.items(tuple(i for i in found if not isinstance(i, Break)))
+    written = tuple(i for i in found if not isinstance(i, Break))
+    pieces = segments(written)
+    if any(map(_space, pieces)):
+        for piece in pieces:
+            if space := _space(piece[_skips_where(piece) :]):
+                name = piece[_skips_where(piece)]
+                _write_shape(writer, (name,), space.sup if isinstance(space, Scripted) else None)
+            else:
+                writer.put("name", "where", piece[0].span)
+                writer.items(piece[_skips_where(piece) :])
+                writer.newline(piece[-1].span)
+        return
+    writer.items(written)
     writer.newline(Span(region.end, region.end))
+
+
+def _skips_where(piece: Segment) -> int:
+    return int(isinstance(piece[0], Name) and piece[0].text == "where")
 
 
 __all__ = ["LONGEST_EQUATION", "refuse_probabilities", "tokenize_latex"]

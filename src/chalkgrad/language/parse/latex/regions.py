@@ -28,12 +28,12 @@ class Region:
     end: int
 
 
-_ENVIRONMENT = "|".join(map(re.escape, commands.ALIGNED))
+_ENVIRONMENT = "|".join(map(re.escape, (*commands.ALIGNED, "array")))
 _DELIMITED = re.compile(
     r"(?P<dollars>\$\$)|(?P<dollar>(?<!\\)\$)|(?P<open>\\\[)|(?P<paren>\\\()|(?P<comment>(?<!\\)%[^\n]*)"
     rf"|\\begin\{{(?P<env>(?:{_ENVIRONMENT})\*?)\}}"
 )
-_WHERE = re.compile(r"(?<!\w)where(?=\s+[^\s:=]+(?:\s*\[[^\]\n]*\])?\s*[:=])")
+_WHERE = re.compile(r"(?<!\w)where(?=\s+[^\s:=]+(?:\s*\[[^\]\n]*\])?\s*([:=∈]|\\in\b|\\isin\b))")
 
 
 def regions(source: str) -> list[Region]:
@@ -48,6 +48,9 @@ def regions(source: str) -> list[Region]:
     ):
         # No formula is marked as one, and equations stand outside the environments: all is mathematics.
         return [r for a, b in [(0, len(source))] for r in _with_wheres(source, a, b)]
+    displayed = [b for b in blocks if not _is_inline(source, b)]
+    if displayed:  # the inline formulas of a note that say nothing are prose: the step $t$, the weights $W$
+        blocks = [b for b in blocks if b in displayed or _SAYS.search(source, b.start, b.end)]
     found = [r for b in blocks for r in _with_wheres(source, b.start, b.end)]
     found += [
         Region("where", m.start(), _where_end(source, m.end(), b))
@@ -55,6 +58,14 @@ def regions(source: str) -> list[Region]:
         for m in _WHERE.finditer(source, a, b)
     ]
     return sorted(found, key=lambda r: r.start)
+
+
+_SAYS = re.compile(r"[=∈]|\\(in|isin|coloneqq|triangleq|equiv)\b")
+
+
+def _is_inline(source: str, block: Region) -> bool:
+    inline = source[block.start] == "$" and not source.startswith("$$", block.start)
+    return inline or source.startswith("\\(", block.start)
 
 
 _WHERE_LINE = re.compile(r"(?<!\w)where\s[^\n]*")

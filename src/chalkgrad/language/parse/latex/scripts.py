@@ -24,6 +24,9 @@ _STARS = {
     "/": "over",
 }
 
+_ROUND = {"()", "[]", "⟨⟩", "<>"}
+"""What stands around a step or a layer: h^{(t)}, a^{[1]}, a^{\\langle t \\rangle}, a^{<t>}."""
+
 Piece = tuple[Item, ...]
 
 
@@ -45,7 +48,7 @@ def slots(name: Scripted) -> Iterator[Slot]:
     for where, inside in (("sub", name.sub), ("sup", name.sup)):
         if not inside:
             continue
-        round_ = len(inside) > 2 and mark_of(inside[0]) == "(" and mark_of(inside[-1]) == ")"
+        round_ = len(inside) > 2 and mark_of(inside[0]) + mark_of(inside[-1]) in _ROUND
         pieces = _cut(inside[1:-1] if round_ else inside)
         if pieces:
             yield Slot(where, pieces, round_)

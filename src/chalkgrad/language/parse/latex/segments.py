@@ -32,9 +32,12 @@ def _pieces(found: tuple[Item, ...]) -> list[Segment]:
     pieces: list[list[Item]] = [[]]
     depth = 0
     skipping = False
-    for item in found:
+    separates = _separating(found)
+    for k, item in enumerate(found):
         mark = mark_of(item)
         if isinstance(item, Break):
+            if item.kind == "space" and not separates[k]:
+                continue
             if item.kind in ("row", "line", "block"):
                 skipping = False
             if depth and item.kind != "block":
@@ -65,6 +68,23 @@ def _pieces(found: tuple[Item, ...]) -> list[Segment]:
                     pieces = whole
             pieces[-1].append(item)
     return [tuple(p) for p in pieces if p]
+
+
+def _separating(found: tuple[Item, ...]) -> dict[int, bool]:
+    """Whether each break has something of its own behind it: an equation, a range, a number in brackets.
+
+    A wide space has not: ``W \\ x`` is a product as ``W x`` is.
+    """
+    separates: dict[int, bool] = {}
+    end = len(found)
+    for k in range(len(found) - 1, -1, -1):
+        if isinstance(found[k], Break) or mark_of(found[k]) in (",", ";"):
+            piece = found[k + 1 : end]
+            separates[k] = (
+                any(mark_of(i) in _RELATIONS for i in piece[1:]) or _is_number(piece) or _is_dots(piece)
+            )
+            end = k
+    return separates
 
 
 def mark_of(item: Item) -> str:

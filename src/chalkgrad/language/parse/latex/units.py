@@ -32,7 +32,16 @@ FUNCTION_WORDS = {
 }
 """Functions by their letters alone: ``LeakyReLU`` is leaky_relu."""
 
-_WORD = re.compile(r"[A-Za-z]{3,}")
+
+def function_word(word: str) -> str | None:
+    """The function that a word names, in capitals too: ReLU, Softmax. (``LN`` is not the logarithm.)"""
+    known = FUNCTION_WORDS.get(word.lower().replace("_", ""))
+    return known if len(word) > 2 or word in FUNCTION_WORDS else None
+
+
+_LONGEST_WORD = max(map(len, FUNCTION_WORDS)) + 1
+_WORD = re.compile(r"[A-Za-z]{2,}")
+_BRACKET = re.compile(r"\s*(_\{[^{}]*\}|_\w)?\s*(\\[!,;: ]\s*)?(\\(left|[bB]igg?l?)\s*)?[({]?\(")
 _COMMAND = re.compile(r"\\([A-Za-z]+\*?|.)", re.DOTALL)
 _ROW = re.compile(r"\\\\\*?(\s*\[[^\]\n]*\])?")
 _SIGNS = sorted(MARKS, key=len, reverse=True)
@@ -52,6 +61,8 @@ class _Units:
         self.source, self.at, self.end, self.words = source, start, end, words
         self.found: list[Unit] = []
         self.gap = False
+        self.run_end = 0  # where the run of letters ends that was looked at last
+        self.arrays: list[bool] = []  # of each array that is open, whether it is a matrix
 
     def read(self) -> list[Unit]:
         while self.at < self.end:
@@ -88,12 +99,14 @@ class _Units:
             self.add("prime", "'", at + 1)
         elif "0" <= c <= "9" or "0" <= plain(c) <= "9":
             self.number()
-        elif c in "|‖∣":
+        elif c in "|‖∣⟨⟩":
             self.add("sign", c, at + 1)
         elif source.startswith((":=", "≔"), at):
             self.add("sign", "=", at + (2 if c == ":" else 1))
         elif sign := next((s for s in _SIGNS if source.startswith(s, at)), None):
             self.add("sign", "*" if sign in "*∗" else MARKS[sign], at + len(sign))
+        elif c in "ℝℕ":
+            self.add("sign", c, at + 1)
         elif c.isalpha() or c == "∂":
             self.letters()
         elif c == ".":
@@ -125,22 +138,38 @@ class _Units:
             end = max(end, at + 1)
             self.add("letter" if end == at + 1 else "word", "".join(map(plain, source[at:end])), end)
             return
-        run = _WORD.match(source, at, self.end)
+        run = _WORD.match(source, at, self.end) if at >= self.run_end else None
         if run:
+            self.run_end = run.end()
             # Wtanh(x) is W times tanh(x): a known function ends a run of letters.
-            for start in range(at, run.end() - 2):
-                word = source[start : run.end()].lower()
-                if word in FUNCTION_WORDS and self.applied(run.end(), whole=start == at):
+            for start in range(max(at, run.end() - _LONGEST_WORD), run.end() - 1):
+                word = function_word(source[start : run.end()])
+                if word and self.applied(run.end(), whole=start == at):
                     for k in range(at, start):
                         self.add("letter", source[k], k + 1)
-                    self.add("word", FUNCTION_WORDS[word], run.end())
+                    self.add("word", word, run.end())
                     return
+            self.refuse(run[0], Span(at, run.end()), run.end())
+            if _BRACKET.match(source, run.end(), self.end) and len(run[0]) > 2:
+                name = run[0]
+                raise self.fail(
+                    f"`{name}` before a bracket could be a function, or {len(name)} names side by side",
+                    Span(at, run.end()),
+                    "which of the two?",
+                    f"write \\mathrm{{{name}}}(…) for a function, {' '.join(name)} \\cdot (…) for a product",
+                )
         end = at + 1
         while end < self.end and unicodedata.combining(source[end]):
             end += 1
         while end < self.end and source[end] in "₀₁₂₃₄₅₆₇₈₉":
             end += 1
         self.add("letter", unicodedata.normalize("NFC", "".join(map(plain, source[at:end]))), end)
+
+    def refuse(self, word: str, span: Span, at: int) -> None:
+        """Raise EquationError for a word that is used as a function and is none that a layer has."""
+        if word.lower() in commands.REFUSED_WORDS and _BRACKET.match(self.source, at, self.end):
+            problem, help = commands.REFUSED_WORDS[word.lower()]
+            raise self.fail(problem, span, "here", help)
 
     def applied(self, at: int, whole: bool) -> bool:
         """Whether a run of letters that is a function's name is one: something it is of follows."""
@@ -162,9 +191,9 @@ class _Units:
         name, end = found[1], found.end()
         if name.endswith("*") and name not in commands.WORDS + commands.SILENT_WITH_ARGUMENT:
             name, end = name[:-1], end - 1
-        if name in commands.SPACES or name.isspace():
+        if name in commands.SPACES:
             self.skip(end)
-        elif name in commands.SEPARATORS:
+        elif name in commands.SEPARATORS or name.isspace():
             self.add("break", "space", end)
         elif name in commands.PROOF:
             self.add("break", "prose", end)
@@ -191,7 +220,12 @@ class _Units:
         elif name in commands.REFUSED:
             problem, help = commands.REFUSED[name]
             raise self.fail(problem, Span(at, end), "here", help)
-        elif name in commands.FONTS or name in commands.ACCENTS or name.endswith("frac") or name == "sqrt":
+        elif (
+            name in commands.FONTS + commands.BRACES
+            or name in commands.ACCENTS
+            or name.endswith("frac")
+            or name == "sqrt"
+        ):
             if name.endswith("frac") and name not in ("frac", "dfrac", "tfrac", "cfrac", "nicefrac", "sfrac"):
                 raise self.unknown(name, Span(at, end))
             self.add("command", "frac" if name.endswith("frac") else name, end)
@@ -203,7 +237,8 @@ class _Units:
             raise self.unknown(name, Span(at, end))
 
     def unknown(self, name: str, span: Span) -> EquationError:
-        return self.fail(f"the command `\\{name}` is not known", span, "here", commands.near(name))
+        help = commands.near(name) if name[:1].isalpha() else "remove it"
+        return self.fail(f"the command `\\{name}` is not known", span, "here", help)
 
     def argument(self, at: int) -> tuple[int, int]:
         """The beginning and the end of what stands in braces at ``at``."""
@@ -229,7 +264,9 @@ class _Units:
         start, stop = self.argument(at)
         name = self.source[start:stop].strip().rstrip("*")
         span = Span(self.at, stop + 1)
-        if name in commands.MATRICES:
+        if name == "array":
+            self.array(command, stop + 1)
+        elif name in commands.MATRICES:
             self.add("command", f"{command} matrix", stop + 1)
         elif name in commands.ALIGNED:
             end = stop + 1
@@ -248,6 +285,19 @@ class _Units:
                 f"the environment `{name}` is not read", span, "here", "use aligned, or bmatrix for a matrix"
             )
 
+    def array(self, command: str, at: int) -> None:
+        """An array with a `=` holds equations, any other is a matrix; its columns' letters are skipped."""
+        if command == "end":
+            matrix = self.arrays.pop() if self.arrays else False
+            self.add(*(("command", "end matrix") if matrix else ("break", "end rows")), at)
+            return
+        end = self.source.find("\\end{array}", at, self.end)
+        matrix = "=" not in self.source[at : self.end if end < 0 else end]
+        self.arrays.append(matrix)
+        columns = re.compile(r"\s*(\[[^\]\n]*\])?\s*(?=\{)").match(self.source, at, self.end)
+        after = self.argument(columns.end())[1] + 1 if columns else at
+        self.add(*(("command", "begin matrix") if matrix else ("break", "begin rows")), after)
+
     def word(self, name: str, at: int) -> None:
         r"""``\mathrm{out}``: a word; ``\text{ where }``: prose, which separates equations."""
         source = self.source
@@ -263,12 +313,15 @@ class _Units:
         bare = text.strip().replace("\\_", "_")
         if name.startswith("text") or name == "mbox":
             prose = text != text.strip() or " " in bare or not bare or bare.lower() in _PROSE
+            prose = prose or bare[-1] in ".,:"  # \text{Gates:}
         else:
             bare, prose = bare.replace(" ", ""), not bare
         if prose:
             self.add("break", "rest" if bare.lower().rstrip(",.:") in _REST else "prose", stop + 1)
             return
-        known = FUNCTION_WORDS.get(bare.lower().replace("_", "")) if len(bare) > 1 else None
+        known = function_word(bare)
+        if known is None:
+            self.refuse(bare, Span(self.at, stop + 1), stop + 1)
         if bare.isdigit():
             self.add("number", bare, stop + 1)
         elif all(c.isalnum() or c in "_'" for c in bare) and not bare[0].isdigit():

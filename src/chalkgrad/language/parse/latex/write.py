@@ -62,7 +62,7 @@ class Writer(NameWriter):
                 k = self.function(found, k, partner)
                 continue
             elif mark in OPEN:
-                if mark == "[" and not is_index(found, k, partner):
+                if mark == "[" and shown.get(k) != "(" and not is_index(found, k, partner):
                     self.factor_follows()
                 self.open(found, k, shown.get(k, mark))
             elif mark in CLOSE:
@@ -72,6 +72,13 @@ class Writer(NameWriter):
             else:
                 self.one(item)
             k += 1
+        if bars:
+            self.fail(
+                "a bar is opened and not closed",
+                found[0].span.to(found[-1].span),
+                "in here",
+                "write |a| for the absolute value; two vectors are joined by [a, b]",
+            )
 
     def one(self, item: Item) -> None:
         match item:
@@ -125,6 +132,8 @@ class Writer(NameWriter):
                 "these dots",
                 "write the sum as \\sum_{j=1}^{k}, and each equation once, for all t",
             )
+        if text in ("⟨", "⟩"):
+            self.fail("angle brackets are not read", span, "here", "write a^\\top b for the inner product")
         if text in ("ℝ", "ℕ", "∣", "′"):
             self.fail(f"`{self.written(span)}` means nothing here", span, "here", "keep the equation alone")
         if text == "*":
@@ -214,9 +223,26 @@ class Writer(NameWriter):
                 self.fail("this sum has an end and no index", item.span, "here", "write \\sum_{j=1}^{k}")
             return
         opened, closed = ends(item.span)
-        self.mark("[", opened)
         pieces = next(slots(Scripted(item.base, item.sub, None, item.span))).pieces
         begin = next((p[_at(p, "=") :] for p in pieces if _at(p, "=")), ())
+        if mark_of(item.sub[0]) in OPEN:
+            self.fail(
+                "a set of points is not read",
+                item.sub[0].span.to(item.sub[-1].span),
+                "which points are in it?",
+                "write the range of each index, and read at a shift: \\max_{0 \\le p < 2} x_{2i+p}",
+            )
+        if _is_endless(begin[1:], -1) and _is_endless(item.sup or (), 1):
+            self.mark("[", opened)
+            for n, piece in enumerate(pieces):
+                if n:
+                    self.mark(",", piece[0].span)
+                self.items(piece[: _at(piece, "=") or len(piece)])
+                self.mark("∈", piece[-1].span)
+                self.mark("ℤ", piece[-1].span)
+            self.mark("]", closed)
+            self.opened = len(self.tokens)
+            return
         if item.sup and not begin:
             self.fail(
                 "this sum has an end and no beginning",
@@ -224,6 +250,7 @@ class Writer(NameWriter):
                 "from where?",
                 "write \\sum_{j=1}^{k}, or \\sum_{j} over all of it",
             )
+        self.mark("[", opened)
         for n, piece in enumerate(pieces):
             if n:
                 self.mark(",", piece[0].span)
@@ -295,12 +322,12 @@ class Writer(NameWriter):
             self.opened = len(self.tokens)
             return
         if item.sup:
-            name = self.written(item.base.span)
+            name, power = self.written(item.base.span), self.written(item.sup[0].span.to(item.sup[-1].span))
             self.fail(
                 f"a script stands above the function `{name_of(item)}`",
                 item.span,
                 "here",
-                f"write it behind the bracket: ({name}(x))^2",
+                f"write it behind the bracket: ({name}(x))^{{{power}}}",
             )
         self.factor_follows()
         self.name(item)
@@ -332,6 +359,12 @@ def _from(token: Token, start: int) -> Token:
 
 def _up_to(token: Token, end: int) -> Token:
     return replace(token, span=Span(token.span.start, end))
+
+
+def _is_endless(end: tuple[Item, ...], sign: int) -> bool:
+    """Whether a sum begins at -∞ (``sign`` -1) or ends at ∞."""
+    marks = [mark_of(i) for i in end]
+    return marks == ["-", "∞"] if sign < 0 else marks in (["∞"], ["+", "∞"])
 
 
 def _at(piece: Piece, mark: str) -> int:
