@@ -74,8 +74,11 @@ def lesson(resolved: Resolved, progress: Progress | None = None) -> Lesson:
 
     >>> from chalkgrad.language.resolve import read
     >>> from chalkgrad.steps.board import board
-    >>> print(board(lesson(read("y[t] = tanh(x[t] w) where y[t]: scalar"))).split("\\n\\n")[1])
-    ∂y[t]: y[t] is the output; ∂y[t] arrives from the loss.
+    >>> print(board(lesson(read("h[i] = Σ[j] V[j] x[i+j] where x: input"))).split("\\n\\n")[2])
+    ∂x[n]: x[n] is read in h[n-j] at every j.
+      from h[i] = Σ[j] V[j] x[i+j]
+        ∂x[i+j] gets ∂h[i] V[j]   product rule
+      ∂x[n] = Σ[j] ∂h[n-j] V[j]   index solved: n = i+j, so i = n-j; summed over j
     """
     blackboard = _Blackboard(resolved.program, small_numbers(resolved, {}))
     sections: list[Section] = []

@@ -58,6 +58,18 @@ def unrolling(
     ``by`` names the parameter (default: the first that stands beside a state). Raises EquationError for a
     page without a recurrence, a number of steps that is none or too large, or a name that is no parameter;
     DerivationError where a line does not hold, which would be a mistake in Chalkgrad.
+
+    >>> from chalkgrad.language.resolve import read
+    >>> from chalkgrad.steps.sheet import sheet
+    >>> page = read("S[k] = X[k] w_x + S[k-1] w_rec where X[k]: scalar, S[k]: scalar")
+    >>> print(sheet(unrolling(page, 2)).split("\\n\\n")[1])
+    Backward:
+      ∂S₂    = ȳ₂
+      ∂S₁    = ȳ₁ + ∂S₂ w_rec
+      ∂X₂    = ∂S₂ w_x
+      ∂X₁    = ∂S₁ w_x
+      ∂w_x   = ∂S₁ X₁ + ∂S₂ X₂
+      ∂w_rec = ∂S₁ S₀ + ∂S₂ S₁
     """
     sheet = _Sheet(resolved, steps)
     blocks = [sheet.forward(), sheet.backward()]
@@ -97,6 +109,7 @@ class _Sheet:
             equations=tuple(e for e in own.equations if not is_adjoint[e.target]),
             names=tuple(n for n in own.names if not is_adjoint[n.name]),
         )
+        ones = losses(self.program)
         unit = {
             e.target: tuple(
                 o for o in losses(self.program) if self.base(o) in found and self._meet(o, e.target)
