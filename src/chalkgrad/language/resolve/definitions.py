@@ -56,8 +56,8 @@ def find_roles(text: Text, functions: dict[str, str]) -> Roles:
                 f"functions={{{letter!r}: {function!r}}}: there is no function `{function}`", help=near
             )
     _define(roles)
-    _refuse_unknown_functions(roles)
     find_recurrences(roles)
+    _refuse_unknown_functions(roles)
     return roles
 
 
