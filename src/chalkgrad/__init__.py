@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from chalkgrad.language.source import EquationError, EquationWarning
 
 if TYPE_CHECKING:
+    from chalkgrad.drawing.draw import draw
     from chalkgrad.nn.check import check
     from chalkgrad.nn.layer import Layer, layer
     from chalkgrad.pipeline import derive
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _WHERE = {
     "check": "chalkgrad.nn.check",
     "derive": "chalkgrad.pipeline",
+    "draw": "chalkgrad.drawing.draw",
     "Layer": "chalkgrad.nn.layer",
     "layer": "chalkgrad.nn.layer",
     "trace": "chalkgrad.tracing.trace",
@@ -37,4 +39,4 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(_WHERE[name]), name)
 
 
-__all__ = ["EquationError", "EquationWarning", "Layer", "check", "derive", "layer", "trace"]
+__all__ = ["EquationError", "EquationWarning", "Layer", "check", "derive", "draw", "layer", "trace"]

@@ -12,6 +12,8 @@ from chalkgrad.cli import lm
 from chalkgrad.cli.check import check
 from chalkgrad.cli.code import code
 from chalkgrad.cli.derive import derive
+from chalkgrad.cli.draw import draw
+from chalkgrad.cli.read import read
 from chalkgrad.cli.show import show
 from chalkgrad.cli.trace import trace
 from chalkgrad.cli.zoo import zoo
@@ -25,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings=_BOTH,
 )
-for command in (derive, check, code, show, trace, zoo):
+for command in (derive, check, code, draw, show, trace, read, zoo):
     app.command()(command)
 app.add_typer(lm.app, name="lm", context_settings=_BOTH)
 

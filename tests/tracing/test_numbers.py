@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 
 import pytest
 import torch
@@ -24,6 +25,11 @@ RNN_VALUES = {
     "b": [0, 0.5, -0.5],
 }
 LAYERS = {**{name: page.text for name, page in PAGES.items()}, **{name: name for name in names()}}
+
+
+@cache
+def traced(name: str) -> Trace:
+    return trace(LAYERS[name], random=True)
 
 
 def against_the_layer(what: str, found: Trace) -> dict[str, tuple[Tensor, Tensor]]:
@@ -48,7 +54,7 @@ def against_the_layer(what: str, found: Trace) -> dict[str, tuple[Tensor, Tensor
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_every_number_is_the_layers(name: str) -> None:
-    found = trace(LAYERS[name], random=True)
+    found = traced(name)
     for what, (ours, theirs) in against_the_layer(LAYERS[name], found).items():
         assert torch.allclose(ours, theirs, rtol=1e-12, atol=1e-12), what
 
@@ -81,7 +87,7 @@ def own(found: Trace, name: str, value: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_every_line_is_in_the_page_after_what_it_reads(name: str) -> None:
-    found = trace(LAYERS[name], random=True)
+    found = traced(name)
     text = str(found)
     seen: set[str] = set()
     for e in found.entries:
@@ -96,7 +102,7 @@ def test_every_line_is_in_the_page_after_what_it_reads(name: str) -> None:
 @pytest.mark.parametrize("name", LAYERS)
 def test_no_line_is_wider_than_the_page(name: str) -> None:
     for width in (80, 60):
-        lines = trace(LAYERS[name], random=True).text(width).splitlines()
+        lines = traced(name).text(width).splitlines()
         assert max(map(len, lines)) <= width, max(lines, key=len)
 
 
