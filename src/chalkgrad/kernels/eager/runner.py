@@ -13,10 +13,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 from torch.nn.functional import pad
 
-from chalkgrad.equations.ir import Equation, Program
+from chalkgrad.equations.ir import Equation, Program, Range
 from chalkgrad.equations.walk import reads
+from chalkgrad.kernels.c.build import CompilerError
+from chalkgrad.kernels.c.loops import Call, compiled, give_up, kernels_wanted
 from chalkgrad.kernels.eager.code import Frame, Place, Ring, Run, Scope, Stage, Test
 from chalkgrad.kernels.eager.reads import stacking
 from chalkgrad.kernels.eager.terms import code as staged
@@ -65,7 +68,8 @@ class Runner:
         tensors = {**given, **(known or {})}
         like = next(iter(tensors.values())) if tensors else torch.zeros(())
         have = frozenset(known or ())
-        key = (tuple(wanted), have, tuple(sorted(numbers.items())), like.dtype, like.device)
+        compile = _may_compile(tensors, like)
+        key = (tuple(wanted), have, tuple(sorted(numbers.items())), like.dtype, like.device, compile)
         plan = self._plans.get(key)
         if plan is None:
             if len(self._plans) >= _PLANS:
@@ -73,7 +77,7 @@ class Runner:
             # Masks and positions are kept with the plan, so they must be ordinary tensors.
             with torch.inference_mode(False), torch.no_grad():
                 plan = self._plans[key] = _stage(
-                    self.program, tuple(wanted), have, numbers, like.new_zeros(())
+                    self.program, tuple(wanted), have, numbers, like.new_zeros(()), compile
                 )
         return plan(tensors)
 
@@ -100,8 +104,27 @@ class Plan:
         return {name: frame.store[name][()] for name in self.wanted}
 
 
+def _may_compile(tensors: Mapping[str, Tensor], like: Tensor) -> bool:
+    """Whether loops may run as compiled kernels: ordinary tensors on the CPU, and no graph to be recorded."""
+    recorded = torch.is_grad_enabled()
+    return kernels_wanted() and all(
+        type(x) in (Tensor, Parameter)
+        and x.dtype == like.dtype
+        and x.dtype in (torch.float32, torch.float64)
+        and x.device.type == "cpu"
+        and x.layout == torch.strided
+        and not (recorded and x.requires_grad)
+        for x in tensors.values()
+    )
+
+
 def _stage(
-    program: Program, wanted: tuple[str, ...], known: frozenset[str], numbers: Mapping[str, int], like: Tensor
+    program: Program,
+    wanted: tuple[str, ...],
+    known: frozenset[str],
+    numbers: Mapping[str, int],
+    like: Tensor,
+    compile: bool,
 ) -> Plan:
     steps = schedule(program, wanted, known)
     equations = [e for step in steps for e in equations_of(step)]
@@ -112,7 +135,8 @@ def _stage(
     }
     for e in equations:
         intervals.setdefault(e.target, tuple((r.low.value(numbers), r.size.value(numbers)) for r in e.domain))
-    staging = _Staging(numbers, intervals, like, steps, frozenset(wanted))
+    ranges = {e.target: e.domain for e in equations} | {n.name: n.ranges for n in program.names}
+    staging = _Staging(numbers, intervals, like, steps, frozenset(wanted), ranges if compile else None)
     last = {name: k for k, step in enumerate(steps) for name in _touched(step)}
     runs = [
         _forgetting(run, tuple(name for name, at in last.items() if at == k and name not in wanted))
@@ -137,6 +161,16 @@ def _forgetting(run: Run, names: tuple[str, ...]) -> Run:
     return both if names else run
 
 
+def _made_later(steps: tuple[Step, ...]) -> dict[int, set[str]]:
+    """For each outermost loop what the steps after it make."""
+    later: dict[int, set[str]] = {}
+    made: set[str] = set()
+    for step in reversed(steps):
+        later[id(step)] = set(made)
+        made |= {e.target for e in equations_of(step)}
+    return later
+
+
 def _within(depth: int, low: int, size: int) -> Test:
     return lambda at: low <= at[depth] < low + size
 
@@ -151,8 +185,11 @@ class _Staging:
         like: Tensor,
         steps: tuple[Step, ...],
         wanted: frozenset[str],
+        ranges: Mapping[str, tuple[Range, ...]] | None,
     ) -> None:
         self.numbers = numbers
+        self.ranges = ranges  # where loops may be compiled
+        self.later = _made_later(steps)
         self.rings: dict[int, Ring] = {}
         self.deepest = 0
         loops: dict[str, tuple[tuple[Ring, int], ...]] = {}
@@ -276,6 +313,8 @@ class _Staging:
 
     def loop(self, loop: Loop, around: tuple[Ring, ...]) -> Run:
         """Runs the body for each position, then stacks what is read after the loop."""
+        if self.ranges is not None and not around and (call := self.compiled(loop, self.ranges)):
+            return self.called(loop, call)
         ring, depth = self.rings[id(loop)], len(around)
         spans = {id(step): self.span(step, loop.axis) for step in loop.body}
         body = list(zip(loop.body, self.steps(loop.body, (*around, ring)), strict=True))
@@ -316,6 +355,33 @@ class _Staging:
                 stack(f)
             for name in drop:
                 del f.store[name]
+
+        return run
+
+    def compiled(self, loop: Loop, ranges: Mapping[str, tuple[Range, ...]]) -> Call | None:
+        """The loop as one call of a kernel, None where there is none for it."""
+        made = {e.target for e in loop.equations}
+        if made & self.later[id(loop)]:
+            return None  # an edge that is filled in after the loop
+        wanted = [name for name in made if self.needed[name] == 0]
+        used = made | {r.name for e in loop.equations for r in reads(e.value)}
+        try:
+            return compiled(loop, {n: ranges[n] for n in used}, wanted, self.numbers, self.stage.like.dtype)
+        except CompilerError as error:
+            give_up(error)
+            return None
+
+    def called(self, loop: Loop, call: Call) -> Run:
+        """A kernel in a plan: the steps that are there are put into its tables, and what it made is kept."""
+        made = dict.fromkeys(e.target for e in loop.equations)
+        given = dict.fromkeys(r.name for e in loop.equations for r in reads(e.value) if r.name not in made)
+        wanted = [name for name in made if self.needed[name] == 0]
+
+        def run(f: Frame) -> None:
+            starts = {n: {k[0]: x for k, x in f.store.pop(n, {}).items()} for n in made}
+            tables = call({n: f.store[n][()] for n in given}, starts)
+            for name in wanted:
+                f.store[name] = {(): tables[name]}
 
         return run
 

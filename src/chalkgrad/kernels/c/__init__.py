@@ -1,0 +1,1 @@
+"""Loops → C: one compiled function per recurrent loop and direction, every step inside."""

@@ -1,0 +1,117 @@
+"""A compiled loop in a plan of the eager backend: tables are made, the kernel called, the rest let go."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import warnings
+from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from chalkgrad.equations.ir import Range
+from chalkgrad.kernels.c.build import CompilerError, load
+from chalkgrad.kernels.c.emit import ENTRY, Kernel, emit
+from chalkgrad.kernels.c.lower import lower
+from chalkgrad.kernels.c.threads import count, team
+from chalkgrad.kernels.schedule import Loop
+
+_given_up: list[str] = []
+
+
+def kernels_wanted() -> bool:
+    """Whether loops are to be compiled: not with ``CHALKGRAD_KERNELS=off``, nor after a compiler failed."""
+    return not _given_up and os.environ.get("CHALKGRAD_KERNELS", "") == "on"
+
+
+def give_up(error: CompilerError) -> None:
+    """From now on every loop runs eagerly; said once, with the compiler's own words."""
+    _given_up.append(str(error))
+    warnings.warn(f"loops run step by step in Python, which is slow: {error}", CompilerWarning, stacklevel=2)
+
+
+class CompilerWarning(UserWarning):
+    """No kernel could be compiled, so that loops run step by step."""
+
+
+Call = Callable[[Mapping[str, Tensor], Mapping[str, Mapping[int, Tensor]]], dict[str, Tensor]]
+"""Given tensors and the steps that are there already → the tables that the loop fills."""
+
+
+def compiled(
+    loop: Loop,
+    names: Mapping[str, tuple[Range, ...]],
+    wanted: Collection[str],
+    numbers: Mapping[str, int],
+    dtype: torch.dtype,
+) -> Call | None:
+    """A loop as one call, None where it cannot be lowered. Raises CompilerError.
+
+    ``names`` gives the axes of all that the loop reads and makes; ``wanted`` is what is read after it.
+    """
+    made = _made(loop, tuple(sorted(names.items())), frozenset(wanted), dtype == torch.float64)
+    return None if made is None else _bound(*made, names, numbers, dtype)
+
+
+@lru_cache(maxsize=256)
+def _made(
+    loop: Loop, names: tuple[tuple[str, tuple[Range, ...]], ...], wanted: frozenset[str], double: bool
+) -> tuple[Kernel, Callable[..., int]] | None:
+    lowered = lower(loop, wanted)
+    if lowered is None:
+        return None
+    kernel = emit(lowered, dict(names), double)
+    function = load(kernel.source, ENTRY)
+    function.restype = ctypes.c_int
+    function.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int] + [ctypes.c_void_p] * 2
+    return kernel, function
+
+
+def _bound(
+    kernel: Kernel,
+    function: Callable[..., int],
+    names: Mapping[str, tuple[Range, ...]],
+    numbers: Mapping[str, int],
+    dtype: torch.dtype,
+) -> Call:
+    sizes = (ctypes.c_int64 * max(1, len(kernel.numbers)))(*(s.value(numbers) for s in kernel.numbers))
+    shapes: list[tuple[str, list[int], tuple[int, ...], int]] = []
+    for name, order in kernel.tables:  # the loop's axis is the first in memory
+        ranges = names[name]
+        shape = [ranges[j].size.value(numbers) for j in order]
+        back = tuple(order.index(j) for j in range(len(order)))
+        shapes.append((name, shape, back, ranges[order[0]].low.value(numbers)))
+    pointers = ctypes.c_void_p * max(1, len(kernel.given) + len(shapes))
+    parallel, number = team()
+
+    def call(given: Mapping[str, Tensor], steps: Mapping[str, Mapping[int, Tensor]]) -> dict[str, Tensor]:
+        held: list[Tensor] = []
+        strides: list[int] = []
+        for name in kernel.given:
+            x = given[name]
+            if x.dim() and x.stride(-1) != 1 and x.shape[-1] > 1:
+                x = x.contiguous()
+            held.append(x)
+            strides += x.stride()[:-1]
+        tables: dict[str, Tensor] = {}
+        for name, shape, back, low in shapes:
+            table = torch.zeros(shape, dtype=dtype)
+            for t, part in steps.get(name, {}).items():
+                table[t - low] = part
+            held.append(table)
+            tables[name] = table.permute(back)
+        failed = function(
+            sizes,
+            pointers(*(x.data_ptr() for x in held)),
+            (ctypes.c_int64 * max(1, len(strides)))(*strides),
+            count() if kernel.rows else 1,
+            parallel,
+            number,
+        )
+        if failed:
+            raise MemoryError("a kernel found no memory for what it keeps during a step")
+        return tables
+
+    return call
