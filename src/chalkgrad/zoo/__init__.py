@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from chalkgrad.language.source import EquationError
+from chalkgrad.notes.pick import MARKDOWN, NUMBERED, layer_of
 
 
 def names() -> tuple[str, ...]:
@@ -21,7 +22,7 @@ def names() -> tuple[str, ...]:
 
 
 def source_of(what: str | Path) -> str:
-    """The equations meant by a zoo name, a file, or the equations themselves.
+    """The equations meant by a zoo name, a file, a note's layer (``NOTE.md#2``), or the equations themselves.
 
     Raises EquationError for a word that is none of these and for a file that cannot be read as UTF-8 text.
 
@@ -29,14 +30,14 @@ def source_of(what: str | Path) -> str:
     'y = W x where x: input'
     """
     if isinstance(what, Path):
-        return _file(what)
+        return _page_in(str(what))
     word = what.strip()
     if word in names():
         return page(word)
     if "=" in word or "\n" in word or not word:
         return what
-    if word.endswith(".chalk") or "/" in word or Path(word).is_file():
-        return _file(Path(word))
+    if word.endswith(".chalk") or "/" in word or NUMBERED.fullmatch(word) or Path(word).is_file():
+        return _page_in(word)
     raise _unknown(word, "write equations, a file, or one of: ")
 
 
@@ -53,7 +54,17 @@ def _unknown(word: str, lead: str) -> EquationError:
     return EquationError(f"`{word}` is no standard layer, no file and no equation", help=hint)
 
 
-def _file(path: Path) -> str:
+def _page_in(file: str) -> str:
+    """The equations in a file; of a note one layer."""
+    numbered = NUMBERED.fullmatch(file)
+    if numbered and not Path(file).exists():
+        return layer_of(text_of(Path(numbered["file"])), int(numbered["number"]), numbered["file"])
+    text = text_of(Path(file))
+    return layer_of(text, None, file) if MARKDOWN.fullmatch(file) else text
+
+
+def text_of(path: Path) -> str:
+    """The text of a file. Raises EquationError for one that cannot be read as UTF-8."""
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
