@@ -46,6 +46,7 @@ def code(
         from chalkgrad.kernels.script import script
         from chalkgrad.language.resolve import read
         from chalkgrad.language.source import EquationError
+        from chalkgrad.nn.claims import hold_claims
         from chalkgrad.nn.sizes import small_numbers
         from chalkgrad.tracing.files import write
         from chalkgrad.zoo import source_of
@@ -55,6 +56,7 @@ def code(
         functions = pairs(function, "--function", "τ=tanh")
         given = sizes([*(size or []), *(more or [])])
         resolved = read(source_of(what), inputs, functions)
+        hold_claims(resolved)
         warn(resolved.warnings)
         numbers = small_numbers(resolved, given)
         text = script(resolved.program, "torch" if torch else "numpy", numbers, resolved.source)

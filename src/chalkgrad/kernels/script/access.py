@@ -122,5 +122,5 @@ def _rolled(b: Body, a: Array, lead: str, k: int) -> str:
         place = len(b.lines)
         while place and b.lines[place - 1].lstrip().startswith("#"):  # above the comment that leads here
             place -= 1
-        b.lines.insert(place, f"    {name} = {code}  # what comes before the first step stands first")
+        b.lines.insert(place, f"    {name} = {code}  # the start first")
     return b.rolled[code]

@@ -87,6 +87,10 @@ class Body:
 
     def comment(self, text: str) -> None:
         """A comment, broken where it is too long."""
+        if "\n" in text:
+            for part in text.split("\n"):
+                self.comment(part)
+            return
         room, line, depth = 110 - 4 * self.depth - 2, "", 0
         for word in text.split(" "):
             if len(line) + 1 + len(word) > room or (word in "+-" and depth == 0 and len(line) > 0.8 * room):
@@ -235,10 +239,10 @@ class Body:
         places = [k for k, w in enumerate(a.wrapped) if w]
         if len(places) != 1 or not a.note:
             return ""
-        steps = ", ".join(
-            f"{a.name}[{':, ' * places[0]}-{k}]" for k in range(1, 1 - a.ranges[places[0]].low.const)
-        )
-        return f"  # {steps}: before the first step"
+        depth = -a.ranges[places[0]].low.const
+        if depth > 1:
+            return f"  # the last {depth} places hold the start"
+        return f"  # {a.name}[{':, ' * places[0]}-1], the last place, holds the start"
 
     def stack(self, call: str, body: str) -> str:
         """A stack of slices: the name of one that is there already, else of a new one."""

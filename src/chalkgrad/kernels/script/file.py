@@ -208,11 +208,7 @@ class _Script:
     # --- the top ----------------------------------------------------------------------------------------
 
     def top(self, page: str) -> str:
-        lines = [
-            f"# {part}".rstrip()
-            for line in page.strip().splitlines()
-            for part in textwrap.wrap(line.lstrip("# "), 108, break_long_words=False) or [""]
-        ]
+        lines = [f"# {line}".rstrip() for line in _quoted(page)]
         lines += ["#"] if lines else []
         lines += [
             "# Forward and backward over a batch, which is the first axis. The comments are about one",
@@ -230,6 +226,21 @@ class _Script:
 
     def helpers(self) -> list[str]:
         return [text for name, text in HELPERS.items() if name in self.library.used]
+
+
+def _quoted(page: str) -> list[str]:
+    """The page's lines, what it says in comments laid out anew."""
+    lines: list[str] = []
+    remark: list[str] = []
+    for line in [*page.strip().splitlines(), ""]:
+        text = line.strip()
+        if text.startswith("#"):
+            remark.append(text.lstrip("# "))
+            continue
+        lines += textwrap.wrap(" ".join(remark), 100)
+        lines += textwrap.wrap(text, 108, break_long_words=False, subsequent_indent="    ")
+        remark = []
+    return lines
 
 
 def _size_name(symbol: str) -> str:

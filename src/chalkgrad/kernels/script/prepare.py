@@ -41,6 +41,7 @@ class Passes:
     own: Mapping[str, tuple[Range, ...]]
     saved: tuple[str, ...]
     seeds: tuple[Name, ...]
+    written_out: Mapping[str, Equation]  # generated names that code does without, and what they stand for
     gradients: tuple[str, ...]
 
     @property
@@ -72,6 +73,7 @@ def passes(program: Program) -> Passes:
         own,
         tuple(read),
         tuple(n for n in names if n.role == "seed"),
+        {e.target: e for e in derived.equations if e.target not in {q.target for q in whole}},
         derived.outputs,
     )
 

@@ -69,8 +69,14 @@ def _whole(e: Equation, passes: Passes) -> Statement:
 
 def _line(e: Equation, passes: Passes) -> str:
     # A recurrence is told by its look; where the lines before its start hold must be said.
+    names, columns = passes.program.table, passes.program.columns
     before = e is not passes.program.defining(e.target)[-1]
-    return comments.line(e, passes.program.table, passes.program.columns, before)
+    said = comments.line(e, names, columns, before)
+    of = names[e.target].of if e.target.startswith("∂") else ""
+    if of not in passes.written_out:
+        return said
+    # The page has no such name: it is what a function was taken of.
+    return f"with {comments.line(passes.written_out[of], names, columns)}\n{said}"
 
 
 def _nest(
