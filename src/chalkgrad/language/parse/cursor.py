@@ -11,6 +11,15 @@ DEEPEST = 50
 """How far brackets may nest: beyond it a text is damaged, not mathematics."""
 
 
+MOST_EQUATIONS = 300
+
+
+def too_many_equations(source: str, count: int, span: Span) -> EquationError:
+    """The error for a page that is no layer any more; ``span`` is the first equation too many."""
+    problem = f"a layer has at most {MOST_EQUATIONS} equations, and this text {count}"
+    return EquationError(problem, source, ((span, "one too many"),), "make several layers")
+
+
 class Cursor:
     """Where the parser stands; the parsers of expressions and of whole texts go on from here."""
 

@@ -13,6 +13,7 @@ import difflib
 from dataclasses import replace
 from typing import Literal
 
+from chalkgrad.language.parse.cursor import MOST_EQUATIONS, too_many_equations
 from chalkgrad.language.parse.expression import ExpressionParser
 from chalkgrad.language.parse.latex import tokenize_latex
 from chalkgrad.language.parse.latex.regions import is_latex
@@ -39,7 +40,6 @@ MOST_NAMES = 1000
 """Names, numbers and operations in one side of an equation."""
 
 MOST_AXES = 16
-MOST_EQUATIONS = 300
 
 
 def parse(source: str) -> Text:
@@ -78,11 +78,7 @@ class _TextParser(ExpressionParser):
                 if not self.sees_word("where"):
                     self.end_of_line()
         if len(lines) > MOST_EQUATIONS:
-            self.fail(
-                f"a layer has at most {MOST_EQUATIONS} equations, and this text {len(lines)}",
-                (lines[MOST_EQUATIONS].span, "one too many"),
-                help="make several layers",
-            )
+            raise too_many_equations(self.source, len(lines), lines[MOST_EQUATIONS].span)
         if not lines:
             self.fail(
                 "there is no equation in this text",

@@ -248,6 +248,7 @@ class _Items:
             degree: list[Item] = []
             if self.sees("sign", "["):
                 self.at += 1
+                self.deeper(unit.span)
                 while not self.sees("sign", "]"):
                     if self.at >= len(self.units):
                         raise self.fail(
@@ -255,6 +256,7 @@ class _Items:
                         )
                     self.one(degree)
                 self.at += 1
+                self.depth -= 1
             found.append(Root(self.argument(unit), tuple(degree), self.since(unit)))
         elif name == "begin matrix":
             found.append(self.matrix(unit))
@@ -289,6 +291,7 @@ class _Items:
         found.append(named if isinstance(first, Name) else replace(first, base=named))
 
     def matrix(self, unit: Unit) -> Matrix:
+        self.deeper(unit.span)
         rows: list[list[tuple[Item, ...]]] = [[]]
         entry: list[Item] = []
         while not self.sees("command", "end matrix"):
@@ -316,6 +319,7 @@ class _Items:
             else:
                 self.one(entry)
         self.at += 1
+        self.depth -= 1
         rows[-1].append(tuple(entry))
         kept = tuple(tuple(e for e in row if e) for row in rows)
         return Matrix(tuple(row for row in kept if row), self.since(unit))

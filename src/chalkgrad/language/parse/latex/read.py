@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from chalkgrad.language.parse.cursor import MOST_EQUATIONS, too_many_equations
 from chalkgrad.language.parse.latex import commands
+from chalkgrad.language.parse.latex.brackets import partners
 from chalkgrad.language.parse.latex.indices import survey
 from chalkgrad.language.parse.latex.items import Break, Item, Name, Scripted, Sign, items, name_of
 from chalkgrad.language.parse.latex.regions import Region, regions
@@ -33,6 +35,8 @@ def tokenize_latex(source: str) -> list[Token]:
             everything.append(Break("block", Span(region.end, region.end)))
     refuse_probabilities(source, tuple(everything))
     equations, shapes = _split(segments(tuple(everything)))
+    if len(equations) > MOST_EQUATIONS:
+        raise too_many_equations(source, len(equations), equations[MOST_EQUATIONS][0].span)
     for segment in equations:
         if len(segment) > LONGEST_EQUATION:
             raise EquationError(
@@ -71,27 +75,21 @@ def refuse_probabilities(source: str, found: tuple[Item, ...]) -> None:
     todo = [found]
     while todo:
         row = todo.pop()
+        partner = partners(row)
+        last = -1  # where a bar or dots stand, the last ones before k
+        inner = [last := k if mark_of(item) in ("∣", "|", "…") else last for k, item in enumerate(row)]
         for k, item in enumerate(row):
             todo += inside(item)
             of = row[k - 1] if k else item
             if mark_of(item) in ("(", "[") and name_of(of) in ("P", "p", "Pr", "q", "E"):
-                closed = _closing(row, k)
-                if {mark_of(i) for i in row[k + 1 : closed]} & {"∣", "|", "…"}:
+                closed = partner.get(k, len(row) - 1)
+                if inner[closed] > k:
                     problem, help = commands.PROBABILITY
-                    span = of.span.to(row[min(closed, len(row) - 1)].span)
+                    span = of.span.to(row[closed].span)
                     raise EquationError(problem, source, ((span, "a probability"),), help)
             elif mark_of(item) == "∣":
                 problem, help = commands.PROBABILITY
                 raise EquationError(problem, source, ((item.span, "given what stands behind it"),), help)
-
-
-def _closing(row: tuple[Item, ...], k: int) -> int:
-    depth = 0
-    for j in range(k, len(row)):
-        depth += (mark_of(row[j]) in ("(", "[")) - (mark_of(row[j]) in (")", "]"))
-        if depth == 0:
-            return j
-    return len(row)
 
 
 # --- x_t \in \mathbb{R}^{D} ----------------------------------------------------------------------------

@@ -50,7 +50,7 @@ def regions(source: str) -> list[Region]:
         return [r for a, b in [(0, len(source))] for r in _with_wheres(source, a, b)]
     displayed = [b for b in blocks if not _is_inline(source, b)]
     if displayed:  # the inline formulas of a note that say nothing are prose: the step $t$, the weights $W$
-        blocks = [b for b in blocks if b in displayed or _SAYS.search(source, b.start, b.end)]
+        blocks = [b for b in blocks if not _is_inline(source, b) or _SAYS.search(source, b.start, b.end)]
     found = [r for b in blocks for r in _with_wheres(source, b.start, b.end)]
     found += [
         Region("where", m.start(), _where_end(source, m.end(), b))
@@ -76,7 +76,7 @@ def _with_wheres(source: str, start: int, end: int) -> list[Region]:
     found: list[Region] = []
     at = start
     for m in _WHERE.finditer(source, start, end):
-        if m.start() < at or source[: m.start()].rstrip().endswith("{"):
+        if m.start() < at or source[start : m.start()].rstrip().endswith("{"):
             continue  # \text{where}
         found.append(Region("math", at, m.start()))
         at = _where_end(source, m.end(), end)

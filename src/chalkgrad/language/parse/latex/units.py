@@ -41,10 +41,11 @@ def function_word(word: str) -> str | None:
 
 _LONGEST_WORD = max(map(len, FUNCTION_WORDS)) + 1
 _WORD = re.compile(r"[A-Za-z]{2,}")
-_BRACKET = re.compile(r"\s*(_\{[^{}]*\}|_\w)?\s*(\\[!,;: ]\s*)?(\\(left|[bB]igg?l?)\s*)?[({]?\(")
+_BRACKET = re.compile(r"\s*+(_\{[^{}]{0,20}\}|_\w)?+\s*+(\\[!,;: ])?+\s*+(\\(left|[bB]igg?l?))?+\s*+[({]?\(")
 _COMMAND = re.compile(r"\\([A-Za-z]+\*?|.)", re.DOTALL)
 _ROW = re.compile(r"\\\\\*?(\s*\[[^\]\n]*\])?")
 _SIGNS = sorted(MARKS, key=len, reverse=True)
+_BEGIN_SIGNS = {s[0] for s in MARKS}
 _FORGOTTEN = {"&", "~", "\u200b", "\ufeff", "`"}
 
 
@@ -103,7 +104,7 @@ class _Units:
             self.add("sign", c, at + 1)
         elif source.startswith((":=", "≔"), at):
             self.add("sign", "=", at + (2 if c == ":" else 1))
-        elif sign := next((s for s in _SIGNS if source.startswith(s, at)), None):
+        elif c in _BEGIN_SIGNS and (sign := next((s for s in _SIGNS if source.startswith(s, at)), None)):
             self.add("sign", "*" if sign in "*∗" else MARKS[sign], at + len(sign))
         elif c in "ℝℕ":
             self.add("sign", c, at + 1)
