@@ -140,12 +140,15 @@ def _own(whole: tuple[Range, ...], own: tuple[Range, ...], numbers: Mapping[str,
 class Pair:
     """A program's script beside the torch backend: made once, compared at as many sizes as one likes."""
 
-    def __init__(self, program: Program, dialect: Dialect, code: str = "") -> None:
+    def __init__(
+        self, program: Program, dialect: Dialect, code: str = "", sizes: Mapping[str, int] | None = None
+    ) -> None:
         self.dialect: Dialect = dialect
         self.forward = normalise(batch(program))
         self.backward = derive(self.forward)
         self.runners = Runner(self.forward), Runner(self.backward)
-        sizes = dict.fromkeys((*program.symbols, "batch"), 9)  # for its check, which is not run here
+        # The sizes are for its check, which is not run here, and for what no shape tells.
+        sizes = sizes or dict.fromkeys((*program.symbols, "batch"), 9)
         self.functions = namespace(code or script(program, dialect, sizes))
 
     def agrees(self, numbers: Mapping[str, int], positive: bool = False) -> None:

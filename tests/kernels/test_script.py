@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.kernels.scripts import LAYERS, ODD, POSITIVE, Pair, checked, namespace, pair, program, written
+from tests.kernels.test_eager import READS
 from tests.programs import CASES, d, eq, f, r, x
 
 from chalkgrad.equations import ops
@@ -17,6 +18,7 @@ from chalkgrad.equations.ir import Const, Program
 from chalkgrad.kernels.script import Dialect, script
 from chalkgrad.kernels.script.identifiers import RESERVED, Identifiers
 from chalkgrad.language.resolve import read
+from chalkgrad.language.source import EquationError
 from chalkgrad.nn.sizes import small_numbers
 from chalkgrad.zoo import names
 
@@ -68,6 +70,23 @@ def test_one_script_serves_every_size(page: str) -> None:
         numbers = dict(zip((*layer.symbols, "batch"), sizes, strict=False))
         if all(r.size.value(numbers) >= 1 for name in layer.names for r in name.ranges):
             pair(page, "numpy").agrees(numbers, page in POSITIVE)
+
+
+# A function of what has no gradient, or of nothing at all, is no layer; the sums' size is nowhere given.
+NO_LAYER = ("constant", "unused axis", "constant maximum")
+
+
+@both
+@pytest.mark.parametrize("read", [name for name in READS if name not in NO_LAYER])
+def test_every_kind_of_read_is_one(read: str, dialect: Dialect) -> None:
+    for sizes in ({"M": 3, "N": 4, "batch": 2}, {"M": 1, "N": 1, "batch": 1}, {"M": 5, "N": 2, "batch": 1}):
+        Pair(READS[read], dialect, sizes=sizes).agrees(sizes)
+
+
+def test_a_size_that_nothing_tells_is_asked_for() -> None:
+    with pytest.raises(EquationError, match="nothing on the page tells the size N") as caught:
+        script(READS["unused axis"], "numpy", {"M": 3, "batch": 2})
+    assert "where w: N" in str(caught.value)
 
 
 @both

@@ -16,7 +16,7 @@ from typing import Protocol
 from chalkgrad.equations.ir import ONE, Expr, Index, Range, Size
 from chalkgrad.equations.size import Floor
 from chalkgrad.kernels.script.dialect import Library
-from chalkgrad.kernels.script.identifiers import Identifiers, identifier
+from chalkgrad.kernels.script.identifiers import Identifiers, identifier, of_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ class Body:
         if atom.startswith("@"):
             return self.spelled[atom]
         self.used[atom] = None
-        return self.names.of[f"size {atom}"]
+        return self.names.call(f"size {atom}", of_size(atom))
 
     # --- what is known of sizes and loops ---------------------------------------------------------------
 

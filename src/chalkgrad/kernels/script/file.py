@@ -13,7 +13,7 @@ from chalkgrad.kernels.script import check
 from chalkgrad.kernels.script.access import reading
 from chalkgrad.kernels.script.body import Array, Body, array
 from chalkgrad.kernels.script.dialect import HELPERS, Dialect, Library
-from chalkgrad.kernels.script.identifiers import Identifiers, identifier
+from chalkgrad.kernels.script.identifiers import Identifiers, identifier, of_size
 from chalkgrad.kernels.script.prepare import Passes, passes
 from chalkgrad.kernels.script.shapes import symbol, unpacked
 from chalkgrad.kernels.script.statements import fill
@@ -34,22 +34,22 @@ def script(program: Program, dialect: Dialect, sizes: Mapping[str, int], page: s
     <BLANKLINE>
     """
     p = passes(program)
-    writer = _Script(p, Library(dialect, set()))
+    writer = _Script(p, Library(dialect, set()), sizes)
     backward = writer.backward()
     functions = [writer.forward(), backward]
-    checking = check.source(*writer.given(sizes), writer.heads, dialect, _needs_positive(p))
+    checking = check.source(*writer.given(), writer.heads, dialect, _needs_positive(p))
     return "\n\n".join([writer.top(page), *writer.helpers(), *functions, checking])
 
 
 class _Script:
     """The identifiers and layouts that both functions share, and each function's text."""
 
-    def __init__(self, p: Passes, library: Library) -> None:
-        self.passes, self.library = p, library
+    def __init__(self, p: Passes, library: Library, numbers: Mapping[str, int]) -> None:
+        self.passes, self.library, self.numbers = p, library, numbers
         self.names = Identifiers()
         symbols = {s for n in p.program.names for r in n.ranges for s in r.size.symbols}
         self.batch = "batch" if "B" in symbols | {n.name for n in p.program.names} else "B"
-        self.names.take([self.batch])
+        self.names.of["size batch"] = self.names.free(self.batch)
         roles = ("input", "seed", "parameter", "start", "defined")
         self.inputs = sorted(p.given, key=lambda n: roles.index(n.role))
         self.arrays: dict[str, Array] = {}
@@ -72,9 +72,7 @@ class _Script:
 
     def _size_names(self, r: Range, where: str) -> None:
         for s in r.size.symbols:
-            self.names.call(f"size {s}", _size_name(s)) if s != "batch" else self.names.of.setdefault(
-                "size batch", self.batch
-            )
+            self.names.call(f"size {s}", of_size(s))
         atoms = [a for a, _ in r.size.terms]
         named = len(atoms) > 1 or any(isinstance(a, Floor) for a in atoms)
         if named and r.size not in self.derived:
@@ -124,8 +122,8 @@ class _Script:
         given = [self.arrays[n.name] for n in self.inputs]
         sizes, lacking = unpacked(b, given[: len(given) - len(starts)], self.definition)
         if lacking:  # only a start tells some size: it must be given
-            sizes, _ = unpacked(b, given, self.definition)
-            head = head.replace("=None", "")
+            sizes, lacking = unpacked(b, given, self.definition, self.numbers)
+            head = head if lacking else head.replace("=None", "")
         end = _wrapped("return ", [*outputs, returned])
         return "\n".join([head, *doc, *sizes, *b.lines, *end, ""])
 
@@ -173,10 +171,12 @@ class _Script:
             if len(unpack[0]) > 110:
                 unpack = _broken("(", names, ") = saved")
         sizes, lacking = unpacked(b, [self.arrays[n] for n in (*seeds, *saved)], self.definition)
-        if lacking and not self.measured:
-            holders = {symbol(r.size): n.name for n in self.inputs[::-1] for r in n.ranges}
-            self.measured = {holders[s] for s in lacking if s in holders}
+        holders = {symbol(r.size): n.name for n in self.inputs[::-1] for r in n.ranges}
+        if (holding := {holders[s] for s in lacking if s in holders}) and not self.measured:
+            self.measured = holding
             return self.backward()
+        if lacking:
+            sizes, _ = unpacked(b, [self.arrays[n] for n in (*seeds, *saved)], self.definition, self.numbers)
         known = {n.name: n for n in p.program.names}
         pairs = [f'"{self.arrays[known[g].of].name}": {self.arrays[g].name}' for g in p.gradients]
         end = [f"    return {{{', '.join(pairs)}}}"]
@@ -196,14 +196,14 @@ class _Script:
 
     # --- the check ------------------------------------------------------------------------------------
 
-    def given(self, numbers: Mapping[str, int]) -> tuple[list[str], list[tuple[str, str]]]:
+    def given(self) -> tuple[list[str], list[tuple[str, str]]]:
         """A line for the sizes of the check, and identifier and shape of everything given."""
         b = self.body("")
         b.derived = {}
         shapes = [(self.arrays[n.name].name, ", ".join(b.shape(self.arrays[n.name]))) for n in self.inputs]
-        used = [s for s in b.used if s in numbers]
+        used = [s for s in b.used if s in self.numbers]
         names = ", ".join(self.names.of[f"size {s}"] for s in used)
-        return [f"    {names} = {', '.join(str(numbers[s]) for s in used)}"] if used else [], shapes
+        return [f"    {names} = {', '.join(str(self.numbers[s]) for s in used)}"] if used else [], shapes
 
     # --- the top ----------------------------------------------------------------------------------------
 
@@ -241,12 +241,6 @@ def _quoted(page: str) -> list[str]:
         lines += textwrap.wrap(text, 108, break_long_words=False, subsequent_indent="    ")
         remark = []
     return lines
-
-
-def _size_name(symbol: str) -> str:
-    """``|x|`` is how long x is: n_x; a symbol of the page is itself."""
-    bare = symbol.replace("|", "")
-    return f"n_{bare}" if bare != symbol or bare in ("I", "O", "l") else symbol
 
 
 def _head(name: str, arguments: list[str]) -> str:

@@ -43,6 +43,16 @@ def identifier(name: str) -> str:
     return plain + "_" if plain in RESERVED else plain
 
 
+def of_size(symbol: str) -> str:
+    """A size symbol as an identifier: ``|x|``, how long x is, is n_x; a letter of the page is itself.
+
+    >>> of_size("|x|"), of_size("T"), of_size("|x|₂")
+    ('n_x', 'T', 'n_x2')
+    """
+    bare = symbol.replace("|", "")
+    return identifier(f"n_{bare}" if bare != symbol or bare in ("I", "O", "l") else symbol)
+
+
 class Identifiers:
     """The identifiers of one function: no two names share one.
 

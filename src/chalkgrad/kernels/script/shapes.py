@@ -7,15 +7,17 @@ from collections.abc import Mapping, Sequence
 from chalkgrad.equations.ir import Size
 from chalkgrad.equations.size import Floor
 from chalkgrad.kernels.script.body import Array, Body
+from chalkgrad.language.source import EquationError
 
 
 def unpacked(
-    b: Body, arrays: Sequence[Array], definition: Mapping[str, Size]
+    b: Body, arrays: Sequence[Array], definition: Mapping[str, Size], numbers: Mapping[str, int] | None = None
 ) -> tuple[list[str], frozenset[str]]:
     """The lines that set every size the body uses, and the symbols that no shape tells.
 
     ``definition`` holds the sizes that have a name of their own. A whole shape is unpacked where that tells
-    two sizes or more; else a size is looked up, or solved for where a shape holds it in a sum.
+    two sizes or more; else a size is looked up, or solved for where a shape holds it in a sum. What no shape
+    tells is taken from ``numbers``, if they are given. Raises EquationError for one that is not there either.
     """
     wanted = needed(b, definition)
     shapes = [(a, [r.size for r, gone in zip(a.ranges, a.dropped, strict=True) if not gone]) for a in arrays]
@@ -45,9 +47,16 @@ def unpacked(
                 if (one := _solvable(s, wanted, found)) is not None:
                     tell(one, _less(b, f"{a.name}.shape[{k}]", s - Size.symbol(one)))
                     again = True
+    lacking = frozenset(wanted - found)
+    for one in sorted(lacking if numbers is not None else ()):
+        if numbers is None or one not in numbers:
+            raise EquationError(
+                f"nothing on the page tells the size {one}", help=f"give something that size: where w: {one}"
+            )
+        tell(one, f"{numbers[one]}  # no shape tells this one")
     for name in (n for n in definition if n in b.used):
         lines.append(f"    {name} = {_spelled(b, definition[name])}")
-    return lines, frozenset(wanted - found)
+    return lines, lacking
 
 
 def needed(b: Body, definition: Mapping[str, Size]) -> set[str]:
