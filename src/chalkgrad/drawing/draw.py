@@ -66,9 +66,11 @@ class Drawing:
         """The picture as SVG: letters are outlines, and every part has its name as a title."""
         content = io.StringIO()
         self._save(content, "svg", {"metadata": {"Date": None, "Creator": "chalkgrad"}})
-        named = _GROUP.sub(_titled, content.getvalue())
+        flat = re.sub(r"\n +<", "\n<", content.getvalue())
+        shorter = _LONG.sub(lambda m: f"{float(m[0]):.3f}".rstrip("0").rstrip("."), flat)
+        named = _GROUP.sub(_titled, shorter)
         title = f"<title>{escape(_one_line(self._resolved.source))}</title>"
-        return re.sub(r"(<svg [^>]*>)", rf"\1\n {title.replace(chr(92), chr(92) * 2)}", named, count=1)
+        return re.sub(r"(<svg [^>]*>)", rf"\1\n{title.replace(chr(92), chr(92) * 2)}", named, count=1)
 
     def png(self) -> bytes:
         """The picture as PNG, about 1600 pixels wide."""
@@ -154,10 +156,14 @@ def _drawable(graph: Graph) -> None:
 _GROUP = re.compile(r'<g id="(name|weight|wire) ([^"]*)">')
 
 
+_LONG = re.compile(r"-?\d+\.\d{4,}")
+"""Numbers to a thousandth of a point are fine enough."""
+
+
 def _titled(match: re.Match[str]) -> str:
     kind, name = match.groups()
     identity = re.sub(r"[^\w.-]+", "-", f"{kind}-{name}").strip("-")
-    return f'<g id="{identity}">\n    <title>{name}</title>'
+    return f'<g id="{identity}">\n<title>{name}</title>'
 
 
 def _one_line(source: str) -> str:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch, PathPatch, Rectangle
-from matplotlib.path import Path as Curve
+from matplotlib.patches import PathPatch, Rectangle
 
 from chalkgrad.calculus.latex import symbol
 from chalkgrad.drawing.graph import AFTER, BEFORE, Graph, Vertex
 from chalkgrad.drawing.labels import broken, extent
 from chalkgrad.drawing.layout import Box, Layout, Point, Wire, layout
+from chalkgrad.drawing.shapes import arrow, box_patch, line
 
 NAME, EQUATION, WEIGHT, SMALL = 13.0, 11.0, 9.5, 9.0
 """Sizes of type: a name alone, an equation, a weight's name, the legend."""
@@ -155,7 +155,13 @@ class _Drawing:
             bottom = self.dy - 20
             if n % 2:
                 band = Rectangle(
-                    (left, bottom), right - left, self.layout.height + 26, color="#f6f6f3", zorder=0, lw=0
+                    (left, bottom),
+                    right - left,
+                    self.layout.height + 26,
+                    color="#f6f6f3",
+                    zorder=0,
+                    lw=0,
+                    clip_on=False,
                 )
                 self.axes.add_patch(band)
             word = f"{self.graph.steps} = {c}"
@@ -188,17 +194,14 @@ class _Drawing:
     def _curve(self, w: Wire, colour: str, width: float, z: float) -> PathPatch:
         points = [(x + self.dx, y + self.dy) for x, y in w.points]
         points[-1] = (points[-1][0], points[-1][1] - 2)
-        return PathPatch(
-            _rounded(points), fill=False, edgecolor=colour, linewidth=width, zorder=z, capstyle="butt"
-        )
+        return line(points, colour, width, z)
 
     def _arrow(self, end: Point, colour: str) -> None:
         x, y = end[0] + self.dx, end[1] + self.dy
-        head = Curve([(x, y), (x - 3, y - 6.5), (x + 3, y - 6.5), (x, y)], closed=True)
-        self.axes.add_patch(PathPatch(head, facecolor=colour, linewidth=0, zorder=1.2))
+        self.axes.add_patch(arrow(x, y, colour))
 
     def _pill(self, b: Box, delay: str, colour: str) -> None:
-        self.axes.add_patch(_rounded_box(b, 4, "white", colour, 1.2, 2))
+        self.axes.add_patch(box_patch(b, 4, "white", colour, 1.2, 2))
         size = SMALL + 0.5
         while extent(delay_latex(delay), size)[0] > b.x1 - b.x0 - 4:
             size -= 0.5
@@ -206,14 +209,14 @@ class _Drawing:
 
     def _box(self, v: Vertex) -> Box:
         b = self._moved(self.layout.boxes[v.key])
-        fill, line = FILL[v.kind]
+        fill, edge = FILL[v.kind]
         radius = {"input": 9.0, "start": 9.0}.get(v.kind, 3.0)
-        patch = _rounded_box(b, radius, fill, line, 1.3, 3, dashed=v.kind == "start")
+        patch = box_patch(b, radius, fill, edge, 1.3, 3, dashed=v.kind == "start")
         patch.set_gid(f"name {v.key}")
         self.axes.add_patch(patch)
         if v.kind == "output":
             inner = Box(b.x0 + 2.2, b.y0 + 2.2, b.x1 - 2.2, b.y1 - 2.2)
-            self.axes.add_patch(_rounded_box(inner, 2, "none", line, 0.6, 3.1))
+            self.axes.add_patch(box_patch(inner, 2, "none", edge, 0.6, 3.1))
         size, lines = self._type(v), self._lines(v)
         y = b.y1 - PAD / 2
         for text in lines:
@@ -228,7 +231,7 @@ class _Drawing:
             self._chips(v, b)
         elif v.weights:
             mark = Box(b.x0 + 5, b.y0 + 4, b.x1 - 5, b.y0 + 9)
-            self.axes.add_patch(_rounded_box(mark, 2, self.tone[v.name], "#8a7a4a", 0.5, 3.2))
+            self.axes.add_patch(box_patch(mark, 2, self.tone[v.name], "#8a7a4a", 0.5, 3.2))
         return b
 
     def _chips(self, v: Vertex, b: Box) -> None:
@@ -247,7 +250,7 @@ class _Drawing:
         return self.tone[v.name] if self.unrolled else FILL["parameter"][0]
 
     def _chip(self, name: str, box: Box, fill: str) -> None:
-        patch = _rounded_box(box, 2, fill, FILL["parameter"][1], 0.8, 3.3)
+        patch = box_patch(box, 2, fill, FILL["parameter"][1], 0.8, 3.3)
         patch.set_gid(f"weight {name}")
         self.axes.add_patch(patch)
         self._formula(symbol(name), *box.middle, WEIGHT, "center", "#3a2d00", middle=True)
@@ -300,18 +303,16 @@ class _Drawing:
         for kind, words in row:
             wide = _entry_width(kind, words)
             if kind in FILL:
-                fill, line = FILL[kind]
+                fill, edge = FILL[kind]
                 sample = Box(x, y - 1, x + 18, y + 10)
                 radius = 5.0 if kind in ("input", "start") else 2.0
-                self.axes.add_patch(_rounded_box(sample, radius, fill, line, 1.1, 3, dashed=kind == "start"))
+                self.axes.add_patch(box_patch(sample, radius, fill, edge, 1.1, 3, dashed=kind == "start"))
                 if kind == "output":
                     inner = Box(sample.x0 + 1.8, sample.y0 + 1.8, sample.x1 - 1.8, sample.y1 - 1.8)
-                    self.axes.add_patch(_rounded_box(inner, 1.2, "none", line, 0.5, 3.1))
+                    self.axes.add_patch(box_patch(inner, 1.2, "none", edge, 0.5, 3.1))
                 self._words(words, x + 23, y + 1.5, SMALL, "left", "#333333")
             elif kind == "pill":
-                self.axes.add_patch(
-                    _rounded_box(Box(x, y - 2, x + 24, y + 11), 4, "white", "#555555", 1.1, 3)
-                )
+                self.axes.add_patch(box_patch(Box(x, y - 2, x + 24, y + 11), 4, "white", "#555555", 1.1, 3))
                 self._formula("t-1", x + 12, y + 4.5, SMALL - 1, "center", "#555555", middle=True)
                 self._words(words, x + 29, y + 1.5, SMALL, "left", "#333333")
             elif kind == "words":
@@ -319,51 +320,11 @@ class _Drawing:
             elif kind.startswith("mark "):
                 name = kind.removeprefix("mark ")
                 mark = Box(x, y + 2, x + 16, y + 7)
-                self.axes.add_patch(_rounded_box(mark, 2, self.tone[name], "#8a7a4a", 0.5, 3.2))
+                self.axes.add_patch(box_patch(mark, 2, self.tone[name], "#8a7a4a", 0.5, 3.2))
             else:
                 name = kind.removeprefix("weight ")
                 self._chip(words, Box(x, y - 3, x + _chip(words), y + WEIGHT + 3), self.tone[name])
             x += wide
-
-
-def _rounded(points: Sequence[Point], radius: float = 5.0) -> Curve:
-    """A line through points with its corners rounded."""
-    clean = [points[0]]
-    for p in points[1:]:
-        if abs(p[0] - clean[-1][0]) + abs(p[1] - clean[-1][1]) > 1e-6:
-            clean.append(p)
-    vertices, codes = [clean[0]], [Curve.MOVETO]
-    for a, b, c in zip(clean, clean[1:], clean[2:], strict=False):
-        r = min(radius, _length(a, b) / 2, _length(b, c) / 2)
-        vertices += [_towards(b, a, r), b, _towards(b, c, r)]
-        codes += [Curve.LINETO, Curve.CURVE3, Curve.CURVE3]
-    return Curve([*vertices, clean[-1]], [*codes, Curve.LINETO])
-
-
-def _length(a: Point, b: Point) -> float:
-    return abs(a[0] - b[0]) + abs(a[1] - b[1])
-
-
-def _towards(a: Point, b: Point, by: float) -> Point:
-    whole = _length(a, b)
-    return a[0] + (b[0] - a[0]) * by / whole, a[1] + (b[1] - a[1]) * by / whole
-
-
-def _rounded_box(
-    b: Box, radius: float, fill: str, line: str, width: float, z: float, dashed: bool = False
-) -> FancyBboxPatch:
-    style = f"round,pad=0,rounding_size={radius}"
-    return FancyBboxPatch(
-        (b.x0, b.y0),
-        b.x1 - b.x0,
-        b.y1 - b.y0,
-        boxstyle=style,
-        facecolor=fill,
-        edgecolor=line,
-        linewidth=width,
-        zorder=z,
-        linestyle=(0, (3, 2)) if dashed else "-",
-    )
 
 
 def _line_height(latex: str, size: float) -> float:

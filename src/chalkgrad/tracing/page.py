@@ -40,12 +40,16 @@ class Sheet:
 
     def __str__(self) -> str:
         lines = [*self._given()]
-        went_back = False
+        went_back = stepped = False
+        timed = any(e.steps for e in self.entries)
         for (backward, steps), group in groupby(self.entries, key=lambda e: (e.backward, e.steps)):
             if backward and not went_back:
                 lines += self._seeds()
-                went_back = True
+                went_back, stepped = True, False
             at = "".join(f", {axis} = {n}" for axis, n in steps)
+            if timed and not steps:
+                at = ", after the steps" if stepped else ", before the steps"
+            stepped = stepped or bool(steps)
             lines += ["", self._rule(("backward" if backward else "forward") + at)]
             for e in group:
                 lines += self._entry(e)
@@ -184,7 +188,9 @@ class Sheet:
         for chunk in chunks:
             if not first and columns(line) + 1 + columns(chunk) > self.style.width:
                 yield line
-                line = gap + chunk
+                # A result stands under the equals sign of its equation.
+                back = 2 if chunk.startswith("= ") and head.endswith("= ") else 0
+                line = gap[back:] + chunk
             else:
                 line += ("" if first else " ") + chunk
             first = False
