@@ -72,9 +72,11 @@ class Cursor:
         if self.sees(mark):
             return self.take()
         token = self.next
-        if self.sees_kind("end") or self.sees("=", ")", "]", "}") or self.sees_word("where"):
+        if self.sees_kind("end", "newline") or self.sees("=", ")", "]", "}") or self.sees_word("where"):
             here: tuple[Label, ...] = (
-                () if token.kind == "end" else ((token.span, f"`{mark}` is missing before this"),)
+                ()
+                if token.kind in ("end", "newline")
+                else ((token.span, f"`{mark}` is missing before this"),)
             )
             self.fail(
                 f"the bracket `{opened.text}` is not closed",

@@ -165,6 +165,7 @@ def _own(page: Page, e: Equation) -> Iterator[str]:
                     if a == "t" or sure or (a in lone_use and not a.isupper()):
                         if not sure and a != "t":
                             _ask(page, e, a, slot)
+                            _ask_beside_time(page, item, a, slot)
                         yield a
                 elif not is_word(piece) or _are_indices(found, sure_use | e.bound | {"t"}):
                     yield from (a for a in found if not a.isupper())
@@ -263,6 +264,22 @@ def _ask(page: Page, e: Equation, a: str, slot: Slot) -> None:
                         (item.span, "which of the two?"),
                     ),
                     f"write {name}_{{\\text{{{a}}}}} for the name, or take another letter for the index",
+                )
+
+
+def _ask_beside_time(page: Page, item: Scripted, a: str, slot: Slot) -> None:
+    """A lone letter below a name that has a step there elsewhere: x_g beside x_t."""
+    name = base_text(item)
+    for e in page.equations:
+        for other in scripted(e.sides):
+            if base_text(other) == name and any(
+                s.where == slot.where and [lone(p) for p in s.pieces] == ["t"] for s in slots(other)
+            ):
+                raise EquationError(
+                    f"`{name}_{a}` could be a name of its own, or `{name}` at the index {a}",
+                    page.source,
+                    ((item.span, "which of the two?"), (other.span, f"`{name}` has its step there")),
+                    f"write {name}_{{\\text{{{a}}}}} for the name, {name}_{{t,{a}}} for the index",
                 )
 
 

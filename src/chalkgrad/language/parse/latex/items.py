@@ -213,6 +213,8 @@ class _Items:
         self.skip_lines()
         if self.sees("open"):
             return self.group()
+        if after.kind == "command" and self.sees("number") and self.units[self.at].text.isdigit():
+            return (self.digit(),)
         if self.at >= len(self.units) or self.sees("break") or self.sees("close"):
             raise self.fail(
                 "this command stands without its argument",
@@ -225,6 +227,17 @@ class _Items:
         self.one(found)
         self.depth -= 1
         return tuple(found)
+
+    def digit(self) -> Digits:
+        """The next digit alone: the 1 of \\frac12."""
+        unit = self.units[self.at]
+        first = Span(unit.span.start, unit.span.start + 1)
+        if len(unit.text) > 1:
+            rest = Span(first.end, unit.span.end)
+            self.units[self.at] = replace(unit, text=unit.text[1:], span=rest, gap=False)
+        else:
+            self.at += 1
+        return Digits(unit.text[0], first, unit.gap)
 
     # --- commands --------------------------------------------------------------------------------------
 

@@ -86,12 +86,11 @@ class NameWriter(ABC):
             return
         labels: list[str] = []
         found: dict[str, list[Piece]] = {"sub": [], "sup": []}
-        power = ""
+        power: Piece = ()
         for slot in slots(item):
-            if slot.where == "sup" and not slot.round:
-                power = self.kind_of_power(item, slot)
-                if power:
-                    continue
+            if slot.where == "sup" and not slot.round and self.kind_of_power(item, slot):
+                power = slot.pieces[0]
+                continue
             for piece in slot.pieces:
                 indices = self.indices(item.base.text, slot, piece)
                 if indices is None:
@@ -104,7 +103,7 @@ class NameWriter(ABC):
         if any(found.values()):
             self.brackets(found, item)
         if power:
-            self.exponent(item)
+            self.exponent(Scripted(item.base, None, power, item.span))
 
     def brackets(self, found: dict[str, list[Piece]], item: Scripted) -> None:
         """The indices in brackets, time first where it stands above: h_j^{(t)} is h[t,j]."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from chalkgrad.equations.ops import FUNCTIONS
 from chalkgrad.language.parse.cursor import MOST_EQUATIONS, too_many_equations
 from chalkgrad.language.parse.latex import commands
 from chalkgrad.language.parse.latex.brackets import partners
 from chalkgrad.language.parse.latex.indices import survey
-from chalkgrad.language.parse.latex.items import Break, Item, Name, Scripted, Sign, items, name_of
+from chalkgrad.language.parse.latex.items import Break, Digits, Item, Name, Scripted, Sign, items, name_of
 from chalkgrad.language.parse.latex.regions import Region, regions
 from chalkgrad.language.parse.latex.scripts import inside
 from chalkgrad.language.parse.latex.segments import Segment, mark_of, segments
@@ -14,6 +15,7 @@ from chalkgrad.language.parse.latex.units import Unit, units
 from chalkgrad.language.parse.latex.write import Writer
 from chalkgrad.language.parse.text import Token
 from chalkgrad.language.source import EquationError, Span
+from chalkgrad.language.words import STRUCTURED
 
 LONGEST_EQUATION = 4000
 """Letters and signs in one equation."""
@@ -34,10 +36,11 @@ def tokenize_latex(source: str) -> list[Token]:
             everything += items(source, _units(source, region))
             everything.append(Break("block", Span(region.end, region.end)))
     refuse_probabilities(source, tuple(everything))
-    equations, shapes = _split(segments(tuple(everything)))
+    equations, shapes, aliases = _split(segments(tuple(everything)))
     if len(equations) > MOST_EQUATIONS:
         raise too_many_equations(source, len(equations), equations[MOST_EQUATIONS][0].span)
     for segment in equations:
+        _refuse_a_number(source, segment)
         if len(segment) > LONGEST_EQUATION:
             raise EquationError(
                 f"this equation has more than {LONGEST_EQUATION} letters and signs",
@@ -51,6 +54,9 @@ def tokenize_latex(source: str) -> list[Token]:
         writer.equation(e.sides, page.indices(e))
     writer.where = True
     writer.own = frozenset[str]().union(*(page.indices(e) for e in page.equations))
+    for alias in aliases:
+        writer.put("name", "where", alias[0].span)
+        writer.equation(alias, writer.own)
     for names, dims in shapes:
         _write_shape(writer, names, dims)
     for region in found:
@@ -61,6 +67,8 @@ def tokenize_latex(source: str) -> list[Token]:
 
 def _units(source: str, region: Region) -> list[Unit]:
     start, end = region.start, region.end
+    if source.startswith("```", start):
+        return units(source, source.index("\n", start), end - 3)
     for mark in ("$$", "$"):
         if source.startswith(mark, start) and end - start >= 2 * len(mark):
             return units(source, start + len(mark), end - len(mark))
@@ -97,13 +105,13 @@ def refuse_probabilities(source: str, found: tuple[Item, ...]) -> None:
 Shape = tuple[tuple[Item, ...], tuple[Item, ...] | None]
 
 
-def _split(found: list[Segment]) -> tuple[list[Segment], list[Shape]]:
-    """Equations, and what says in which space names lie: ``W, U \\in \\mathbb{R}^{H \\times D}``."""
+def _split(found: list[Segment]) -> tuple[list[Segment], list[Shape], list[Segment]]:
+    r"""Equations, in which space names lie (``W \in \mathbb{R}^{H \times D}``), what letters stand for."""
     equations: list[Segment] = []
     shapes: list[Shape] = []
+    aliases: list[Segment] = []
     waiting: list[Item] = []
     for segment in found:
-        marks = [mark_of(i) for i in segment]
         if space := _space(segment):
             shapes.append(((*waiting, segment[0]), space.sup if isinstance(space, Scripted) else None))
             waiting = []
@@ -111,13 +119,42 @@ def _split(found: list[Segment]) -> tuple[list[Segment], list[Shape]]:
         if waiting:
             equations.append(tuple(waiting))
             waiting = []
-        if len(segment) == 1 and isinstance(segment[0], Name | Scripted) and not marks[0]:
+        if len(segment) == 1 and isinstance(segment[0], Name | Scripted) and not mark_of(segment[0]):
             waiting = [*waiting, segment[0]]
+        elif _is_alias(segment):
+            aliases.append(segment)
         else:
             equations.append(segment)
     if waiting:
         equations.append(tuple(waiting))
-    return equations, shapes
+    return equations, shapes, aliases
+
+
+def _is_alias(segment: Segment) -> bool:
+    r"""``\phi = \tanh``: what a letter stands for, with or without the word where."""
+    match segment:
+        case (Name() | Scripted(Name()), Sign("="), Name(function, word=True)):
+            return function in FUNCTIONS or function in STRUCTURED
+        case _:
+            return False
+
+
+def _refuse_a_number(source: str, segment: Segment) -> None:
+    """Raise EquationError for the (4) behind an equation: its number, or a factor?"""
+    if not any(mark_of(i) == "=" for i in segment[:-3]):
+        return
+    match segment[-4:]:
+        case (before, Sign("(", opened, True), Digits(number), closed) if mark_of(
+            closed
+        ) == ")" and not mark_of(before):
+            raise EquationError(
+                "a number in brackets ends this equation",
+                source,
+                ((opened.to(closed.span), "a factor, or the number of the equation?"),),
+                f"write \\tag{{{number}}} or nothing for its number; a factor stands before: {number} x",
+            )
+        case _:
+            pass
 
 
 def _space(segment: Segment) -> Item | None:

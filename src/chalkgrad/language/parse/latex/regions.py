@@ -28,10 +28,12 @@ class Region:
     end: int
 
 
+_WHERE_OF_FORMULA = re.compile(r"(?<!\w)where(?=\s+\$[^$\n=:]+\$\s*:)")
 _ENVIRONMENT = "|".join(map(re.escape, (*commands.ALIGNED, "array")))
 _DELIMITED = re.compile(
-    r"(?P<dollars>\$\$)|(?P<dollar>(?<!\\)\$)|(?P<open>\\\[)|(?P<paren>\\\()|(?P<comment>(?<!\\)%[^\n]*)"
-    rf"|\\begin\{{(?P<env>(?:{_ENVIRONMENT})\*?)\}}"
+    r"(?P<fence>^```math[^\n]*\n)|(?P<dollars>\$\$)|(?P<dollar>(?<!\\)\$)|(?P<open>\\\[)|(?P<paren>\\\()|(?P<comment>(?<!\\)%[^\n]*)"
+    rf"|\\begin\{{(?P<env>(?:{_ENVIRONMENT})\*?)\}}",
+    re.MULTILINE,
 )
 _WHERE = re.compile(r"(?<!\w)where(?=\s+[^\s:=]+(?:\s*\[[^\]\n]*\])?\s*([:=∈]|\\in\b|\\isin\b))")
 
@@ -41,10 +43,14 @@ def regions(source: str) -> list[Region]:
 
     Raises EquationError for a formula that is opened and not closed.
     """
-    blocks = _blocks(source)
-    outside = _outside(source, blocks)
-    if not any(source[b.start] in "$" or source.startswith(("\\[", "\\("), b.start) for b in blocks) and any(
-        "=" in _WHERE_LINE.sub("", source[a:b]) for a, b in outside
+    wheres = [
+        Region("where", m.start(), _where_end(source, m.end(), len(source)))
+        for m in _WHERE_OF_FORMULA.finditer(source)
+    ]
+    blocks = [b for b in _blocks(source) if not any(w.start < b.start < w.end for w in wheres)]
+    outside = _outside(source, sorted([*blocks, *wheres], key=lambda r: r.start))
+    if not any(source[b.start] in "$`" or source.startswith(("\\[", "\\("), b.start) for b in blocks) and any(
+        _SAYS.search(_WHERE_LINE.sub("", source[a:b])) for a, b in outside
     ):
         # No formula is marked as one, and equations stand outside the environments: all is mathematics.
         return [r for a, b in [(0, len(source))] for r in _with_wheres(source, a, b)]
@@ -57,10 +63,10 @@ def regions(source: str) -> list[Region]:
         for a, b in outside
         for m in _WHERE.finditer(source, a, b)
     ]
-    return sorted(found, key=lambda r: r.start)
+    return sorted([*found, *wheres], key=lambda r: r.start)
 
 
-_SAYS = re.compile(r"[=∈]|\\(in|isin|coloneqq|triangleq|equiv)\b")
+_SAYS = re.compile(r"[=∈≔←]|\\(in|isin|coloneqq|triangleq|equiv|leftarrow|gets)\b")
 
 
 def _is_inline(source: str, block: Region) -> bool:
@@ -114,7 +120,17 @@ def _blocks(source: str) -> list[Region]:
             close = f"\\end{{{m['env']}}}"
             stop = source.find(close, m.end())
         else:
-            close = "$$" if m["dollars"] else "$" if m["dollar"] else "\\]" if m["open"] else "\\)"
+            close = (
+                "```"
+                if m["fence"]
+                else "$$"
+                if m["dollars"]
+                else "$"
+                if m["dollar"]
+                else "\\]"
+                if m["open"]
+                else "\\)"
+            )
             stop = source.find(close, m.end())
         if stop < 0:
             raise EquationError(

@@ -48,10 +48,12 @@ def slots(name: Scripted) -> Iterator[Slot]:
     for where, inside in (("sub", name.sub), ("sup", name.sup)):
         if not inside:
             continue
-        round_ = len(inside) > 2 and mark_of(inside[0]) + mark_of(inside[-1]) in _ROUND
-        pieces = _cut(inside[1:-1] if round_ else inside)
-        if pieces:
-            yield Slot(where, pieces, round_)
+        end = next((k for k, i in enumerate(inside) if mark_of(inside[0]) + mark_of(i) in _ROUND), 0)
+        for part, round_ in (
+            ((inside[1:end], True), (inside[end + 1 :], False)) if end > 1 else ((inside, False),)
+        ):
+            if pieces := _cut(part):  # W^{(1)\top} has both
+                yield Slot(where, pieces, round_)
 
 
 def _cut(inside: tuple[Item, ...]) -> tuple[Piece, ...]:

@@ -46,7 +46,7 @@ _COMMAND = re.compile(r"\\([A-Za-z]+\*?|.)", re.DOTALL)
 _ROW = re.compile(r"\\\\\*?(\s*\[[^\]\n]*\])?")
 _SIGNS = sorted(MARKS, key=len, reverse=True)
 _BEGIN_SIGNS = {s[0] for s in MARKS}
-_FORGOTTEN = {"&", "~", "\u200b", "\ufeff", "`"}
+_FORGOTTEN = {"&", "$", "~", "\u200b", "\ufeff", "`"}
 
 
 def units(source: str, start: int, end: int, words: bool = False) -> list[Unit]:
@@ -102,6 +102,8 @@ class _Units:
             self.number()
         elif c in "|‖∣⟨⟩":
             self.add("sign", c, at + 1)
+        elif c in "←≜≡":
+            self.add("sign", "=", at + 1)
         elif source.startswith((":=", "≔"), at):
             self.add("sign", "=", at + (2 if c == ":" else 1))
         elif c in _BEGIN_SIGNS and (sign := next((s for s in _SIGNS if source.startswith(s, at)), None)):
@@ -168,7 +170,8 @@ class _Units:
 
     def refuse(self, word: str, span: Span, at: int) -> None:
         """Raise EquationError for a word that is used as a function and is none that a layer has."""
-        if word.lower() in commands.REFUSED_WORDS and _BRACKET.match(self.source, at, self.end):
+        used = word.lower() in ("argmax", "argmin") or _BRACKET.match(self.source, at, self.end)
+        if word.lower() in commands.REFUSED_WORDS and used:
             problem, help = commands.REFUSED_WORDS[word.lower()]
             raise self.fail(problem, span, "here", help)
 
@@ -306,7 +309,7 @@ class _Units:
             self.skip(at)  # \mathrm d
             return
         start, stop = self.argument(at)
-        content = source[start:stop]
+        content = re.sub(r"\\[,;:! ]", "", source[start:stop])
         if "\\" in content or "$" in content:
             self.add("command", "mathbf", at)
             return

@@ -250,6 +250,13 @@ class Writer(NameWriter):
                 "from where?",
                 "write \\sum_{j=1}^{k}, or \\sum_{j} over all of it",
             )
+        if begin and not item.sup:
+            self.fail(
+                "this sum has a beginning and no end",
+                item.span,
+                "up to where?",
+                "write \\sum_{j=1}^{k}, or \\sum_{j} over all of it",
+            )
         self.mark("[", opened)
         for n, piece in enumerate(pieces):
             if n:
