@@ -12,6 +12,7 @@ from chalkgrad.cli import lm
 from chalkgrad.cli.check import check
 from chalkgrad.cli.code import code
 from chalkgrad.cli.derive import derive
+from chalkgrad.cli.doctor import doctor
 from chalkgrad.cli.draw import draw
 from chalkgrad.cli.read import read
 from chalkgrad.cli.show import show
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings=_BOTH,
 )
-for command in (derive, check, code, draw, show, trace, read, zoo):
+for command in (derive, check, code, draw, show, trace, read, zoo, doctor):
     app.command()(command)
 app.add_typer(lm.app, name="lm", context_settings=_BOTH)
 

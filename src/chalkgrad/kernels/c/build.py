@@ -70,6 +70,11 @@ def _processor() -> str:
     return "\n".join(next((x for x in lines if x.startswith(key)), "") for key in ("model name", "flags"))
 
 
+def processor_name() -> str:
+    """The processor, in its maker's words."""
+    return _processor().split("\n", 1)[0].partition(":")[2].strip() or platform.processor()
+
+
 def folder() -> Path:
     """Where objects are kept: the user's cache; a private temporary folder where that is not possible."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

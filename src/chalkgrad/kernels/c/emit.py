@@ -35,13 +35,17 @@ ENTRY = "chalkgrad_kernel"
 
 @dataclass(frozen=True)
 class Kernel:
-    """C source, and what it is called with: ``numbers`` sizes in order; ``given`` tensors with their strides;
-    ``tables`` with the order of their axes in memory; ``scratch`` shapes."""
+    """C source, and what it is called with.
+
+    ``numbers`` are sizes in order, ``given`` names of tensors; ``tables`` are the names that it fills, each
+    with the order of its axes in memory and how many steps the loop fills whole (None where only in part).
+    ``rows`` is the axis that is shared out among threads.
+    """
 
     source: str
     numbers: tuple[Size, ...]
     given: tuple[str, ...]
-    tables: tuple[tuple[str, tuple[int, ...]], ...]
+    tables: tuple[tuple[str, tuple[int, ...], Size | None], ...]
     axis: str
     rows: str
 
@@ -222,7 +226,7 @@ class _Emitter:
                     steps.append(self.together(equations))
                 case Nest(e):
                     steps.append(self.nest(e))
-        tables = tuple((n, self.order(n)) for n in low.tables)
+        tables = tuple((n, self.order(n), self.filled_steps(n)) for n in low.tables)
         body = "\n".join(steps)
         tests = "\n".join(f"    const int {v} = {self.test(c)};" for c, v in self.conditions.items())
         first = min_of(self.size(r.low) for r in self.steps_of())
@@ -294,6 +298,17 @@ class _Emitter:
         """A table's axes in memory: the loop's first."""
         position = self.position(name)
         return (position, *(j for j in range(len(self.names[name])) if j != position))
+
+    def filled_steps(self, name: str) -> Size | None:
+        """How many steps of a table the loop fills, None where it leaves out a part of one."""
+        equations = [e for s in self.lowered.stages for e in equations_in(s) if e.target == name]
+        axes, position = self.names[name], self.position(name)
+        if len(equations) > 1:
+            return None
+        (e,) = equations
+        rest = [(r.low, r.size) for j, r in enumerate(e.domain) if j != position]
+        whole = [(r.low, r.size) for j, r in enumerate(axes) if j != position]
+        return e.domain[position].size if rest == whole else None
 
     # --- the function's frame --------------------------------------------------------------------------
 

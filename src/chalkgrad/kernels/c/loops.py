@@ -77,12 +77,13 @@ def _bound(
     dtype: torch.dtype,
 ) -> Call:
     sizes = (ctypes.c_int64 * max(1, len(kernel.numbers)))(*(s.value(numbers) for s in kernel.numbers))
-    shapes: list[tuple[str, list[int], tuple[int, ...], int]] = []
-    for name, order in kernel.tables:  # the loop's axis is the first in memory
+    shapes: list[tuple[str, list[int], tuple[int, ...], int, int]] = []
+    for name, order, steps in kernel.tables:  # the loop's axis is the first in memory
         ranges = names[name]
         shape = [ranges[j].size.value(numbers) for j in order]
         back = tuple(order.index(j) for j in range(len(order)))
-        shapes.append((name, shape, back, ranges[order[0]].low.value(numbers)))
+        first = ranges[order[0]].low.value(numbers)
+        shapes.append((name, shape, back, first, -1 if steps is None else steps.value(numbers)))
     pointers = ctypes.c_void_p * max(1, len(kernel.given) + len(shapes))
     parallel, number = team()
 
@@ -96,9 +97,11 @@ def _bound(
             held.append(x)
             strides += x.stride()[:-1]
         tables: dict[str, Tensor] = {}
-        for name, shape, back, low in shapes:
-            table = torch.zeros(shape, dtype=dtype)
-            for t, part in steps.get(name, {}).items():
+        for name, shape, back, low, filled in shapes:
+            there = steps.get(name, {})
+            whole = filled + len(there) == shape[0]  # what the loop and the start leave out reads as zero
+            table = torch.empty(shape, dtype=dtype) if whole else torch.zeros(shape, dtype=dtype)
+            for t, part in there.items():
                 table[t - low] = part
             held.append(table)
             tables[name] = table.permute(back)
