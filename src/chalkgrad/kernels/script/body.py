@@ -148,7 +148,10 @@ class Body:
             known = s if s in self.derived else min(shorter, key=lambda k: _length(s - k))
             name = self.derived[known]
             self.used[name] = None
-            return f"{self.size(s - known)} + {name}" if s != known else name
+            if s == known:
+                return name
+            rest = self.size(s - known)
+            return f"{name} - {rest[1:]}" if rest.startswith("-") else f"{rest} + {name}"
         text = ""
         parts = sorted(s.terms, key=lambda term: (term[1] < 0, not str(term[0]).startswith("@")))
         for atom, k in parts:

@@ -54,17 +54,18 @@ def passes(program: Program) -> Passes:
     """The passes of a program about one example, as it was read."""
     batched = batch(program)
     own = {o: batched.defining(o)[-1].domain for o in batched.outputs}
-    derived = derive(normalise(batched))
+    normal = normalise(batched)
+    derived = derive(normal)
     equations = _as_written(derived)
     names = tuple(replace(n, ranges=own[n.of]) if n.role == "seed" else n for n in derived.names)
     seeds = {n.name: n for n in names if n.role == "seed"}
     equations = [_own_seeds(e, seeds, derived.table) for e in equations]
     forward = {e.target for e in equations if not e.target.startswith("∂")}
     backward = [e for e in equations if e.target.startswith("∂")]
-    whole = [*_missing(batched, forward), *equations]
+    whole = [*_missing(normal, forward), *equations]
     forward |= {e.target for e in whole if not e.target.startswith("∂")}
     known = {n.name for n in names}
-    table = (*names, *(n for n in normalise(batched).names if n.name not in known))
+    table = (*names, *(n for n in normal.names if n.name not in known))
     read = dict.fromkeys(r.name for e in backward for r in reads(e.value) if r.name in forward)
     return Passes(
         Program(tuple(whole), table, derived.outputs, batched.states, batched.columns),
@@ -78,19 +79,18 @@ def passes(program: Program) -> Passes:
     )
 
 
-def _missing(batched: Program, there: set[str]) -> list[Equation]:
+def _missing(program: Program, there: set[str]) -> list[Equation]:
     """Forward equations that no gradient needs, but that an output does."""
-    rest = normalise(batched)
-    waiting = [o for o in batched.outputs if o not in there]
+    waiting = [o for o in program.outputs if o not in there]
     found: dict[str, None] = {}
     while waiting:
         name = waiting.pop()
-        if name in there or name in found or not rest.defining(name):
+        if name in there or name in found or not program.defining(name):
             continue
         found[name] = None
-        waiting += [r.name for e in rest.defining(name) for r in reads(e.value)]
-    kept = tuple(e for e in rest.equations if e.target in found)
-    return _as_written(Program(kept, rest.names, batched.outputs, rest.states, rest.columns))
+        waiting += [r.name for e in program.defining(name) for r in reads(e.value)]
+    kept = tuple(e for e in program.equations if e.target in found)
+    return _as_written(replace(program, equations=kept))
 
 
 # --- generated names, written out ----------------------------------------------------------------------
