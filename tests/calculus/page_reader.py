@@ -24,9 +24,12 @@ FUNCTIONS = {
     "sqrt": np.sqrt,
     "relu": lambda v: np.maximum(v, 0),
     "max": np.max,
+    "softmax": lambda v: np.exp(v - np.logaddexp.reduce(v.ravel())),
+    "logsoftmax": lambda v: v - np.logaddexp.reduce(v.ravel()),
+    "diag": lambda v: np.diag(v.ravel()),
 }
 RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
-NAME = r"(?:∂[₀-₉]*)*[^\W\d](?:[^\W⁰¹²³⁴-⁹ᵀ]|['′\u0304])*"
+NAME = r"(?:∂[₀-₉]*)*[^\W\d](?:[^\W⁰¹²³⁴-⁹ᵀ]|['′\u0304₋])*"
 
 
 class Absent(Exception):  # noqa: N818

@@ -31,7 +31,7 @@ from chalkgrad.equations.formula import (
 from chalkgrad.equations.ir import Index
 from chalkgrad.equations.ops import OPS
 
-_LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+_LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉₋", "0123456789-")
 _PARTIAL = {"": r"\partial ", "⁺": r"\partial^{+} "}
 _ACCENTS = {"tilde": "tilde", "hat": "hat", "bar": "bar"}
 _SIGNS = {"≥": r"\ge ", "≤": r"\le ", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "<": "< "}
@@ -140,7 +140,7 @@ def symbol(name: str, at: tuple[Index | Slice, ...] = (), raised: str = "") -> s
     head = head.replace("\u0304", "")
     # A step that is part of the name, c_tilde₃, stands after everything.
     *front, last = [head, *labels]
-    last, direct, digits = re.fullmatch(r"(.*?)(⁺?)([₀-₉]*)", last).groups()  # pyright: ignore[reportOptionalMemberAccess]
+    last, direct, digits = re.fullmatch(r"(.*?)(⁺?)([₋₀-₉]*)", last).groups()  # pyright: ignore[reportOptionalMemberAccess]
     head, *labels = [*front, last]
     for label in labels:
         # c_tilde has its accent on c, a_c_tilde on the label c.

@@ -183,6 +183,11 @@ class _Fresh:
         match e:
             case Const() | At() | Read() | ArgMax():
                 return e
+            case Apply("add", (*scores, Apply("mul", (Const(), Reduce("logsumexp", _, _))) as total)):
+                # A softmax: its score is one name, also where that is a sum, W x + b.
+                whole = self.polynomial(total, scope)
+                score = self.polynomial(add(*scores), scope)
+                return add(self.known(score, scope) or score, whole)
             case Apply("add", args):
                 terms = [self.polynomial(a, scope) for a in args]
                 # A softmax's score is the body of its logsumexp too, which has named it by now.

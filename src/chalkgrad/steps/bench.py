@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from chalkgrad.calculus.gather import Contribution
+from chalkgrad.calculus.loss import where_it_sums_to_one
 from chalkgrad.equations.ir import Apply, ArgMax, Equation, Expr, Guard, Name, Program, Range, Read, full
 from chalkgrad.equations.ops import OPS, ZERO_SLOPE, add, mul
 from chalkgrad.equations.walk import children, reads, with_children
@@ -154,6 +155,18 @@ class Bench:
                 f"a line of the derivation does not hold (relative error {error:.1e}): {what}"
             )
         self.worst, self.lines = max(self.worst, error), self.lines + 1
+
+    def hold_where_it_sums_to_one(self, e: Equation, names: Mapping[str, Tensor]) -> None:
+        """Hold what is remarked beside an equation: what it is where the target in it sums to one."""
+        normal = where_it_sums_to_one(e, self.program)
+        if normal is None:
+            return
+        assert isinstance(normal.total.body, Read)
+        target = normal.total.body.name
+        value = names[target].abs() + 0.1
+        values = {**names, target: value / value.sum(-1, keepdim=True)}
+        found = self.value(normal.equation.value, e.domain, values)
+        self.hold(f"{e.target}, simpler", found, self.value(e.value, e.domain, values))
 
     # --- one read's share --------------------------------------------------------------------------------
 

@@ -315,6 +315,7 @@ class _Blackboard:
             left, right = self.raw.sides(plain)
             yield Row(1, left, "=", right, words)
             return
+        self.bench.hold_where_it_sums_to_one(end, self.values)
         [line] = self.final.lines([end])
         yield Row(1, line.left, "=", line.right, joined(words, line.remark))
         yield from self._through(end)

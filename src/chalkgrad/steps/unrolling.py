@@ -207,6 +207,7 @@ class _Sheet:
             self.bench.hold(
                 e.target, self.bench.value(e.value, e.domain, self.values), self.bench.adjoints[of]
             )
+            self.bench.hold_where_it_sums_to_one(e, self.values)
             [line] = self.shown.lines([e])
             kind = rank(e)[0]
             rows.append(
