@@ -17,6 +17,7 @@ import sys
 import tempfile
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 FLAGS = (
     "-O3",
@@ -101,7 +102,7 @@ def _is_ours(path: Path) -> bool:
     return not hasattr(os, "getuid") or (found.st_uid == os.getuid() and not found.st_mode & 0o022)
 
 
-def load(source: str, entry: str) -> ctypes._CFuncPtr:  # pyright: ignore[reportPrivateUsage]
+def load(source: str, entry: str) -> Any:
     """The compiled function ``entry`` of a source. Raises CompilerError."""
     command = compiler()
     key = hashlib.sha256("\0".join((source, *FLAGS, *command, identity(command))).encode()).hexdigest()[:40]

@@ -21,6 +21,7 @@ from chalkgrad.equations.walk import reads
 from chalkgrad.kernels.c.build import CompilerError
 from chalkgrad.kernels.c.loops import Call, compiled, give_up, kernels_wanted
 from chalkgrad.kernels.eager.code import Frame, Place, Ring, Run, Scope, Stage, Test
+from chalkgrad.kernels.eager.merging import Joined, Merged, Parted, merged
 from chalkgrad.kernels.eager.reads import stacking
 from chalkgrad.kernels.eager.terms import code as staged
 from chalkgrad.kernels.eager.views import Affine, Interval, arranged
@@ -126,8 +127,8 @@ def _stage(
     like: Tensor,
     compile: bool,
 ) -> Plan:
-    steps = schedule(program, wanted, known)
-    equations = [e for step in steps for e in equations_of(step)]
+    ordered = schedule(program, wanted, known)
+    equations = [e for step in ordered for e in equations_of(step)]
     made = {e.target for e in equations}
     used = dict.fromkeys((*wanted, *(r.name for e in equations for r in reads(e.value))))
     intervals = {
@@ -135,6 +136,7 @@ def _stage(
     }
     for e in equations:
         intervals.setdefault(e.target, tuple((r.low.value(numbers), r.size.value(numbers)) for r in e.domain))
+    steps, intervals = merged(ordered, intervals, frozenset(wanted), numbers)
     ranges = {e.target: e.domain for e in equations} | {n.name: n.ranges for n in program.names}
     staging = _Staging(numbers, intervals, like, steps, frozenset(wanted), ranges if compile else None)
     last = {name: k for k, step in enumerate(steps) for name in _touched(step)}
@@ -146,7 +148,9 @@ def _stage(
     return Plan(wanted, shapes, tuple(runs), staging.deepest, staging.stage.slots)
 
 
-def _touched(step: Step) -> set[str]:
+def _touched(step: Merged) -> set[str]:
+    if isinstance(step, Joined | Parted):
+        return {step.name, *step.parts}
     return {name for e in equations_of(step) for name in (e.target, *(r.name for r in reads(e.value)))}
 
 
@@ -161,14 +165,35 @@ def _forgetting(run: Run, names: tuple[str, ...]) -> Run:
     return both if names else run
 
 
-def _made_later(steps: tuple[Step, ...]) -> dict[int, set[str]]:
+def _made_later(steps: tuple[Merged, ...]) -> dict[int, set[str]]:
     """For each outermost loop what the steps after it make."""
     later: dict[int, set[str]] = {}
     made: set[str] = set()
     for step in reversed(steps):
         later[id(step)] = set(made)
-        made |= {e.target for e in equations_of(step)}
+        if isinstance(step, Block | Loop):
+            made |= {e.target for e in equations_of(step)}
     return later
+
+
+def joining(step: Joined) -> Run:
+    """Puts the parts of a name side by side."""
+
+    def run(f: Frame) -> None:
+        f.store[step.name] = {(): torch.cat([f.store[p][()] for p in step.parts], step.dim)}
+
+    return run
+
+
+def parting(step: Parted) -> Run:
+    """Gives each part its piece of a name."""
+
+    def run(f: Frame) -> None:
+        pieces = f.store[step.name][()].split(step.sizes, step.dim)
+        for name, piece in zip(step.parts, pieces, strict=True):
+            f.store[name] = {(): piece}
+
+    return run
 
 
 def _within(depth: int, low: int, size: int) -> Test:
@@ -183,7 +208,7 @@ class _Staging:
         numbers: Mapping[str, int],
         intervals: Mapping[str, tuple[Interval, ...]],
         like: Tensor,
-        steps: tuple[Step, ...],
+        steps: tuple[Merged, ...],
         wanted: frozenset[str],
         ranges: Mapping[str, tuple[Range, ...]] | None,
     ) -> None:
@@ -200,7 +225,7 @@ class _Staging:
 
     def _find_loops(
         self,
-        steps: tuple[Step, ...],
+        steps: tuple[Merged, ...],
         around: tuple[Ring, ...],
         loops: dict[str, tuple[tuple[Ring, int], ...]],
     ) -> None:
@@ -209,18 +234,21 @@ class _Staging:
             if isinstance(step, Loop):
                 ring = self.rings[id(step)] = Ring(step.axis)
                 self._find_loops(step.body, (*around, ring), loops)
-            else:
+            elif isinstance(step, Block):
                 e = step.equation
                 found = tuple((ring, e.axes.index(ring.axis)) for ring in around)
                 if len(found) >= len(loops.get(e.target, ())):
                     loops[e.target] = found
 
-    def _outermost_reads(self, steps: tuple[Step, ...], wanted: frozenset[str]) -> dict[str, int]:
+    def _outermost_reads(self, steps: tuple[Merged, ...], wanted: frozenset[str]) -> dict[str, int]:
         """For each name the fewest of its own loops that some reader shares with it."""
         needed = dict.fromkeys(wanted, 0)
 
-        def go(steps: tuple[Step, ...], around: tuple[Ring, ...]) -> None:
+        def go(steps: tuple[Merged, ...], around: tuple[Ring, ...]) -> None:
             for step in steps:
+                if isinstance(step, Joined | Parted):
+                    needed.update(dict.fromkeys((step.name, *step.parts), 0))
+                    continue
                 if isinstance(step, Loop):
                     go(step.body, (*around, self.rings[id(step)]))
                     continue
@@ -232,11 +260,19 @@ class _Staging:
         go(steps, ())
         return needed
 
-    def steps(self, steps: tuple[Step, ...], around: tuple[Ring, ...]) -> list[Run]:
-        return [
-            self.block(step.equation, around) if isinstance(step, Block) else self.loop(step, around)
-            for step in steps
-        ]
+    def steps(self, steps: tuple[Merged, ...], around: tuple[Ring, ...]) -> list[Run]:
+        return [self.step(step, around) for step in steps]
+
+    def step(self, step: Merged, around: tuple[Ring, ...]) -> Run:
+        match step:
+            case Block(equation):
+                return self.block(equation, around)
+            case Loop():
+                return self.loop(step, around)
+            case Joined():
+                return joining(step)
+            case Parted():
+                return parting(step)
 
     # --- one equation ----------------------------------------------------------------------------------
 

@@ -63,9 +63,9 @@ def target(b: Body, a: Array, at: Sequence[Index], box: Box) -> str:
 
 
 def whole(index: Index) -> Size:
-    """An index without axes as a size."""
-    assert (index.terms, index.divisor) == ((), 1), f"{index} is no whole number"
-    return index.shift
+    """An index without axes as a size; where it is divided, a condition says that this leaves no rest."""
+    assert not index.terms, f"{index} is no whole number"
+    return index.shift.floordiv(index.divisor)
 
 
 def crosses(b: Body, a: Array, k: int, first: Size, count: Size) -> bool:

@@ -152,15 +152,17 @@ class Body:
                 return name
             rest = self.size(s - known)
             return f"{name} - {rest[1:]}" if rest.startswith("-") else f"{rest} + {name}"
-        text = ""
         parts = sorted(s.terms, key=lambda term: (term[1] < 0, not str(term[0]).startswith("@")))
+        leads = s.const > 0 and all(k < 0 for _, k in parts)  # 1 - p, not -p + 1
+        text = str(s.const) if leads or not parts else ""
         for atom, k in parts:
             shown = self._atom(atom)
-            if abs(k) != 1:
-                shown = f"{abs(k)} * " + (f"({shown})" if " " in shown else shown)
+            if abs(k) != 1 or (k < 0 and not text and isinstance(atom, Floor)):  # -n // 2 is not -(n // 2)
+                shown = f"({shown})" if " " in shown else shown
+            shown = f"{abs(k)} * {shown}" if abs(k) != 1 else shown
             text += (" - " if k < 0 else " + ") + shown if text else ("-" if k < 0 else "") + shown
-        if s.const or not text:
-            text += f" {'-' if s.const < 0 else '+'} {abs(s.const)}" if text else str(s.const)
+        if s.const and parts and not leads:
+            text += f" {'-' if s.const < 0 else '+'} {abs(s.const)}"
         return text
 
     def _atom(self, atom: str | Floor) -> str:

@@ -153,13 +153,13 @@ def _narrowed(b: Body, p: Part, c: Condition, axis: str) -> Part | None:
             inside = (Condition(value - r.low), Condition(value * -1 + (r.high - 1)))
             found = p.without(c)
             return replace(found, conditions=(*found.conditions, *inside)).put(axis, value)
-        case "divisible" if _divides(c.divisor, r.low * k + rest) and k % c.divisor:
-            # Every so many steps from the first, which fits.
-            count = (r.size + (c.divisor - 1)).floordiv(c.divisor)
-            value = Index.of({axis: c.divisor}, r.low)
-            kept = p.without(c)
-            moved = kept.put(axis, value)
-            new = Range(axis, count)
+        case "divisible" if abs(k) == 1:
+            # Every so many steps: axis + k·rest = divisor·m, over the m that leave it in its range.
+            offset, step = rest * k, c.divisor
+            low = ((r.low + offset) * -1).floordiv(step) * -1
+            count = (r.high - 1 + offset).floordiv(step) + 1 - low
+            moved = p.without(c).put(axis, Index.of({axis: step}, offset * -1))
+            new = Range(axis, count, low)
             if axis in p.box:
                 return replace(moved, box={a: new if a == axis else q for a, q in p.box.items()})
             return replace(moved, over={a: new if a == axis else q for a, q in p.over.items()})
