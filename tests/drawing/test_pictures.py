@@ -16,10 +16,22 @@ from chalkgrad.language.source import EquationError
 from chalkgrad.zoo import names
 from pages import PAGES
 
-PAGE = {**{name: page.text for name, page in PAGES.items()}, **{name: name for name in names()}}
+MORE = {
+    "skipped layers": "a[t] = tanh(x[t] W + b)\nc[t] = tanh(a[t] W_2 + x[t] V)\n"
+    "d[t] = tanh(c[t] W_3 + a[t] U + x[t] S)\ny[t] = d[t] R + c[t] Q + a[t] P + x[t] O",
+    "tied": "h[t] = tanh(x[t] W + h[t-1] U)\ng[t] = tanh(x[t] W + g[t+1] U)\ny[t] = h[t] V + g[t] V + b",
+    "coupled": "a[t] = tanh(x[t] W + b[t-1] U)\n"
+    "b[t] = tanh(a[t] V + c[t-1] R)\nc[t] = tanh(b[t] S + a[t-1] Q)",
+    "many inputs": "h[t] = tanh(x[t] A + z[t] B + u[t] C + v[t] D + w[t] E + h[t-1] F)\n"
+    "y[t] = h[t] G + x[t] H",
+    "no input": "h[t] = tanh(h[t-1] W)",
+    "long names": "hidden_state[t] = tanh(observation[t] weight_input"
+    " + hidden_state[t-1] weight_hidden + bias_vector)",
+}
+PAGE = {**MORE, **{name: page.text for name, page in PAGES.items()}, **{name: name for name in names()}}
 TIMELESS = [n for n, text in PAGE.items() if n.startswith(("C", "conv", "mlp", "max", "A2", "R1", "X2"))]
 TIMELESS += ["strided and dilated", "zero outside by one", "causal"]
-LECTURES = ("rnn", "lstm", "gru", "G4", "A1", "last step", "differences", "two steps back")
+LECTURES = (*MORE, "rnn", "lstm", "gru", "G4", "A1", "last step", "differences", "two steps back")
 EVERY = [(name, None) for name in PAGE] + [
     pytest.param(name, 3, marks=() if name in LECTURES else pytest.mark.slow)
     for name in PAGE
@@ -258,7 +270,8 @@ def test_without_matplotlib_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyP
         ("conv2d", 3, "nothing here runs through time"),
         (RNN, 0, "a picture holds 1 to 8 steps"),
         (RNN, 9, "a picture holds 1 to 8 steps"),
-        (PAGES["X2"].text, 2, "two directions"),
+        (PAGES["X2"].text, 2, "recurrences along i and j are drawn folded only"),
+        ("e[s] = tanh(x[s] A + e[s-1] B)\nd[t] = tanh(d[t-1] C + y[t] D)", 2, "along s and t"),
         ("rnn2", None, "is no standard layer"),
     ],
 )

@@ -201,6 +201,12 @@ def test_random_numbers_fill_in_what_is_not_given() -> None:
     assert torch.equal(found.values["x"], torch.tensor(RNN_VALUES["x"]).double())
 
 
+def test_a_recurrence_without_an_input_has_as_many_steps_as_asked() -> None:
+    found = trace("h[t] = tanh(h[t-1] W)", {"W": [[0.5]], "h0": [1]}, steps=4)
+    assert found.values["h"].shape == (4, 1)
+    assert trace("h[t] = tanh(h[t-1] W)", random=True).values["h"].shape[0] == 3
+
+
 def test_what_the_page_says_of_a_start_value_is_kept() -> None:
     assert trace("lstm", random=True, D=2, H=3).values["b_f"].tolist() == [1, 1, 1]
 

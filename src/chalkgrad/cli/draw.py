@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from chalkgrad.cli.page import Function, Inputs, What, complaints, pairs, warn
+from chalkgrad.cli.page import Function, Inputs, What, complaints, pairs, waiting, warn
 
 
 def draw(
@@ -52,8 +52,12 @@ def draw(
         warn(drawing.warnings)
         base = output or Path(_name(what))
         paths = [base] if base.suffix else [base.with_name(base.name + s) for s in SUFFIXES]
-        written = [drawing.save(path) for path in paths]
-    for path in written:
+        with waiting("pictures") as progress:
+            progress(0, len(paths))
+            for done, path in enumerate(paths, 1):
+                drawing.save(path)
+                progress(done, len(paths))
+    for path in paths:
         print(path)
 
 

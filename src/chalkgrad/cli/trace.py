@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from chalkgrad.cli.page import Function, Inputs, What, complaints, pairs, warn
+from chalkgrad.cli.page import Function, Inputs, What, complaints, pairs, waiting, warn
 
 
 def trace(
@@ -71,7 +71,9 @@ def trace(
         warn(found.warnings)
         if json is not None:
             write(json, found.json())
-        print(found.text(max(40, min(Console().width, 100))))
+        with waiting("lines") as progress:
+            page = found.text(max(40, min(Console().width, 100)), progress)
+    print(page)
     if json is not None:
         print(f"\nall numbers: {json}")
 

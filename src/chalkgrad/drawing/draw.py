@@ -67,7 +67,7 @@ class Drawing:
         content = io.StringIO()
         self._save(content, "svg", {"metadata": {"Date": None, "Creator": "chalkgrad"}})
         flat = re.sub(r"\n +<", "\n<", content.getvalue())
-        shorter = _LONG.sub(lambda m: f"{float(m[0]):.3f}".rstrip("0").rstrip("."), flat)
+        shorter = _LONG.sub(lambda m: f"{float(m[0]):.2f}".rstrip("0").rstrip("."), flat)
         named = _GROUP.sub(_titled, shorter)
         title = f"<title>{escape(_one_line(self._resolved.source))}</title>"
         return re.sub(r"(<svg [^>]*>)", rf"\1\n{title.replace(chr(92), chr(92) * 2)}", named, count=1)
@@ -156,8 +156,8 @@ def _drawable(graph: Graph) -> None:
 _GROUP = re.compile(r'<g id="(name|weight|wire) ([^"]*)">')
 
 
-_LONG = re.compile(r"-?\d+\.\d{4,}")
-"""Numbers to a thousandth of a point are fine enough."""
+_LONG = re.compile(r"-?\d+\.\d{3,}")
+"""Numbers to a hundredth of a point are fine enough."""
 
 
 def _titled(match: re.Match[str]) -> str:

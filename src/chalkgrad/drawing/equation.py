@@ -5,6 +5,7 @@ The syntax tree is what was written, so ``softmax[s](e[t,s])`` is drawn as that 
 
 from __future__ import annotations
 
+import re
 from typing import Any, assert_never, cast
 
 from chalkgrad.calculus.latex import indices, letter, symbol
@@ -26,6 +27,7 @@ from chalkgrad.language.parse.syntax import (
     Transpose,
 )
 
+_LOW = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 _BIG = {"sum": r"\sum", "max": r"\max", "min": r"\min"}
 
 
@@ -41,8 +43,17 @@ def equations(text: Text) -> dict[str, tuple[str, ...]]:
         name = _name(line.left)
         if name:  # where a start has a line of its own, the other one follows it
             first, *rest = pieces(line.right)
-            found[name] = (f"{latex(line.left)} = {first}", *rest)
+            found[name] = tuple(map(lowered, (f"{latex(line.left)} = {first}", *rest)))
     return found
+
+
+def lowered(latex: str) -> str:
+    r"""LaTeX with the digits of ``a₁`` as subscripts: the fonts of a picture have none that stand low.
+
+    >>> lowered("g_{a₁,a₂}")
+    'g_{a_{1},a_{2}}'
+    """
+    return re.sub("[₀-₉]+", lambda m: f"_{{{m[0].translate(_LOW)}}}", latex)
 
 
 def _name(left: Node) -> str:

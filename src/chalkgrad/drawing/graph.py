@@ -8,7 +8,7 @@ from itertools import product
 from typing import Literal
 
 from chalkgrad.calculus.latex import symbol
-from chalkgrad.drawing.equation import equations
+from chalkgrad.drawing.equation import equations, lowered
 from chalkgrad.equations.ir import Equation, Index, Name, Program, Read, Size
 from chalkgrad.equations.walk import reads
 from chalkgrad.language.resolve import Resolved
@@ -104,8 +104,13 @@ def unrolled(resolved: Resolved, steps: int) -> Graph:
         raise EquationError(
             "nothing here runs through time, so there is nothing to unroll", help="leave --unroll out"
         )
-    if max(map(len, timed.values())) > 1:
-        raise EquationError("a recurrence in two directions is drawn folded only", help="leave --unroll out")
+    letters = {p[n].ranges[k].axis for n, found in timed.items() for k in found if p[n].role != "start"}
+    if max(map(len, timed.values())) > 1 or len(letters) > 1:
+        raise EquationError(
+            f"recurrences along {' and '.join(sorted(letters))} are drawn folded only",
+            help="leave --unroll out",
+        )
+    (letter,) = letters
     if not 1 <= steps <= MOST_STEPS:
         raise EquationError(f"--unroll {steps}: a picture holds 1 to {MOST_STEPS} steps", help="--unroll 3")
     from chalkgrad.tracing.given import given  # brings torch, which a folded picture does not wait for
@@ -144,7 +149,6 @@ def unrolled(resolved: Resolved, steps: int) -> Graph:
                     source = add(drawn[name], at)
                     recurrent = (name, e.target) in back and at != place
                     links[Link(source, target, "", recurrent)] = None
-    letter = next(p[n].ranges[k[0]].axis for n, k in timed.items() if k and p[n].role != "start")
     return Graph(tuple(vertices.values()), tuple(links), flat.names, flat.forward, letter)
 
 
@@ -159,7 +163,7 @@ def _kind(p: Program, n: Name) -> Kind:
 
 def _written(p: Program, n: Name) -> str:
     letters = tuple(Index.axis(r.axis) for r in n.ranges[: n.written])
-    return symbol(n.name, letters)
+    return lowered(symbol(n.name, letters))
 
 
 def _interval(system: System, e: Equation, timed: Mapping[str, tuple[int, ...]]) -> range:
@@ -168,7 +172,7 @@ def _interval(system: System, e: Equation, timed: Mapping[str, tuple[int, ...]])
 
 def _at(n: Name, step: int) -> str:
     rest = tuple(Index.axis(r.axis) for r in n.ranges[1 : n.written])
-    return symbol(n.name, (Index((), Size((), step)), *rest))
+    return lowered(symbol(n.name, (Index((), Size((), step)), *rest)))
 
 
 def _is_start(p: Program, e: Equation) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from chalkgrad.drawing.graph import Graph, Link
 from chalkgrad.drawing.layers import Column, column, layers, spaced
@@ -170,7 +171,7 @@ class _Plan:
             straight = [50.0 if left <= found[p] <= right else 1.0 for p in order]
             placed = spaced(wish, wide, 0, straight)
             for p, x in zip(order, _within(placed, wide, left, right), strict=True):
-                self.pin[p] = x
+                self.pin[p] = found[p] if abs(x - found[p]) < 0.6 else x
         self._apart()
 
     def _has_pill_at(self, pin: Pin) -> bool:
@@ -246,7 +247,7 @@ class _Plan:
             x = self.middle[v.key]
             boxes[v.key] = Box(x - w / 2, middle - h / 2, x + w / 2, middle + h / 2)
         wires = [self._wire(link, way, boxes) for link, way in self.ways.items()]
-        return Layout(boxes, _one_pill_each(wires), self.columns, self.width, self.height)
+        return Layout(boxes, _with_pills_clear(_one_pill_each(wires)), self.columns, self.width, self.height)
 
     def _wire(self, link: Link, way: tuple[Hop, ...], boxes: Mapping[str, Box]) -> Wire:
         points: list[Point] = [(self.top[link.source], boxes[link.source].y1)]
@@ -266,6 +267,29 @@ class _Plan:
             else:
                 pill = _around(end[0], end[1] - PILL[1] / 2 - 8)
         return Wire(link, tuple(points), pill)
+
+
+def _with_pills_clear(wires: tuple[Wire, ...]) -> tuple[Wire, ...]:
+    """Pills on lanes moved along them to where no other wire passes, as near as can be to where they were."""
+    moved: dict[Box, Box] = {}
+    for w in wires:
+        if w.pill is None or w.pill in moved:
+            continue
+        x, y = w.pill.middle
+        ends = [q for p, q in w.points if abs(p - x) < 1e-6]
+        others = [k for k in wires if (k.link.source, k.link.delay) != (w.link.source, w.link.delay)]
+        reach = (max(ends) - min(ends) - PILL[1]) / 2 if len(ends) > 1 else 0.0
+        steps = [sign * d for d in range(0, 1 + max(0, int(reach)), 3) for sign in (1, -1)]
+        places = (_around(x, y + d) for d in steps)
+        moved[w.pill] = next((b for b in places if not any(_meets(k, b) for k in others)), w.pill)
+    return tuple(w if w.pill is None else replace(w, pill=moved[w.pill]) for w in wires)
+
+
+def _meets(w: Wire, b: Box) -> bool:
+    """Whether a wire or its pill runs over a box, or very near."""
+    near = Box(b.x0 - 2, b.y0 - 3, b.x1 + 2, b.y1 + 3)
+    parts = [Box(min(p, r), min(q, s), max(p, r), max(q, s)) for (p, q), (r, s) in pairwise(w.points)]
+    return any(near.overlaps(part) for part in parts)
 
 
 def _within(middles: list[float], widths: list[float], left: float, right: float) -> list[float]:

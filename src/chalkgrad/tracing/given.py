@@ -201,9 +201,11 @@ def _missing(numbers: Numbers, missing: list[Name]) -> EquationError:
 
 
 def _time_sizes(numbers: Numbers) -> list[tuple[str, Size]]:
-    """The lengths of the inputs along the recurrence, with the input that has each."""
+    """Lengths along the recurrence, with the name that has each: the inputs', or where there is none, all."""
     p, letters = numbers.program, numbers.resolved.recurrence
-    return [(n.name, r.size) for n in p.given("input") for r in n.ranges[: n.written] if r.axis in letters]
+    found = [(n.name, r.size) for n in p.given("input") for r in n.ranges[: n.written] if r.axis in letters]
+    own = ((n, own_ranges(numbers.resolved, n)) for n in p.names if n.role == "defined")
+    return found or [(n.name, r.size) for n, ranges in own for r in ranges[: n.written] if r.axis in letters]
 
 
 def _take_steps(numbers: Numbers, steps: int) -> None:

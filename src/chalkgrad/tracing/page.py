@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import groupby
 
@@ -29,6 +29,9 @@ from chalkgrad.tracing.entries import Entry, Ledger
 
 INDENT = "  "
 
+Progress = Callable[[int, int], None]
+"""Told how many lines are done, of how many."""
+
 
 class Sheet:
     """Lays out the entries of a trace in lines of at most ``style.width`` columns, where words allow it."""
@@ -38,8 +41,10 @@ class Sheet:
         self.computed = ledger.computed
         self.elements = Elements(ledger.system, ledger.values, style)
 
-    def __str__(self) -> str:
+    def text(self, progress: Progress | None = None) -> str:
+        """The whole page."""
         lines = [*self._given()]
+        done = 0
         went_back = stepped = False
         timed = any(e.steps for e in self.entries)
         for (backward, steps), group in groupby(self.entries, key=lambda e: (e.backward, e.steps)):
@@ -53,6 +58,9 @@ class Sheet:
             lines += ["", self._rule(("backward" if backward else "forward") + at)]
             for e in group:
                 lines += self._entry(e)
+                done += 1
+                if progress is not None:
+                    progress(done, len(self.entries))
         lines += self._gradients()
         if any("…" in line or "⋮" in line for line in lines):
             lines += ["", "… and ⋮ stand for numbers left out here; a JSON file holds them all (--json)."]

@@ -19,7 +19,7 @@ from chalkgrad.tracing.blocks import Style
 from chalkgrad.tracing.computed import Computed, compute
 from chalkgrad.tracing.entries import Entry, Ledger
 from chalkgrad.tracing.given import given
-from chalkgrad.tracing.page import Sheet
+from chalkgrad.tracing.page import Progress, Sheet
 from chalkgrad.tracing.terms import MARK
 from chalkgrad.tracing.values import load
 from chalkgrad.zoo import source_of
@@ -72,10 +72,10 @@ class Trace:
         """Every line in the order of the page."""
         return tuple(self._ledger.entries())
 
-    def text(self, width: int = 80) -> str:
-        """The page, at most so many columns wide (an equation that cannot be broken may be wider)."""
+    def text(self, width: int = 80, progress: Progress | None = None) -> str:
+        """The page, at most so many columns wide; ``progress`` is told (done, total) in lines."""
         style = Style(self._style.digits, width)
-        return str(Sheet(self._ledger, self.entries, style))
+        return Sheet(self._ledger, self.entries, style).text(progress)
 
     def __str__(self) -> str:
         return self.text(self._style.width)
@@ -133,7 +133,9 @@ def trace(
     """
     if not 1 <= digits <= 17:
         raise EquationError(f"--digits {digits}: a number has 1 to 17 digits", help="--digits 4")
-    resolved = read(source_of(what), inputs, functions)
+    counts = {n: k for n, k in sizes.items() if isinstance(k, int)}
+    resolved = read(source_of(what), inputs, functions, counts)
+    sizes = {n: k for n, k in sizes.items() if n not in resolved.axes}
     if values is None and not random:
         needed = [n.name for n in resolved.program.given("input", "parameter")]
         raise EquationError(
