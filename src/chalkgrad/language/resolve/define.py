@@ -174,7 +174,7 @@ class Attempt:
                     letter = next(a for a in index_symbols(item) if a in self.roles.recurrence)
                     axes[k] = self.length_of(letter, self.places[name])
                 elif any(self.starts_at_one(u, k, from_one) for u in uses) or (
-                    # γ[i] x[i] beside Σ[i=1..H] x[i]: what is read at bare letters alone begins where they do.
+                    # γ[i] x[i] beside Σ[i=1..H] x[i]: what is read at bare letters begins where they do.
                     from_one and all(k < len(u.at) and isinstance(u.at[k], Symbol) for u in uses)
                 ):
                     axes[k] = Interval(self.unknowns.fresh_low(), axes[k].size, axes[k].span, axes[k].what)

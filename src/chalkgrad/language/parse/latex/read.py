@@ -188,23 +188,18 @@ def _write_where(writer: Writer, source: str, region: Region) -> None:
     cut = source[region.start : region.end].rstrip().rstrip("$.\\")
     found = items(source, units(source, region.start, region.start + len(cut), words=True))
     written = tuple(i for i in found if not isinstance(i, Break))
-    pieces = segments(written)
-    if any(map(_space, pieces)):
-        for piece in pieces:
-            if space := _space(piece[_skips_where(piece) :]):
-                name = piece[_skips_where(piece)]
-                _write_shape(writer, (name,), space.sup if isinstance(space, Scripted) else None)
-            else:
-                writer.put("name", "where", piece[0].span)
-                writer.items(piece[_skips_where(piece) :])
-                writer.newline(piece[-1].span)
+    if not any(mark_of(i) == "∈" for i in written):
+        writer.items(written)
+        writer.newline(Span(region.end, region.end))
         return
-    writer.items(written)
-    writer.newline(Span(region.end, region.end))
-
-
-def _skips_where(piece: Segment) -> int:
-    return int(isinstance(piece[0], Name) and piece[0].text == "where")
+    _, *said = written  # without the word
+    others, shapes, aliases = _split(segments(tuple(said)))
+    for names, dims in shapes:
+        _write_shape(writer, names, dims)
+    for piece in (*others, *aliases):
+        writer.put("name", "where", piece[0].span)
+        writer.items(piece)
+        writer.newline(piece[-1].span)
 
 
 __all__ = ["LONGEST_EQUATION", "refuse_probabilities", "tokenize_latex"]

@@ -27,9 +27,7 @@ class Unit:
     gap: bool = False
 
 
-FUNCTION_WORDS = {
-    w.lower().replace("_", ""): w for w in sorted({*FUNCTIONS, *STRUCTURED}, reverse=True) if len(w) > 1
-}
+FUNCTION_WORDS = {w.lower().replace("_", ""): w for w in sorted({*FUNCTIONS, *STRUCTURED}) if len(w) > 1}
 """Functions by their letters alone: ``LeakyReLU`` is leaky_relu."""
 
 
