@@ -79,6 +79,13 @@ ODD: dict[str, str] = {
     "grid max": "α[t,j] = max[i] (α[t-1,i] + A[i,j]) + b[t,j]",
     "cross": "y[i] = Σ[a∈ℤ^2] f(a) g(i-a) where g: input",
     "bigT": "h[t] = tanh(x[t] W + h[t-1] U)\ny = h[T] + h[0] V",
+    "outputs out of order": (
+        "s[t] = relu(x[t] W + g[t-2] U + s[t-2] V + c[t])\ny[t] = softmax(s[t] V + b)\n"
+        "g[t] = σ(x[t] R + c[t-1] S + u ⊙ g[t-1])\nc[t] = x[t] P + v ⊙ c[t-2] + g[t-1] Q\n"
+        "where c[t]: H, g[t]: H, s[t]: H"
+    ),
+    "stride and zeros outside": "y[i] = Σ[p<P] w[p] x[2i+p-1] where x: input N zero outside ±1, w: P",
+    "pooling by three": "y[i] = max[p<3] (w[p] x[3i+2p-1]) where x: input N zero outside ±1, w: 3",
 }
 """Pages that ask for something out of the way: edges, names that Python has too, loops in loops."""
 
@@ -177,7 +184,8 @@ class Pair:
         *outputs, saved = self.functions["forward"](*(passed(_lean(n, given[n.name])) for n in names))
         for o, y in zip(forward.outputs, outputs, strict=True):
             close(y, expected[o][own[o]], o)
-        arriving = [passed(seeds[n.name][own[n.of]]) for n in backward.given("seed")]
+        of = {n.of: n.name for n in backward.given("seed")}
+        arriving = [passed(seeds[of[o]][own[o]]) for o in forward.outputs if o in of]
         found = self.functions["backward"](*arriving, saved)
         for n, value in zip(forward.given("input", "parameter", "start"), found.values(), strict=True):
             close(value, _lean(n, gradients["∂" + n.name]), f"∂{n.name}")

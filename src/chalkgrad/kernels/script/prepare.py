@@ -73,7 +73,7 @@ def passes(program: Program) -> Passes:
         batched.outputs,
         own,
         tuple(read),
-        tuple(n for n in names if n.role == "seed"),
+        tuple(sorted(seeds.values(), key=lambda n: batched.outputs.index(n.of))),
         {e.target: e for e in derived.equations if e.target not in {q.target for q in whole}},
         derived.outputs,
     )

@@ -24,6 +24,7 @@ def fill(b: Body, a: Array, at: tuple[Index, ...], box: Box, value: Expr, /, *, 
     base = _without_dropped(a, Part(at, box, {}, (), value))
     found = parts_of(base.body, base.at, base.box)
     lines = [plain(b, p) for p in found]
+    lines = [p if p is None or _stepped(b, a, p) is None else None for p in lines]
     together = [p for p in lines if p is not None]
     apart = [p for p, line in zip(found, lines, strict=True) if line is None]
     if together and not apart and not add and _everywhere(b, a, base):
@@ -46,7 +47,7 @@ def fill(b: Body, a: Array, at: tuple[Index, ...], box: Box, value: Expr, /, *, 
         for regions in zip(*(_regions(b, a, p) for p in together), strict=True):
             _store(b, a, regions[0], *_signed(sum_of(b, list(regions)), "+=" if add else "="))
         b.written.add(a.name)
-    stretches, rest = _stretches(b, apart)
+    stretches, rest = _stretches(b, a, apart)
     for group in stretches:
         for regions in zip(*(_regions(b, a, p) for p in group), strict=True):
             sign = "+=" if add or a.name in b.written else "="
@@ -64,7 +65,7 @@ def _signed(piece: Piece, sign: str) -> tuple[Piece, str]:
     return piece, sign
 
 
-def _stretches(b: Body, parts: list[Part]) -> tuple[list[list[Part]], list[Part]]:
+def _stretches(b: Body, a: Array, parts: list[Part]) -> tuple[list[list[Part]], list[Part]]:
     """The parts that hold along a stretch of the target, those along the same one together, and the rest."""
     groups: dict[object, list[Part]] = {}
     rest: list[Part] = []
@@ -72,7 +73,7 @@ def _stretches(b: Body, parts: list[Part]) -> tuple[list[list[Part]], list[Part]
         s = settled(b, p)
         if s is None:
             continue
-        if s.conditions or to_loop(b, s) is not None:
+        if s.conditions or to_loop(b, s) is not None or _stepped(b, a, s) is not None:
             rest.append(p)
         else:
             groups.setdefault((s.at, tuple(s.box.items())), []).append(s)
@@ -111,6 +112,8 @@ def _part(b: Body, a: Array, p: Part, sign: str) -> None:
             _part(b, a, rest, sign)
         return
     axis = to_loop(b, s)
+    if axis is None and not s.conditions:
+        axis = _stepped(b, a, s)
     if axis is not None:
         with b.loop(s.range(axis)) as symbol:
             _part(b, a, s.put(axis, scalar(symbol)), "+=" if axis in s.over else sign)
@@ -194,6 +197,17 @@ def _regions(b: Body, a: Array, p: Part) -> list[Part]:
             after = Range(r.axis, first + count, r.low - first)
             return [q for half in (before, after) for q in _regions(b, a, p.running(half))]
     return [p]
+
+
+def _stepped(b: Body, a: Array, p: Part) -> str | None:
+    """An axis to be gone along step by step: its target may or may not go past zero of a wrapped axis."""
+    for k, index in enumerate(p.at):
+        axes = [x for x in index.axes if x in p.box]
+        if a.wrapped[k] and len(axes) == 1:
+            first, count, step = span(index, p.box[axes[0]])
+            if crosses(b, a, k, first, count) and (step != 1 or not b.nonnegative(first + count)):
+                return axes[0]
+    return None
 
 
 def _without_dropped(a: Array, p: Part) -> Part:
