@@ -6,6 +6,7 @@ import json
 import re
 from functools import cache
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -119,6 +120,44 @@ def test_products_written_out_add_up(name: str) -> None:
             found += 1
     if name in ("C1", "C3", "C6", "conv1d", "conv2d", "A2", "R4"):
         assert found
+
+
+VECTOR = re.compile(r"\[([-0-9.e+ ]+)\](ᵀ?)")
+
+
+def evaluated(worked: str) -> np.ndarray:
+    """A line of the page as numbers: vectors, ⊙, functions; a column beside a row is an outer product."""
+    words = VECTOR.sub(lambda m: f"V([{m[1].strip().replace(' ', ',')}])" + ("._T" if m[2] else ""), worked)
+    words = words.replace("²", "**2").replace("⊙", "*").replace("σ(", "sigmoid(")
+    words = re.sub(r"(V\([^)]*\))\._T · (V\([^)]*\))", r"outer(\1, \2)", words)
+    words = re.sub(r"(V\([^)]*\)) · (V\([^)]*\))\._T", r"outer(\1, \2)", words).replace("·", "*")
+    names = {"V": np.array, "outer": np.outer, "tanh": np.tanh, "exp": np.exp, "log": np.log, "sqrt": np.sqrt}
+    names["relu"] = lambda x: np.maximum(x, 0)
+    names |= {"sigmoid": lambda x: 1 / (1 + np.exp(-x)), "logsumexp": lambda *x: np.log(np.exp(x).sum())}
+    return eval(words, {"__builtins__": {}, **names})
+
+
+@pytest.mark.parametrize(
+    "name", ["rnn", "lstm", "gru", "lstm_peephole", "G4", "layer norm", "A1", "R6", "C10"]
+)
+def test_each_line_of_numbers_comes_to_the_next(name: str) -> None:
+    lines = trace(LAYERS[name], random=True, digits=14).text(10_000).splitlines()
+    found = 0
+    for k in range(len(lines) - 2):
+        worked, value = (re.fullmatch(r" +(?:\S+ )?= (.*)", line) for line in lines[k : k + 2])
+        if (
+            not (worked and value and "[" in worked[1])
+            or "Σ" in worked[1]
+            or re.search(r"[^\s(\[]\[", worked[1])
+        ):
+            continue
+        if lines[k + 2].startswith(" ") and "=" not in lines[k + 2]:
+            continue  # a matrix: its rows are compared elsewhere
+        if VECTOR.fullmatch(worked[1]) or not re.fullmatch(r"\[[-0-9.e+ ]+\]", value[1]):
+            continue
+        assert np.allclose(evaluated(worked[1]), evaluated(value[1]), rtol=1e-9, atol=1e-11), lines[k : k + 2]
+        found += 1
+    assert found > 3 or name in ("R6", "C10")
 
 
 # --- the worked example --------------------------------------------------------------------------------
