@@ -136,8 +136,24 @@ def _shifted(part: Symbol | Indexed, here: str) -> Iterator[_Slip]:
             at = (*part.at[:k], _moved(item, step), *part.at[k + 1 :])
             changed = Indexed(part.base, at, part.span)
             way = "late" if step < 0 else "early"
-            said = f"{here} is one step too {way}: it would be right with {written(changed)}"
-            yield _Slip(int(gradient), said, changed, written(changed))
+            said = f"{here} is one step too {way}: it would be right with {spelled(changed)}"
+            yield _Slip(int(gradient), said, changed, spelled(changed))
+
+
+def spelled(node: Symbol | Indexed) -> str:
+    """A read as one would write it: x[n-p+1]."""
+    return node.name if isinstance(node, Symbol) else f"{node.base.name}[{','.join(map(_index, node.at))}]"
+
+
+def _index(node: Node) -> str:
+    match node:
+        case Binary("+" | "-" as op, left, right):
+            behind = _index(right)
+            return _index(left) + op + (f"({behind})" if isinstance(right, Binary) and op == "-" else behind)
+        case Group(Binary("+" | "-") as body):
+            return f"({_index(body)})"
+        case _:
+            return written(node).replace(" · ", "").replace(" ", "")
 
 
 def _moved(item: Node, step: int) -> Node:
@@ -165,17 +181,17 @@ def _renamed(part: Symbol | Indexed, page: Page, here: str) -> Iterator[_Slip]:
         if n == about or called not in page.derived.table or not alike(page, n, about):
             continue
         symbol = Symbol(called, base.span)
-        changed: Node = symbol if isinstance(part, Symbol) else Indexed(symbol, part.at, part.span)
-        spelled = written(changed)
+        changed = symbol if isinstance(part, Symbol) else Indexed(symbol, part.at, part.span)
+        new = spelled(changed)
         of = [x for x, (_, result) in page.slopes.items() if result == n and page.forward[n].generated]
         if of and not derivative:  # what the page writes as a function, and has no name for
-            spelled = f"{OPS[page.slopes[of[0]][0]].shown}({spelled.replace(n, of[0], 1)})"
-        said = f"it would be right with {spelled} in place of {here}"
+            new = f"{OPS[page.slopes[of[0]][0]].shown}({new.replace(n, of[0], 1)})"
+        said = f"it would be right with {new} in place of {here}"
         if derivative and page.slope_leads(about, n):
             op = OPS[page.slopes[n][0]].shown
-            yield _Slip(1, f"the derivative of {op} is missing: {said}", changed, spelled)
+            yield _Slip(1, f"the derivative of {op} is missing: {said}", changed, new)
         else:
-            yield _Slip(4, said, changed, spelled)
+            yield _Slip(4, said, changed, new)
 
 
 def alike(page: Page, a: str, b: str) -> bool:

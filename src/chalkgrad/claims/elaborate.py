@@ -183,7 +183,10 @@ class _Attempt(Attempt):
     def find_inputs(self, named: frozenset[str]) -> set[str]:
         page = self.ground.page
         self.unknowns.known.update({s: Size((), n) for s, n in self.ground.numbers.items()})
-        self.elaborator.sizes |= {*page.resolved.sizes, *page.resolved.program.symbols} - {BATCH}
+        self.elaborator.sizes |= {*page.resolved.sizes, *page.resolved.program.symbols} - {
+            BATCH,
+            *page.forward.table,
+        }
         self.unknowns.known.update(
             {s: Size((), z.value(self.ground.numbers)) for s, z in page.resolved.sizes.items()}
         )

@@ -11,8 +11,12 @@ from chalkgrad.language.resolve.sizes import Interval, Unknowns
 
 
 class Extent:
-    """The summed indices of one equation. An index runs over what the page says of it (Σ[j=1..k]); else over
-    what all the names read at it alone have; else over all that some shifted read reaches."""
+    """The summed indices of one equation.
+
+    An index runs over what the claim says (Σ[j=1..k]); else over what all the names read at it alone have in
+    common; else, where it stands alone but shifted (``Σ[t] ∂a[t+1]``), over what these have; else over all
+    that some read reaches.
+    """
 
     def __init__(self, scope: Scope, reads: Sequence[Access], unknowns: Unknowns, roles: Roles) -> None:
         self.scope, self.unknowns, self.roles = scope, unknowns, roles
@@ -63,6 +67,11 @@ class Extent:
     def bare(self, axis: str) -> tuple[int, int] | None:
         """What all the names that are read at this index alone have in common."""
         bare = [a.axis for a in self.reads if a.index.plain() == axis]
+        if not bare:
+            along = [a for a in self.reads if a.index.coefficient(axis)]
+            if any(a.index.coefficient(axis) != 1 or len(a.index.terms) > 1 for a in along):
+                return None
+            bare = [a.axis for a in along]
         if not bare:
             return None
         first = max(self.number(a.low) for a in bare)

@@ -16,7 +16,7 @@ from torch import Tensor
 from chalkgrad.claims.calling import Calling, Passing, Steps, shape_of
 from chalkgrad.claims.changes import changes
 from chalkgrad.claims.grade import Found, Grader
-from chalkgrad.claims.ground import BATCH, Draw, Ground, agree, first_difference
+from chalkgrad.claims.ground import BATCH, Ground, agree, first_difference
 from chalkgrad.claims.loading import load
 from chalkgrad.claims.outcome import Outcome, Verdict, figure
 from chalkgrad.claims.results import Result
@@ -212,7 +212,7 @@ class _Grading:
         value = mine.result.value.reshape(ground_shape(ground, match.about, mine, passing))
         line = self.page.line(match.about)
         try:
-            grader = Grader(self.page, read_claims(line, self.page), {}, 0, {Draw(): ground})
+            grader = Grader(self.page, read_claims(line, self.page), {}, 0, ground)
             reading, [found] = grader.best(grader.claims.claims)
         except EquationError:  # the derived equation says what a claim cannot: [h>0]
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ from torch import Tensor
 
 from chalkgrad.calculus.derive import derive
 from chalkgrad.calculus.explain import Derivation
+from chalkgrad.calculus.loss import losses
 from chalkgrad.calculus.normalise import is_function, normalise
+from chalkgrad.equations.formula import text
 from chalkgrad.equations.ir import Apply, Equation, Expr, Name, Program, Range, Read, full
 from chalkgrad.kernels.eager import Runner
 from chalkgrad.language.resolve import Resolved
@@ -39,6 +42,12 @@ def _differs(a: Tensor, b: Tensor) -> Tensor:
     return ~((a - b).abs() <= TOLERANCE * scale)  # so that a NaN differs
 
 
+MOST_DRAWN = 30
+"""How often values are drawn anew because a gradient came out zero throughout."""
+
+BENT = frozenset({"relu", "abs", "leaky_relu", "elu", "sign", "step"})
+"""Functions that are something else on either side of zero."""
+
 BATCH = "batch"
 """The axis of a batch, where a page has one."""
 
@@ -47,10 +56,10 @@ BATCH = "batch"
 class Draw:
     """How values are drawn.
 
-    A gradient of one arrives at an output that is one number; with ``ones`` also at one that is one number a
-    step, with ``free`` at none; with ``last`` something arrives at the last step alone. With ``rest`` states
-    begin at zero. The names that are ``shares`` are positive along their last axis and sum to one there (a
-    target distribution).
+    A gradient of one arrives at an output that is one number or is called like a loss; with ``ones`` also at
+    one that is one number a step, with ``free`` at none; with ``last`` something arrives at the last step
+    alone. With ``rest`` states begin at zero. The names that are ``shares`` are positive along their last
+    axis and sum to one there (a target distribution). ``again`` is for another draw of the same kind.
     """
 
     ones: bool = False
@@ -58,6 +67,7 @@ class Draw:
     free: bool = False
     last: bool = False
     rest: bool = False
+    again: int = 0
 
 
 class Page:
@@ -72,6 +82,11 @@ class Page:
         # With every name asked for, no gradient is written into the place where it is used.
         self.derived = derive(self.forward, self.names)
         self.seeds = {n.of: n.name for n in self.derived.given("seed")}
+
+    @cached_property
+    def runners(self) -> tuple[Runner, Runner]:
+        """What computes the names of the page, and what their gradients."""
+        return Runner(self.forward), Runner(normalise(self.derived))
 
     def own(self, name: str) -> tuple[Range, ...]:
         """The axes of a name of the page without the steps before its start."""
@@ -130,7 +145,7 @@ class Page:
 
     def terms(self, name: str) -> list[Equation]:
         """The terms of the derived equation of a name's gradient, each as an equation of its own."""
-        found = self.derived.defining(f"∂{name}")
+        found = self._printed(name).derived.defining(f"∂{name}")
         if not found:
             return []
         e = found[-1]
@@ -138,12 +153,14 @@ class Page:
         parts: Sequence[Expr] = whole.args if isinstance(whole, Apply) and whole.op == "add" else (whole,)
         return [Equation(e.target, e.domain, part) for part in parts]
 
-    def shown(self, term: Equation) -> str:
-        """One term of a derived equation, as it is printed."""
-        p = self.derived
-        alone = Program((*self.forward.equations, term), p.names, p.outputs, p.states, p.columns)
-        lines = str(Derivation(self.forward, alone)).partition(" = ")[2]
-        return lines.partition("  #")[0].partition("  for ")[0].strip()
+    def _printed(self, name: str) -> Derivation:
+        """The derivation that has a line for a name: the printed one, else one with a line for every name."""
+        own = self.derivation.derived.defining(f"∂{name}")
+        return self.derivation if own else Derivation(self.forward, self.derived)
+
+    def shown(self, name: str, term: Equation) -> str:
+        """One term of the derived equation of a name's gradient, as it is printed."""
+        return text(self._printed(name).sides(term)[1])
 
 
 class Ground:
@@ -161,12 +178,28 @@ class Ground:
         self.draw = draw or Draw()
         self.numbers = {**small_numbers(page.resolved, sizes or {}), BATCH: examples}
         self.values: Mapping[str, Tensor] = {}
-        random = torch.Generator().manual_seed(seed)
+        random = torch.Generator().manual_seed(seed + 7919 * self.draw.again)
+        worst = math.inf
         for positive in (False, True):
-            given = {n.name: self._drawn(n, random, positive) for n in page.derived.given()}
-            self.values = self.run(given)
-            if all(v.isfinite().all() for v in self.values.values()):
+            for _ in range(MOST_DRAWN):
+                given = {n.name: self._drawn(n, random, positive) for n in page.derived.given()}
+                values = self.run(given)
+                dull = self.dullness(values)
+                if dull < worst or not self.values:
+                    self.values, worst = values, dull
+                if worst == 0 or not math.isfinite(dull):
+                    break
+            if math.isfinite(worst):
                 break
+
+    def dullness(self, values: Mapping[str, Tensor]) -> float:
+        """How much these values leave unsaid: gradients that are zero throughout, and functions with a bend
+        (relu) of arguments on one side of it alone; infinite where something is not finite."""
+        if not all(v.isfinite().all() for v in values.values()):
+            return math.inf
+        zero = sum(not v.any() for n, v in values.items() if n.startswith("∂") and v.numel())
+        bent = (values[x] for x, (op, _) in self.page.slopes.items() if op in BENT and x in values)
+        return zero + sum(x.numel() > 1 and bool((x > 0).all() or (x < 0).all()) for x in bent)
 
     def alone(self, single: Page) -> Ground:
         """A batch of one example as that example: the same values of a page without its batch."""
@@ -198,7 +231,8 @@ class Ground:
     def _arriving(self, seed: Name, x: Tensor) -> Tensor:
         """What arrives at an output: random weights, ones, or nothing before the last step."""
         number = all(r.axis == BATCH for r in seed.ranges)
-        if (number and not self.draw.free) or (self.draw.ones and seed.of in self.page.losses()):
+        loss = number or seed.of in losses(self.page.resolved.program)
+        if (loss and not self.draw.free) or (self.draw.ones and seed.of in self.page.losses()):
             x = torch.ones_like(x)
         if self.draw.last:
             for k, r in enumerate(seed.ranges[: seed.written]):
@@ -209,14 +243,11 @@ class Ground:
 
     def run(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Every name and gradient from values for what is given, seeds included."""
-        forward, derived = self.page.forward, self.page.derived
-        values = dict(given)
-        values |= Runner(forward)(
-            values, self.numbers, [n.name for n in forward.names if n.role == "defined"]
-        )
-        known = {n: values[n] for n in self.page.names if n not in given}
-        wanted = list(dict.fromkeys(o for o in derived.outputs if o not in given))
-        return values | Runner(normalise(derived))(given, self.numbers, wanted, known)
+        forward, backward = self.page.runners
+        made = [n.name for n in self.page.forward.names if n.role == "defined"]
+        values = {**given, **forward(given, self.numbers, made)}
+        wanted = list(dict.fromkeys(o for o in self.page.derived.outputs if o not in given))
+        return values | backward(given, self.numbers, wanted, {n: values[n] for n in made})
 
     def inside(self, name: str, value: Tensor) -> Tensor:
         """The value with zeros in the steps before the start of ``name``."""
@@ -246,7 +277,10 @@ class Ground:
         outputs = tuple(e.target for e in named)
         whole = Program((*p.equations, *named), (*p.names, *names), outputs, p.states, p.columns)
         given = {n.name: self.values[n.name] for n in p.given()}
-        found = Runner(normalise(whole))(given, self.numbers, outputs)
+        known = {
+            n.name: self.values[n.name] for n in p.names if n.role == "defined" and n.name in self.values
+        }
+        found = Runner(normalise(whole))(given, self.numbers, outputs, known)
         return [self.padded(name, found[o]) for o in outputs]
 
     def padded(self, name: str, value: Tensor) -> Tensor:

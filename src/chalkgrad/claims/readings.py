@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
+from chalkgrad.calculus.loss import losses
 from chalkgrad.claims.claim import DELTA, Claims, names_read
 from chalkgrad.claims.ground import Draw, Page
 from chalkgrad.language.parse.syntax import Indexed, Node, Symbol, parts
@@ -44,8 +45,8 @@ class Reading:
         if self.sense.length:
             notes.append("the last step being the one before the length, counting from 0")
         if self.draw.ones:
-            losses = " and ".join(n for n in page.losses() if page.forward[n].ranges)
-            notes.append(f"the loss being the sum of {losses} over all steps")
+            added = " and ".join(n for n in page.losses() if page.forward[n].ranges)
+            notes.append(f"the loss being the sum of {added} over all steps")
         for name in self.draw.shares:
             letters = [r.axis for r in page.forward[name].ranges]
             notes.append(f"where Σ[{letters[-1]}] {name}[{','.join(letters)}] = 1")
@@ -79,9 +80,13 @@ def _deltas(claims: Claims, page: Page) -> tuple[str | None, ...]:
 
 
 def _draws(claims: Claims, page: Page) -> Iterator[Draw]:
-    """Random weights for the outputs; where these are losses, also their plain sum; and then targets that sum
-    to one, as a distribution does."""
-    ones = [False, True] if any(page.forward[n].ranges for n in page.losses()) else [False]
+    """Random weights for the outputs; where these may be losses, also their plain sum; then targets that sum
+    to one, as a distribution does. A claim that names what arrives is right for whatever arrives."""
+    if _named(claims) & {*page.seeds.values()}:
+        yield Draw(free=True)
+        return
+    known = losses(page.resolved.program)
+    ones = [False, True] if any(page.forward[n].ranges and n not in known for n in page.losses()) else [False]
     yield from (Draw(o) for o in ones)
     steps = page.resolved.recurrence
     for name in page.forward.given("input", "parameter"):

@@ -65,7 +65,7 @@ def _parts(
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{type(value).__name__} is no array of numbers")
     exact = array.dtype.kind != "f" or array.dtype.itemsize >= 8
-    yield (names[0] if len(names) == 1 else "", names, torch.tensor(array, dtype=torch.float64), exact)
+    yield (names[0] if 0 < len(names) <= 2 else "", names, torch.tensor(array, dtype=torch.float64), exact)
 
 
 def _is_array(value: list[Any]) -> bool:
@@ -82,8 +82,12 @@ def _names(node: ast.expr | None) -> Iterator[str]:
             return
         case ast.Name(name):
             yield name
-        case ast.Attribute(_, name):
+        case ast.Attribute(inner, name):
+            yield from _names(inner)
             yield name
+        case ast.Call(_, arguments):
+            for inner in arguments:
+                yield from _names(inner)
         case ast.Subscript(_, ast.Constant(str() as key)):
             yield key
         case _:

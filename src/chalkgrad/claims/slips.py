@@ -17,6 +17,7 @@ from chalkgrad.claims.changes import alike, changes
 from chalkgrad.claims.claim import Claim
 from chalkgrad.claims.ground import BATCH, Draw, agree
 from chalkgrad.claims.outcome import figure
+from chalkgrad.claims.readings import Reading, readings
 from chalkgrad.claims.terms import Term, split, unmatched
 from chalkgrad.equations.ops import OPS
 from chalkgrad.language.parse.syntax import Big, Group, Negate, Node
@@ -25,7 +26,6 @@ from chalkgrad.language.source import EquationError
 
 if TYPE_CHECKING:
     from chalkgrad.claims.grade import Found, Grader
-    from chalkgrad.claims.readings import Reading
 
 MOST_TRIED = 150
 """Changed claims that are tried, so that a long one is answered at once."""
@@ -51,6 +51,15 @@ def findings(grader: Grader, found: Found, reading: Reading) -> Iterator[str]:
     )
     if slip:
         yield slip
+        return
+    for other in readings(grader.claims, grader.page):
+        if other.sense == reading.sense and other.draw.shares:
+            again = grader.found(found.claim, other)
+            if isinstance(again, EquationError) or again.value.shape != again.right.shape:
+                continue
+            if slip := _as_a_whole(grader, again):
+                yield f"{slip}, {other.notes(grader.page)[-1]}"
+                return
 
 
 def _turned(grader: Grader, claim: Claim) -> str:
@@ -79,7 +88,8 @@ def _terms(grader: Grader, found: Found, reading: Reading, at: tuple[int, ...]) 
     claimed = [Term(_shown(grader, n), s) for n, s in zip(nodes, shapes, strict=True) if s is not None]
     whole = ground.term_values(claim.about, equations)
     derived = [
-        Term(page.shown(e), grader.at_steps(claim, v, reading)) for e, v in zip(equations, whole, strict=True)
+        Term(page.shown(claim.about, e), grader.at_steps(claim, v, reading))
+        for e, v in zip(equations, whole, strict=True)
     ]
     left, right = unmatched(claimed, derived)
     name = grader.place(claim, at, reading)
@@ -133,7 +143,7 @@ def _as_a_whole(grader: Grader, found: Found) -> str | None:
 def factor_between(a: Tensor, b: Tensor) -> float | None:
     """k where a = k b throughout, not 0 and not 1."""
     scale = (b * b).sum().item()
-    if not scale:
+    if not scale or not a.isfinite().all():
         return None
     k = ((a * b).sum() / scale).item()
     near = Fraction(k).limit_denominator(12)
@@ -167,7 +177,7 @@ def _another_gradient(grader: Grader, found: Found, reading: Reading) -> str | N
             continue
         if not alike(page, name, claim.about):
             continue
-        if not agree(found.value, grader.at_steps(claim, ground.values[f"∂{name}"], reading)):
+        if not agree(found.value, ground.gradient(name)):
             continue
         if page.slope_leads(name, claim.about):
             op = OPS[page.slopes[claim.about][0]].shown
@@ -203,7 +213,9 @@ def _another_slope(grader: Grader, found: Found, reading: Reading) -> str | None
 def _one_change(grader: Grader, found: Found, reading: Reading) -> str | None:
     """The one thing that, changed, makes the claim right; None where there is no such thing."""
     claim = found.claim
-    for change in islice(changes(claim.right, grader.page, grader.claims.shown), MOST_TRIED):
+    trials = list(islice(changes(claim.right, grader.page, grader.claims.shown), MOST_TRIED))
+    for k, change in enumerate(trials):
+        grader.progress(k, len(trials))
         result = grader.found(replace(claim, right=change.right), reading)
         if not isinstance(result, EquationError) and result.agrees:
             return change.said

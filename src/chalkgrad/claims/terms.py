@@ -30,17 +30,22 @@ def split(node: Node) -> Iterator[Node]:
         case Group(body):
             yield from split(body)
         case Binary("+", left, right):
-            yield from split(left)
-            yield from split(right)
+            yield from _terms(left)
+            yield from _terms(right)
         case Binary("-", left, right):
-            yield from split(left)
-            yield from (_negative(t) for t in split(right))
+            yield from _terms(left)
+            yield from (_negative(t) for t in _terms(right))
         case Negate(body):
-            yield from (_negative(t) for t in split(body))
+            yield from (_negative(t) for t in _terms(body))
         case Big("sum", _, Group() as body) if len(terms := list(split(body))) > 1:
             yield from (replace(node, body=Group(t, body.span)) for t in terms)
         case _:
             yield node
+
+
+def _terms(node: Node) -> Iterator[Node]:
+    """The terms of a part; a bracket among several terms is one of them."""
+    yield from (node,) if isinstance(node, Group) else split(node)
 
 
 def _negative(node: Node) -> Node:

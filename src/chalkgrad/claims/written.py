@@ -14,6 +14,7 @@ from chalkgrad.language.parse.grammar import parse
 from chalkgrad.language.parse.syntax import (
     Binary,
     Call,
+    Group,
     Indexed,
     Line,
     Negate,
@@ -86,7 +87,7 @@ class _Reading:
         name = head(left)
         about = self.about(name)
         if about is None and name and name in self.own and not name.startswith("∂"):
-            return Line(left, sides[0], sides[1:], line.span)
+            return Line(left, sides[0], (), line.span)
         if about is None or isinstance(left, Call):
             if name in self.page.forward.table:
                 raise self.fail(
@@ -102,6 +103,13 @@ class _Reading:
                 help=f"claim another gradient, {self.example()}, or add the loss to the page: L = …",
             )
         at = left.at if isinstance(left, Indexed) else ()
+        for side in sides:
+            if head(inner := bared(side)) == name and places_of(inner) == places_of(left):
+                raise self.fail(
+                    "both sides are the same",
+                    (side.span, "claims nothing"),
+                    help="write the right side with other names",
+                )
         return [Claim(about, at, line.left.span, side) for side in sides]
 
     def unknown(self, name: str, span: Span, derivative: bool) -> EquationError:
@@ -245,6 +253,16 @@ class _Reading:
                 (top.span.to(bottom.span), "two steps"),
                 help=f"claims are about the whole loss: ∂{name}/{head(bottom)}[…] = …",
             )
+
+
+def bared(node: Node) -> Node:
+    """The node without brackets around it."""
+    return bared(node.body) if isinstance(node, Group) else node
+
+
+def places_of(node: Node) -> tuple[object, ...]:
+    """The indices of a read, to be compared with another's."""
+    return tuple(_spelled(i) for i in node.at) if isinstance(node, Indexed) else ()
 
 
 def _spelled(node: Node) -> tuple[object, ...]:

@@ -76,7 +76,16 @@ def check(
                 raise EquationError(
                     "--claim and --python: one of the two is graded at a time", help="call it twice"
                 )
-            graded = checked(what, inputs=inputs, functions=functions, claim=claims, seed=seed, **given)
+            with waiting("slips") as progress:
+                graded = checked(
+                    what,
+                    inputs=inputs,
+                    functions=functions,
+                    claim=claims,
+                    seed=seed,
+                    progress=progress,
+                    **given,
+                )
             print(graded)
             raise typer.Exit(0 if graded else 1)
         if python:

@@ -125,7 +125,7 @@ def check(
     if claim is not None:
         from chalkgrad.claims.grade import grade  # it stands above this folder, and is needed only here
 
-        return grade(resolved, claim, functions=functions, sizes=sizes, seed=seed)
+        return grade(resolved, claim, functions=functions, sizes=sizes, seed=seed, progress=progress)
     numbers = small_numbers(resolved, sizes)
     system = System(normalise(batch(resolved.program)))
     states = (s.name for s in resolved.program.states)
