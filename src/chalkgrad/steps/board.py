@@ -58,21 +58,28 @@ def _section(section: Section, spell: Spelling, width: int, mark: Emphasis) -> l
 
 def _rows(rows: tuple[Row, ...], spell: Spelling, width: int, mark: Emphasis) -> list[str]:
     """The rows, with the rules beside them in one column, or below where there is no room for that."""
-    shown = [(row, "  " * row.depth + _equation(row, spell), words(row.words, spell)) for row in rows]
-    fitting = [columns(s) for _, s, w in shown if w and columns(s) + 3 + columns(w) <= width]
+    found = [(row, "  " * row.depth + _equation(row, spell), words(row.words, spell)) for row in rows]
+    fitting = [columns(s) for _, s, w in found if w and columns(s) + 3 + columns(w) <= width]
     edge = max((n for n in fitting if n <= width // 2), default=0) + 3
     lines: list[str] = []
-    for row, equation, said in shown:
-        line = mark(equation, "result") if row.depth == 1 and row.sign == "=" and row.words else equation
-        room = width - max(edge, columns(equation) + 3)
+    for row, equation, said in found:
+        # What a section comes to stands out.
+        result = row.depth == 1 and row.sign == "=" and not row.before
+        *first, last = broken(equation, width, "  " * (row.depth + 2))
+        first, shown = (
+            [mark(x, "result") if result else x for x in first],
+            mark(last, "result") if result else last,
+        )
+        room = width - max(edge, columns(last) + 3)
+        lines += first
         if not said:
-            lines.append(line)
+            lines.append(shown)
         elif columns(said) <= room:
-            gap = " " * (max(edge, columns(equation) + 3) - columns(equation))
-            lines.append(line + gap + mark(said, "rule"))
+            gap = " " * (max(edge, columns(last) + 3) - columns(last))
+            lines.append(shown + gap + mark(said, "rule"))
         else:
             indent = "  " * (row.depth + 2)
-            lines += [line, *(mark(w, "rule") for w in wrapped(said.split(" "), width, indent, indent))]
+            lines += [shown, *(mark(w, "rule") for w in wrapped(said.split(" "), width, indent, indent))]
     return lines
 
 
@@ -89,6 +96,29 @@ def words(remark: Remark, spell: Spelling) -> str:
 def columns(shown: str) -> int:
     """How many columns a text takes: a combining macron takes none."""
     return sum(c != "\u0304" for c in shown)
+
+
+def broken(line: str, width: int, indent: str) -> list[str]:
+    """An equation in lines no longer than ``width``, broken before a plus or minus outside brackets.
+
+    >>> broken("a = b + f(c + d) + e", 16, "  ")
+    ['a = b + f(c + d)', '  + e']
+    """
+    if columns(line) <= width:
+        return [line]
+    depth, cuts = 0, [0]
+    for k, c in enumerate(line):
+        depth += (c in "([") - (c in ")]")
+        if depth == 0 and line[k : k + 3] in (" + ", " - "):
+            cuts.append(k)
+    pieces = [line[a:b] for a, b in zip(cuts, [*cuts[1:], len(line)], strict=True)]
+    lines = [pieces[0]]
+    for piece in pieces[1:]:
+        if columns(lines[-1]) + columns(piece) > width:
+            lines.append(indent + piece.lstrip())
+        else:
+            lines[-1] += piece
+    return lines
 
 
 def wrapped(pieces: list[str], width: int, indent: str, first: str = "") -> list[str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from chalkgrad.calculus.latex import latex
 from chalkgrad.calculus.notation import Spelling, respelled, spelling
 from chalkgrad.equations.formula import Formula, text
-from chalkgrad.steps.board import WIDTH, Emphasis, columns, held, words, wrapped
-from chalkgrad.steps.unrolling import Block, Unrolling
+from chalkgrad.steps.board import WIDTH, Emphasis, broken, columns, held, words, wrapped
+from chalkgrad.steps.expansion import Block
+from chalkgrad.steps.unrolling import Unrolling
 
 
 def sheet(
@@ -31,14 +32,16 @@ def _block(block: Block, spell: Spelling, width: int, mark: Emphasis) -> list[st
             lines.append("")
             continue
         right = text(respelled(row.right, spell)) if row.right is not None else ""
-        line = f"  {left}{' ' * (wide - columns(left))} {row.sign} {right}"
+        start = f"  {left}{' ' * (wide - columns(left))} {row.sign} "
+        *first, last = broken(start + right, width, " " * (wide + 3))
+        lines += first
         said = words(row.words, spell)
-        if said and columns(line) + 3 + columns(said) <= width:
-            line += "   " + mark(said, "rule")
-        elif said:
-            indent = "  " + " " * (wide + 3)
-            line += "\n" + "\n".join(mark(w, "rule") for w in wrapped(said.split(" "), width, indent, indent))
-        lines.append(line)
+        if said and columns(last) + 3 + columns(said) <= width:
+            lines.append(last + "   " + mark(said, "rule"))
+        else:
+            indent = " " * (wide + 5)
+            more = wrapped(said.split(" "), width, indent, indent) if said else []
+            lines += [last, *(mark(w, "rule") for w in more)]
     return lines
 
 
