@@ -59,21 +59,23 @@ def compiler() -> tuple[str, ...]:
 def identity(command: tuple[str, ...]) -> str:
     """What tells this compiler on this machine from another: its version, the processor."""
     version = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=60, check=False)
-    return f"{version.stdout}\n{platform.machine()}\n{_processor()}"
+    return f"{version.stdout}\n{platform.machine()}\n{processor()}"
 
 
-def _processor() -> str:
-    """The processor's name and abilities, which -march=native compiles for."""
+def processor() -> str:
+    """The processor's maker, name and abilities, which -march=native compiles for, a line each."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError:
         return platform.processor()
-    return "\n".join(next((x for x in lines if x.startswith(key)), "") for key in ("model name", "flags"))
+    return "\n".join(
+        next((x for x in lines if x.startswith(key)), "") for key in ("model name", "vendor_id", "flags")
+    )
 
 
 def processor_name() -> str:
     """The processor, in its maker's words."""
-    return _processor().split("\n", 1)[0].partition(":")[2].strip() or platform.processor()
+    return processor().split("\n", 1)[0].partition(":")[2].strip() or platform.processor()
 
 
 def folder() -> Path:

@@ -142,51 +142,114 @@ static void pack(R *out, const R *w, int64_t sk, int64_t sn, int64_t K, int64_t 
     for (int64_t k = 0; k < K; k++)
       for (int64_t c = 0; c < PANEL; c++) *out++ = n + c < N ? w[k * sk + (n + c) * sn] : 0;
 }
+// ROWS rows of a by one panel of w; a[m, k] at a + m·sa + k·sk; added to what is there where `more`
 #define TILE(ROWS)                                                                                  \
-  static inline void tile_##ROWS(R *out, int64_t so, const R *a, int64_t sa, const R *w, int64_t K, int64_t N) { \
+  static inline void tile_##ROWS(R *out, int64_t so, const R *a, int64_t sa, int64_t sk, const R *w,\
+                                 int64_t K, int64_t N, int more) {                                  \
     V c[ROWS][2];                                                                                   \
     for (int m = 0; m < ROWS; m++) c[m][0] = c[m][1] = (V){0};                                      \
-    for (int64_t k = 0; k < K; k++, w += PANEL) {                                                   \
+    for (int64_t k = 0; k < K; k++, w += PANEL, a += sk) {                                          \
       V u = *(const V *)w, v = *(const V *)(w + WIDE);                                              \
-      for (int m = 0; m < ROWS; m++) { R x = a[m * sa + k]; c[m][0] += x * u; c[m][1] += x * v; }   \
+      for (int m = 0; m < ROWS; m++) { R x = a[m * sa]; c[m][0] += x * u; c[m][1] += x * v; }       \
     }                                                                                               \
     for (int m = 0; m < ROWS; m++) {                                                                \
       R *o = out + m * so;                                                                          \
-      if (N >= PANEL) { *(U *)o = c[m][0]; *(U *)(o + WIDE) = c[m][1]; }                            \
-      else for (int64_t n = 0; n < N; n++) o[n] = c[m][n / WIDE][n % WIDE];                         \
+      if (N >= PANEL && !more) { *(U *)o = c[m][0]; *(U *)(o + WIDE) = c[m][1]; }                   \
+      else if (N >= PANEL) { *(U *)o += c[m][0]; *(U *)(o + WIDE) += c[m][1]; }                     \
+      else for (int64_t n = 0; n < N; n++) o[n] = (more ? o[n] : 0) + c[m][n / WIDE][n % WIDE];     \
     }                                                                                               \
   }
 TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) TILE(7) TILE(8)
 
-// out[m, n] = Σ[k] a[m, k] w[k, n] for rows m of strides so and sa, w packed
-static void product(R *out, int64_t so, const R *a, int64_t sa, const R *w, int64_t M, int64_t K, int64_t N) {
-  for (int64_t n = 0; n < N; n += PANEL, w += K * PANEL) {
-    int64_t m = 0;
-    for (; m + TALL <= M; m += TALL) {
+// rows of a by one panel
+static inline void column(R *out, int64_t so, const R *a, int64_t sa, int64_t sk, const R *w, int64_t M,
+                          int64_t K, int64_t N, int more) {
+  for (; M >= TALL; M -= TALL, out += TALL * so, a += TALL * sa) {
 #if TALL == 8
-      tile_8(out + m * so + n, so, a + m * sa, sa, w, K, N - n);
+    tile_8(out, so, a, sa, sk, w, K, N, more);
 #elif TALL == 6
-      tile_6(out + m * so + n, so, a + m * sa, sa, w, K, N - n);
+    tile_6(out, so, a, sa, sk, w, K, N, more);
 #else
-      tile_4(out + m * so + n, so, a + m * sa, sa, w, K, N - n);
+    tile_4(out, so, a, sa, sk, w, K, N, more);
 #endif
-    }
-    R *o = out + m * so + n;
-    const R *b = a + m * sa;
-    switch (M - m) {
-      case 1: tile_1(o, so, b, sa, w, K, N - n); break;
-      case 2: tile_2(o, so, b, sa, w, K, N - n); break;
-      case 3: tile_3(o, so, b, sa, w, K, N - n); break;
-      case 4: tile_4(o, so, b, sa, w, K, N - n); break;
-      case 5: tile_5(o, so, b, sa, w, K, N - n); break;
-      case 6: tile_6(o, so, b, sa, w, K, N - n); break;
-      case 7: tile_7(o, so, b, sa, w, K, N - n); break;
-    }
+  }
+  switch (M) {
+    case 1: tile_1(out, so, a, sa, sk, w, K, N, more); break;
+    case 2: tile_2(out, so, a, sa, sk, w, K, N, more); break;
+    case 3: tile_3(out, so, a, sa, sk, w, K, N, more); break;
+    case 4: tile_4(out, so, a, sa, sk, w, K, N, more); break;
+    case 5: tile_5(out, so, a, sa, sk, w, K, N, more); break;
+    case 6: tile_6(out, so, a, sa, sk, w, K, N, more); break;
+    case 7: tile_7(out, so, a, sa, sk, w, K, N, more); break;
   }
 }
+
+// out[m, n] = Σ[k] a[m, k] w[k, n] for rows m of strides so and sa, w packed
+static void product(R *out, int64_t so, const R *a, int64_t sa, const R *w, int64_t M, int64_t K, int64_t N) {
+  for (int64_t n = 0; n < N; n += PANEL, w += K * PANEL) column(out + n, so, a, sa, 1, w, M, K, N - n, 0);
+}
 """
+
+
+MATRIX = r"""
+#define DEEP ((int64_t)256)   // of k at a time: a panel of w stays in the first cache
+#define LONG ((int64_t)1024)  // columns at a time: what is packed stays in the second
+#define HIGH ((int64_t)96)    // rows at a time: what is packed of a stays beside the panel
+
+struct matrix { R *o; const R *a, *b; int64_t so, am, ak, bk, bn, M, K, N; int threads, failed; int (*number)(void); };
+
+static void rows(struct matrix *z, int64_t first, int64_t last) {
+  int64_t M = last - first;
+  if (M <= 0) return;
+  int64_t deep = least(DEEP, z->K), wide = (least(LONG, z->N) + PANEL - 1) / PANEL * PANEL;
+  char *memory = malloc((deep * wide + HIGH * deep) * sizeof(R) + 128);
+  if (!memory) { z->failed = 1; return; }
+  R *w = (R *)(((uintptr_t)memory + 63) / 64 * 64), *rest = w + deep * wide;
+  for (int64_t n = 0; n < z->N; n += LONG) {
+    int64_t N = least(LONG, z->N - n);
+    for (int64_t k = 0; k < z->K; k += DEEP) {
+      int64_t K = least(DEEP, z->K - k);
+      pack(w, z->b + k * z->bk + n * z->bn, z->bk, z->bn, K, N);
+      for (int64_t m = 0; m < M; m += HIGH) {
+        int64_t H = least(HIGH, M - m);
+        const R *a = z->a + (first + m) * z->am + k * z->ak;
+        // rows one after the other, TALL of them side by side for every k
+        R *q = rest;
+        for (int64_t i = 0; i < H; i += TALL) {
+          int64_t T = least(TALL, H - i);
+          for (int64_t j = 0; j < K; j++)
+            for (int64_t r = 0; r < T; r++) *q++ = a[(i + r) * z->am + j * z->ak];
+        }
+        for (int64_t c = 0; c < N; c += PANEL)
+          for (int64_t i = 0; i < H; i += TALL)
+            column(z->o + (first + m + i) * z->so + n + c, z->so, rest + i * K, 1, least(TALL, H - i), w + c * K,
+                   least(TALL, H - i), K, N - c, k > 0);
+      }
+    }
+  }
+  free(memory);
+}
+static void share(void *data) {
+  struct matrix *z = data;
+  int64_t me = z->number(), blocks = (z->M + TALL - 1) / TALL;
+  rows(z, least(z->M, blocks * me / z->threads * TALL), least(z->M, blocks * (me + 1) / z->threads * TALL));
+}
+int chalkgrad_matrix(R *o, const R *a, const R *b, const int64_t *s, int threads,
+    void (*parallel)(void (*)(void *), void *, unsigned, unsigned), int (*number)(void)) {
+  struct matrix z = {o, a, b, s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], threads, 0, number};
+  if (threads > 1 && parallel) parallel(share, &z, (unsigned)threads, 0);
+  else rows(&z, 0, z.M);
+  return z.failed;
+}
+"""
+"""The product of two matrices of any strides: ``s`` holds the strides of o (rows), a and b, then M, K, N."""
 
 
 def prelude(double: bool) -> str:
     """The beginning of a kernel in float64 or float32."""
     return HEAD + (DOUBLE if double else FLOAT) + FUNCTIONS + PRODUCT
+
+
+def matrix_source(double: bool) -> str:
+    """The product of two matrices as a source of its own."""
+    return prelude(double) + MATRIX

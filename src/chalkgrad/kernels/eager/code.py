@@ -109,12 +109,16 @@ def then(code: Code, steps: list[View], labels: Labels) -> Code:
 
 @dataclass(slots=True)
 class Stage:
-    """Makes closures for given sizes and the dtype and device of ``like``; ``of`` stages any expression."""
+    """Makes closures for given sizes and the dtype and device of ``like``; ``of`` stages any expression.
+
+    ``mm`` multiplies two matrices.
+    """
 
     sizes: Mapping[str, int]
     places: Mapping[str, Place]
     like: Tensor
     of: Callable[[Stage, Expr, Scope], Code]
+    mm: Callable[[Tensor, Tensor], Tensor]
     slots: int = 0
     line: str = ""  # the equation at hand, for internal errors
 

@@ -36,22 +36,28 @@ class Product:
     labels: Labels
 
 
-def product(a: Labels, b: Labels, kept: Sequence[str], sizes: Mapping[str, int]) -> Product:
+def product(
+    a: Labels,
+    b: Labels,
+    kept: Sequence[str],
+    sizes: Mapping[str, int],
+    mm: Callable[[Tensor, Tensor], Tensor] = torch.mm,
+) -> Product:
     """The product of tensors labelled ``a`` and ``b``; labels in neither's partner must be among ``kept``.
 
-    ``kept`` is also the order wanted of the result's labels.
+    ``kept`` is also the order wanted of the result's labels, ``mm`` what multiplies two matrices.
     """
     inner = [x for x in a if x in b and x not in kept]
     batch = [x for x in kept if x in a and x in b]
     rows = [x for x in kept if x in a and x not in b]
     columns = [x for x in kept if x in b and x not in a]
     if rows and columns and kept.index(columns[0]) < kept.index(rows[0]):
-        swapped = product(b, a, kept, sizes)
+        swapped = product(b, a, kept, sizes, mm)
         return Product(True, swapped.left, swapped.right, swapped.call, swapped.finish, swapped.labels)
     if not inner or not (rows or columns):
         return _pointwise(a, b, inner, batch, rows, columns, kept)
     if not rows and not batch:
-        turned = product(b, a, kept, sizes)
+        turned = product(b, a, kept, sizes, mm)
         return Product(True, turned.left, turned.right, turned.call, turned.finish, turned.labels)
     labels = (*batch, *rows, *columns)
     if batch:
@@ -61,7 +67,7 @@ def product(a: Labels, b: Labels, kept: Sequence[str], sizes: Mapping[str, int])
         plain = len(batch) == len(rows) == len(columns) == 1
     elif columns:
         left, right = _grouped(a, (rows, inner), sizes), _grouped(b, (inner, columns), sizes)
-        call, plain = torch.mm, len(rows) == len(columns) == 1
+        call, plain = mm, len(rows) == len(columns) == 1
     else:
         left, right = _grouped(a, (rows, inner), sizes), _grouped(b, (inner,), sizes)
         call, plain = torch.mv, len(rows) == 1

@@ -18,6 +18,7 @@ from torch.nn.functional import pad
 
 from chalkgrad.equations.ir import Equation, Program, Range
 from chalkgrad.equations.walk import reads
+from chalkgrad.kernels.c import matrix
 from chalkgrad.kernels.c.build import CompilerError
 from chalkgrad.kernels.c.loops import Call, compiled, give_up, kernels_wanted
 from chalkgrad.kernels.eager.code import Frame, Place, Ring, Run, Scope, Stage, Test
@@ -220,7 +221,8 @@ class _Staging:
         loops: dict[str, tuple[tuple[Ring, int], ...]] = {}
         self._find_loops(steps, (), loops)
         places = {name: Place(found, loops.get(name, ())) for name, found in intervals.items()}
-        self.stage = Stage(numbers, places, like, staged)
+        mm = matrix.mm if ranges is not None and matrix.pays() else torch.mm
+        self.stage = Stage(numbers, places, like, staged, mm)
         self.needed = self._outermost_reads(steps, wanted)
 
     def _find_loops(

@@ -110,7 +110,7 @@ def contract(stage: Stage, codes: list[Code], kept: Labels, s: Scope) -> Code:
     a, b = codes
     a = _summed(stage, a, {*kept, *b.labels}, s)
     b = _summed(stage, b, {*kept, *a.labels}, s)
-    p = product(a.labels, b.labels, kept, {x: size for x, (_, size) in s.box.items()})
+    p = product(a.labels, b.labels, kept, {x: size for x, (_, size) in s.box.items()}, stage.mm)
     if p.swapped:
         a, b = b, a
     depth = max(a.depth, b.depth)

@@ -19,6 +19,10 @@ from chalkgrad.kernels.script.dialect import Library
 from chalkgrad.kernels.script.identifiers import Identifiers, identifier, of_size
 
 
+UNKNOWN = -(10**9)
+"""How low a size may be of which nothing is known."""
+
+
 @dataclass(frozen=True, slots=True)
 class Array:
     """How a name lies in memory: its identifier and the interval of each axis.
@@ -197,7 +201,7 @@ class Body:
         return facts
 
     def _least(self, s: Size) -> Size:
-        """A size without loop variables, and no larger."""
+        """A size without loop variables, and no larger; its floors are not negative."""
         while True:
             total, changed = Size((), s.const), False
             for atom, k in s.terms:
@@ -205,11 +209,14 @@ class Body:
                     r = self.loops.get(atom)
                     total = total + (Size.symbol(atom) if r is None else r.low if k > 0 else r.high - 1) * k
                     changed |= r is not None
-                elif k % atom.divisor:
-                    total = total + Size.of({atom: k})
-                else:  # d ⌊n/d⌋ lies between n - d + 1 and n
+                elif k % atom.divisor == 0:  # d ⌊n/d⌋ lies between n - d + 1 and n
                     whole = atom.numerator if k < 0 else atom.numerator - (atom.divisor - 1)
                     total, changed = total + whole * (k // atom.divisor), True
+                elif k < 0 or self.nonnegative(atom.numerator):
+                    total = total + Size.of({atom: k})
+                else:  # of a floor that may be negative, only a number says how low it is
+                    low = self._least(atom.numerator).constant
+                    total = total + (UNKNOWN if low is None else low // atom.divisor * k)
             if not changed:
                 return total
             s = total

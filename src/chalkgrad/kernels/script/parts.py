@@ -156,7 +156,7 @@ def _narrowed(b: Body, p: Part, c: Condition, axis: str) -> Part | None:
         case "divisible" if abs(k) == 1:
             # Every so many steps: axis + k·rest = divisor·m, over the m that leave it in its range.
             offset, step = rest * k, c.divisor
-            low = ((r.low + offset) * -1).floordiv(step) * -1
+            low = ceiling(r.low + offset, step)
             count = (r.high - 1 + offset).floordiv(step) + 1 - low
             moved = p.without(c).put(axis, Index.of({axis: step}, offset * -1))
             new = Range(axis, count, low)
@@ -170,7 +170,14 @@ def _narrowed(b: Body, p: Part, c: Condition, axis: str) -> Part | None:
 def bounds(c: Condition, axis: str) -> tuple[Size | None, Size | None]:
     """The low and the high (exclusive) of an axis that ``k·axis + rest ≥ 0`` says."""
     k, rest = c.index.coefficient(axis), c.index.shift
-    return (rest.floordiv(k) * -1, None) if k > 0 else (None, rest.floordiv(-k) + 1)
+    return (ceiling(rest * -1, k), None) if k > 0 else (None, rest.floordiv(-k) + 1)
+
+
+def ceiling(s: Size, divisor: int) -> Size:
+    """⌈s / divisor⌉, as a floor of what is likely not negative: ⌊(p + 1)/2⌋, and -⌊p/2⌋ for a negative p."""
+    if any(k < 0 for _, k in s.terms):
+        return (s * -1).floordiv(divisor) * -1
+    return (s + (divisor - 1)).floordiv(divisor)
 
 
 def _smaller(b: Body, x: Size, y: Size) -> Size | None:
