@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from chalkgrad.language.parse.grammar import parse
 from chalkgrad.language.parse.latex.regions import is_latex
+from chalkgrad.language.parse.text import LONGEST
 from chalkgrad.language.source import EquationError, Span
 from chalkgrad.notes import names
 from chalkgrad.notes.kinds import alias_of, kind_of, kind_of_error, unread
@@ -21,6 +22,8 @@ def equations(page: Page) -> Iterator[Equation | Said]:
     for block, formula in enumerate(page.formulas):
         if formula.open:
             yield _unclosed(page.text, formula, block)
+        elif formula.end - formula.start > LONGEST:
+            yield _endless(page.text, formula, block)
         elif formula.whole:
             piece = Piece(page.text[formula.start : formula.end], formula.start, block, "text", True, True)
             yield from _read(piece)
@@ -37,13 +40,28 @@ def _unclosed(text: str, f: Formula, block: int) -> Equation:
     )
     span = Span(f.start, f.start + len(f.open))
     error = EquationError(
-        f"the formula that `{f.open}` opens is not closed",
+        f"the formula that `{f.open}` opens is not closed"
+        + (f" within {LONGEST:,} characters" if len(text) - f.start > LONGEST else ""),
         "",
         ((span, "opened here"),),
         f"add the missing `{close}`",
     )
     piece = Piece(text[f.start : f.end], f.start, block, "latex", True)
     return Equation(piece, trimmed(text, f.start, f.end), "not read", None, error)
+
+
+def _endless(text: str, f: Formula, block: int) -> Equation:
+    start = trimmed(text, f.start, f.start + 200).start
+    span = Span(start, start + 1)
+    error = EquationError(
+        f"this formula has {f.end - f.start:,} characters, and at most {LONGEST:,} are read",
+        "",
+        ((span, "it begins here"),),
+        "write each equation as a formula of its own",
+    )
+    return Equation(
+        Piece(text[start : start + 80] + " …", start, block, "latex", True), span, "not read", None, error
+    )
 
 
 # --- rows ----------------------------------------------------------------------------------------------

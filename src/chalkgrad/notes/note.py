@@ -123,10 +123,9 @@ def _everything(
             said.append(item)
         else:
             equations.append(item)
-            if len(equations) > MOST_EQUATIONS:
-                raise EquationError(
-                    f"this note has more than {MOST_EQUATIONS} equations", help="name a part of it"
-                )
+        if max(len(equations), len(said)) > MOST_EQUATIONS:
+            what = "equations" if len(equations) > MOST_EQUATIONS else "declarations after `where`"
+            raise EquationError(f"this note has more than {MOST_EQUATIONS} {what}", help="name a part of it")
     return (
         seen.headings,
         sorted(equations, key=lambda e: e.span.start),

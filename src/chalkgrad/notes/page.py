@@ -6,11 +6,13 @@ Positions are those of the note itself: what is left out is overwritten with bla
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from chalkgrad.language.parse.latex import commands
+from chalkgrad.language.parse.text import LONGEST
 from chalkgrad.language.source import Span
 
 Form = Literal["latex", "text"]
@@ -66,7 +68,7 @@ def page(note: str) -> Page:
     """
     plain = _plain(note)
     text, fences = _fences(plain)
-    text = _blanked(text, _CODE)
+    text = _without_code(text)
     formulas = [*fences, *_formulas(text)]
     prose = list(text)
     for f in formulas:
@@ -91,8 +93,6 @@ _FENCE = re.compile(
     r"(?P<inside>.*?)(?:^[ \t]*(?P=mark)[`~]*[ \t]*$|\Z)",
     re.DOTALL | re.MULTILINE,
 )
-# A run of backticks closes with one as long; `$` inside is code. $`…`$ is GitHub's mathematics.
-_CODE = re.compile(r"(?<![`$])(?P<mark>`+)(?!`)(?:(?!\n[ \t]*\n)[^`]|(?!(?P=mark)(?!`))`+)*?(?P=mark)(?!`)")
 _MATH_FENCES = {"math", "latex", "tex", "katex"}
 
 
@@ -136,6 +136,41 @@ def _inner(text: str, f: Formula) -> Formula:
     return f
 
 
+_TICKS = re.compile(r"`+")
+_PARAGRAPH = re.compile(r"\n[ \t]*\n")
+
+
+def _without_code(text: str) -> str:
+    """The text without code between backticks: a run of them closes with one as long, in the same paragraph.
+
+    A ``$`` inside is code; $`…`$ is GitHub's mathematics.
+    """
+    runs = [m.span() for m in _TICKS.finditer(text)]
+    if not runs:
+        return text
+    ends = [m.start() for m in _PARAGRAPH.finditer(text)]
+    ahead: dict[int, int] = {}  # the next run of each length, seen from behind
+    closing = [-1] * len(runs)
+    for k in range(len(runs) - 1, -1, -1):
+        length = runs[k][1] - runs[k][0]
+        closing[k] = ahead.get(length, -1)
+        ahead[length] = k
+    shown, at, k = list[str](), 0, 0
+    while k < len(runs):
+        start, other = runs[k][0], closing[k]
+        stop = runs[other][1] if other >= 0 else 0
+        p = bisect_right(ends, start)
+        mathematics = start > 0 and text[start - 1] == "$" and text[stop : stop + 1] == "$"
+        if other < 0 or (p < len(ends) and ends[p] < stop):
+            k += 1
+            continue
+        if not mathematics:
+            shown += [text[at:start], _blank(text[start:stop])]
+            at = stop
+        k = other + 1
+    return "".join([*shown, text[at:]])
+
+
 # --- formulas ------------------------------------------------------------------------------------------
 
 _ENVIRONMENTS = "|".join(map(re.escape, commands.ALIGNED))
@@ -145,27 +180,30 @@ _OPENS = re.compile(
     rf"|\\begin\{{(?P<env>(?:{_ENVIRONMENTS})\*?)\}}"
 )
 _NEW_PART = re.compile(r"^ {0,3}#{1,6}[ \t]|\n[ \t]*\n[ \t]*\n", re.MULTILINE)
+_MOST_UNCLOSED = 100  # by then it is no note
 _MATHEMATICAL = re.compile(r"[\\=_^]")
 
 
 def _formulas(text: str) -> Iterator[Formula]:
-    at = 0
-    while m := _OPENS.search(text, at):
+    at = unclosed = 0
+    while (m := _OPENS.search(text, at)) and unclosed < _MOST_UNCLOSED:
         at = m.end()
         if m["escaped"]:
             continue
         close, display = _close(m)
-        end = text.find(close, at)
+        end = text.find(close, at, at + LONGEST)
         if m["one"]:
             end = _inline_end(text, at)
             if end < 0:
                 continue  # a dollar
         elif end < 0 or (display and _NEW_PART.search(text, at, end)):
-            stop = text.find("\n", at)
-            yield Formula(m.start(), len(text) if stop < 0 else stop, "latex", display, open=m[0])
+            stop = text.find("\n", at, at + LONGEST)
+            at, unclosed = at if stop < 0 else stop, unclosed + 1
+            yield Formula(m.start(), at, "latex", display, open=m[0])
             continue
         after = end + len(close)
-        yield Formula(m.start() if m["env"] else at, after if m["env"] else end, "latex", display)
+        if text[at:end].strip():
+            yield Formula(m.start() if m["env"] else at, after if m["env"] else end, "latex", display)
         at = after
 
 
@@ -184,7 +222,7 @@ def _inline_end(text: str, start: int) -> int:
     """Where an inline formula that begins at ``start`` ends; -1 where the dollar is one of money."""
     end = start
     while True:
-        end = text.find("$", end)
+        end = text.find("$", end, start + LONGEST)
         if end < 0 or not text.startswith("\\", end - 1):
             break
         end += 1
@@ -216,14 +254,20 @@ def _headings(prose: str, note: str) -> Iterator[Heading]:
             level = 1 if m["line"][0] == "=" else 2
         found.append((_title(note[m.start(group) : m.end(group)]), level, m.start()))
     yield Heading("", 0, 0, found[0][2] if found else len(prose), len(prose))
+    ends = [len(prose)] * len(found)
+    open_: list[int] = []
+    for k, (_, level, start) in enumerate(found):
+        while open_ and found[open_[-1]][1] >= level:
+            ends[open_.pop()] = start
+        open_.append(k)
     for k, (title, level, start) in enumerate(found):
-        after = found[k + 1 :]
-        end = next((s for _, other, s in after if other <= level), len(prose))
-        yield Heading(title, level, start, after[0][2] if after else len(prose), end)
+        own = found[k + 1][2] if k + 1 < len(found) else len(prose)
+        yield Heading(title, level, start, own, ends[k])
 
 
 def _title(text: str) -> str:
     """A heading without its marks: no emphasis, links by their text."""
+    text = text if len(text) <= 100 else text[:99] + "…"
     text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
     return " ".join(re.sub(r"[*`]+|(?<!\w)_+|_+(?!\w)", "", text).split())
 
