@@ -93,6 +93,8 @@ WRONG = {
         LSTM, "∂c[t] = ∂h[t] ⊙ o[t] ⊙ (1-tanh(c[t])²) + ∂c[t+1] ⊙ f[t]", "right with f[t+1]"
     ),
     "no transposition": (RNN, "∂h[t] = ȳ[t] + ∂a[t+1] W_h", "right with W_hᵀ in place of W_h"),
+    "no transposition, and no sense without": (RNN, "∂x[t] = ∂a[t] W_x", "right with W_xᵀ in place of W_x"),
+    "a product for an outer product": (RNN, "∂W_h = Σ[t] h[t-1] ∂a[t]", "with h[t-1]ᵀ in place of h[t-1]"),
     "transposed": (RNN, "∂W_x = Σ[t] ∂a[t]ᵀ x[t]", "it is transposed"),
     "no sum": (RNN, "∂b = ∂a[t]", "the sum over t is missing"),
     "no slope": (RNN, "∂b = Σ[t] ∂h[t]", "the derivative of tanh is missing"),

@@ -30,6 +30,10 @@ Shown = Callable[[Span], str]
 """What stands in the claim at a place."""
 
 
+MOST_TRIED = 150
+"""Changed claims that are tried, so that a long one is answered at once."""
+
+
 @dataclass(frozen=True)
 class Change:
     """A right side with one thing changed: the sentence for it, and what stands at ``span`` then (empty where

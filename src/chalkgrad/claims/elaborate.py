@@ -264,7 +264,7 @@ class _Attempt(Attempt):
             (a.span, a.what),
             (b.span, b.what),
             help="a product joins the last axis of its left factor with the first of its right one: "
-            "is one of them to be transposed, or are they to change places?",
+            "transpose one, or change their places",
         )
 
     # --- the outcome -------------------------------------------------------------------------------------

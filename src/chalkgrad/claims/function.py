@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from chalkgrad.claims.calling import Calling, Passing, Steps, shape_of
-from chalkgrad.claims.changes import changes
+from chalkgrad.claims.changes import MOST_TRIED, changes
 from chalkgrad.claims.grade import Found, Grader
 from chalkgrad.claims.ground import BATCH, Ground, agree, first_difference
 from chalkgrad.claims.loading import load
 from chalkgrad.claims.outcome import Outcome, Verdict, figure
 from chalkgrad.claims.results import Result
-from chalkgrad.claims.slips import MOST_TRIED, factor_between, times
+from chalkgrad.claims.slips import factor_between, times
 from chalkgrad.claims.spelling import gradient_of
 from chalkgrad.claims.written import read_claims
 from chalkgrad.language.resolve import Resolved

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from torch import Tensor
 
 from chalkgrad.calculus.normalise import normalise
-from chalkgrad.claims.changes import summed
+from chalkgrad.claims.changes import MOST_TRIED, changes, summed
 from chalkgrad.claims.claim import DELTA, Claim, Claims, head
 from chalkgrad.claims.elaborate import CLAIMED, Side, elaborate
 from chalkgrad.claims.ground import Draw, Ground, Page, agree, first_difference
@@ -112,7 +113,7 @@ class Grader:
         reading, found = self.best(self.claims.claims)
         for claim, result in zip(self.claims.claims, found, strict=True):
             if isinstance(result, EquationError):
-                yield self.without_its_sum(claim, reading, result) or result, reading
+                yield self.repaired(claim, reading, result) or result, reading
             else:
                 yield result, reading
 
@@ -263,13 +264,17 @@ class Grader:
         claimed, right = figure(found.value[at].item()), figure(found.right[at].item())
         return f"{name} is {claimed} by the claim and {right} derived", at
 
-    def without_its_sum(self, claim: Claim, reading: Reading, error: EquationError) -> Verdict | None:
-        """A claim that makes no sense as it stands, and is right under one Σ."""
+    def repaired(self, claim: Claim, reading: Reading, error: EquationError) -> Verdict | None:
+        """A claim that makes no sense as it stands, and is right under one Σ or with one thing changed."""
         for letter, right in summed(claim, error):
             _, [found] = self.best((replace(claim, right=right),))
             if isinstance(found, Found) and found.agrees:
                 finding = f"the sum over {letter} is missing: Σ[{letter}] before it makes it right"
                 return self.said(claim, reading, (finding,))
+        for change in islice(changes(claim.right, self.page, self.claims.shown), MOST_TRIED):
+            found = self.found(replace(claim, right=change.right), reading)
+            if isinstance(found, Found) and found.agrees:
+                return self.said(claim, reading, (error.problem, change.said))
         return None
 
     def own_recurrence(self) -> tuple[Verdict | EquationError, Reading]:

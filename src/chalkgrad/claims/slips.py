@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from chalkgrad.claims.changes import alike, changes
+from chalkgrad.claims.changes import MOST_TRIED, alike, changes
 from chalkgrad.claims.claim import Claim
 from chalkgrad.claims.ground import BATCH, Draw, agree
 from chalkgrad.claims.outcome import figure
@@ -26,9 +26,6 @@ from chalkgrad.language.source import EquationError
 
 if TYPE_CHECKING:
     from chalkgrad.claims.grade import Found, Grader
-
-MOST_TRIED = 150
-"""Changed claims that are tried, so that a long one is answered at once."""
 
 
 def findings(grader: Grader, found: Found, reading: Reading) -> Iterator[str]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain
 
+from chalkgrad.calculus.loss import LOSS
 from chalkgrad.claims.claim import DELTA, Claim, Claims, head, rebuilt
 from chalkgrad.claims.ground import Page
 from chalkgrad.language.parse.grammar import parse
@@ -89,6 +90,7 @@ class _Reading:
         if about is None and name and name in self.own and not name.startswith("∂"):
             return Line(left, sides[0], (), line.span)
         if about is None or isinstance(left, Call):
+            self.refuse_loss_alone(name, line.left.span)
             if name in self.page.forward.table:
                 raise self.fail(
                     f"`{name}` is on the page already, and a claim is about a derivative",
@@ -194,6 +196,12 @@ class _Reading:
         rest = name.removeprefix("∂")
         if rest == name or self.about(name) is not None or rest in self.page.forward.table:
             return
+        if LOSS.fullmatch(rest):
+            raise self.fail(
+                f"`{name}` alone is no gradient: of the loss, but by what?",
+                (span, "by what?"),
+                help=f"write {name}/{self.example()}",
+            )
         raise self.unknown(rest, span, True)
 
     def call(self, base: Symbol | Indexed, args: tuple[Node, ...], node: Node) -> Node:

@@ -111,7 +111,7 @@ def _lines(claim: str) -> str:
 
     name = claim.strip()
     path = Path(name)
-    named = len(name) < 200 and not any(c in name for c in "=\n") and (path.suffix or path.exists())
+    named = 0 < len(name) < 200 and not any(c in name for c in "=\n") and (path.suffix or path.exists())
     return source_of(path) if named else claim
 
 
