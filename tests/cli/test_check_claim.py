@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.claims.test_function import EXERCISE, R6
+from tests.claims.test_backward_function import EXERCISE, R6
 from typer.testing import CliRunner, Result
 
 from chalkgrad.cli import app
