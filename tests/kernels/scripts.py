@@ -85,6 +85,9 @@ ODD: dict[str, str] = {
         "where c[t]: H, g[t]: H, s[t]: H"
     ),
     "stride and zeros outside": "y[i] = Σ[p<P] w[p] x[2i+p-1] where x: input N zero outside ±1, w: P",
+    "stride against the kernel": (
+        "y[i] = Σ[p<3] w[p] x[2i-p] + d\nwhere x: input N zero outside ±2, w: 3, d: scalar"
+    ),
     "pooling by three": "y[i] = max[p<3] (w[p] x[3i+2p-1]) where x: input N zero outside ±1, w: 3",
 }
 """Pages that ask for something out of the way: edges, names that Python has too, loops in loops."""

@@ -18,7 +18,6 @@ from chalkgrad.equations.size import Floor
 from chalkgrad.kernels.script.dialect import Library
 from chalkgrad.kernels.script.identifiers import Identifiers, identifier, of_size
 
-
 UNKNOWN = -(10**9)
 """How low a size may be of which nothing is known."""
 
