@@ -23,6 +23,7 @@ GOOD: dict[str, Any] = {
 WRONG: dict[str, tuple[Any, str, str]] = {
     "missing": ({"x": [[1, 0]]}, "no value is given for `W_x`, `W_h` and `b`", "W_x: |x|×|h| = 2×…;"),
     "unknown": ({**GOOD, "W_z": 1}, "these equations have no `W_z`", "did you mean W_"),
+    "case": ({**GOOD, "B": 1}, "these equations have no `B`", "did you mean b?"),
     "computed": ({**GOOD, "a": 1}, "these equations have no `a`", "they have x, W_x, W_h, b, h₀"),
     "state": ({**GOOD, "h": 1}, "`h` is computed by the equations, not given", "leave `h` out"),
     "rank": ({**GOOD, "b": 1}, "`b` is one number, and |h| = 3 is needed", "a list: [1, 2]"),
@@ -72,6 +73,7 @@ def test_what_is_wrong_with_values_is_said(name: str) -> None:
         ({"random": True, "steps": 0}, "there is at least one step"),
         ({"random": True, "steps": 30_000}, "too long to follow"),
         ({"random": True, "h": 2000}, "too long to follow"),
+        ({"random": True, "steps": 10**15}, "too long to follow"),
         ({"random": True, "q": 2}, "no size and no name `q`"),
         ({"random": True, "digits": 0}, "1 to 17 digits"),
         ({"values": GOOD, "steps": 3}, "`x` is 2×2, and its size along t is T = 3"),

@@ -151,8 +151,8 @@ def _places(shape: Sequence[int]) -> list[tuple[int, ...]]:
 
 # --- formulas ------------------------------------------------------------------------------------------
 
-Numbers = Callable[[Symbol], Tensor]
-"""The numbers of a symbol. Raises NoBlock where they cannot stand in its place."""
+Numbers = Callable[[Symbol | Position], Tensor]
+"""The numbers of a symbol or of an index. Raises NoBlock where they cannot stand in its place."""
 
 
 def block(f: Formula, numbers: Numbers, style: Style) -> Block:
@@ -169,7 +169,7 @@ def block(f: Formula, numbers: Numbers, style: Style) -> Block:
     match f:
         case Number():
             return (text(f),)
-        case Symbol():
+        case Symbol() | Position():
             return array(numbers(f), style)
         case Transposed(body):
             made = within(body, "base")
@@ -199,7 +199,7 @@ def block(f: Formula, numbers: Numbers, style: Style) -> Block:
             return _enclosed("[", beside(inner(left), (f" {sign} ",), inner(right)), "]")
         case Concatenation(parts):
             return _enclosed("[", _joined([inner(p) for p in parts], "; "), "]")
-        case Big() | Facts() | Position():
+        case Big() | Facts():
             raise NoBlock
         case _:
             assert_never(f)

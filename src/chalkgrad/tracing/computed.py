@@ -14,14 +14,13 @@ from chalkgrad.calculus.normalise import normalise
 from chalkgrad.equations.ir import Program
 from chalkgrad.kernels.eager import Runner
 from chalkgrad.language.resolve import Resolved
-from chalkgrad.language.source import EquationError
-from chalkgrad.tracing.given import Start
+from chalkgrad.tracing.given import MOST_NUMBERS, Start, too_long
 from chalkgrad.tracing.points import Point, ordered, parts
 from chalkgrad.tracing.system import System, timed_positions
 from chalkgrad.tracing.terms import Line, Lines
 
-MOST_NUMBERS, MOST_POINTS = 2_000_000, 20_000
-"""What is still followed: numbers in all arrays together, and equations times steps."""
+MOST_POINTS = 20_000
+"""How many lines are still followed: equations times steps."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +48,12 @@ def compute(resolved: Resolved, start: Start) -> Computed:
     pieces = parts(bare, frozenset(own))
     count = sum(math.prod(len(bare.interval(r)) for r in p.over) for p in pieces)
     if count > MOST_POINTS:
-        raise _too_long(f"{count} lines")
+        raise too_long(f"{count} lines")
     made = Lines(both, pieces)
     whole = made.whole
     count = sum(math.prod(r.size.value(start.numbers) for r in n.ranges) for n in whole.names)
     if count > MOST_NUMBERS:
-        raise _too_long(f"{count} numbers")
+        raise too_long(f"{count} numbers")
     system = System(whole, start.numbers, timed)
     given = {**start.tensors, **_seeds(bare, start)}
     wanted = [n.name for n in whole.names if n.role == "defined"]
@@ -78,9 +77,3 @@ def _seeds(system: System, start: Start) -> dict[str, Tensor]:
         inside.copy_(start.seeds[n.of])
         found[n.name] = whole
     return found
-
-
-def _too_long(what: str) -> EquationError:
-    return EquationError(
-        f"a trace of {what} is too long to follow", help="give smaller sizes, or fewer --steps"
-    )

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from itertools import islice, product
 
@@ -51,7 +50,7 @@ class Elements:
             terms[MOST_TERMS:] = ["…"]
         if not terms:
             return "0"
-        return terms[0] + "".join(f" - {t[1:]}" if _plain_minus(t) else f" + {t}" for t in terms[1:])
+        return terms[0] + "".join(f" - {t[1:]}" if t.startswith("-") else f" + {t}" for t in terms[1:])
 
     def _terms(self, e: Expr, at: Mapping[str, int]) -> Iterator[str]:
         match e:
@@ -109,8 +108,3 @@ class Elements:
                 ]
                 return f"{name}({', '.join(inside)}{', …' if len(points) > MOST_TERMS else ''})"
         return shown if alone or not shown.startswith("-") else f"({shown})"
-
-
-def _plain_minus(term: str) -> bool:
-    """Whether a term is a single negative number, which is taken away rather than added."""
-    return re.fullmatch(r"-[0-9.]+(e[-+]?[0-9]+)?", term) is not None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import product
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from chalkgrad.calculus.matrix import matrix_form
@@ -123,8 +124,13 @@ class Ledger:
             x = x.squeeze(k)
         return x
 
-    def _numbers(self, s: Symbol, line: Line, steps: Steps) -> Tensor:
+    def _numbers(self, s: Symbol | Position, line: Line, steps: Steps) -> Tensor:
         """What stands in a symbol's place at these steps. Raises NoBlock where its axes are others."""
+        if isinstance(s, Position):
+            value = self.system.at(s.index, steps)
+            if value is None:
+                raise NoBlock
+            return torch.tensor(float(value), dtype=torch.float64)
         n, x = self.program[s.name], self.values[s.name]
         over = {r.axis for r in line.part.over}
         written = [r.axis for r in line.domain[: line.written] if r.axis not in over]

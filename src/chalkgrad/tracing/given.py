@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -18,6 +19,9 @@ from chalkgrad.tracing.values import Values, plain, tensor
 
 STEPS = 3
 """How many steps a trace of random numbers has where nothing else is said."""
+
+MOST_NUMBERS = 2_000_000
+"""How many numbers all arrays of a trace may hold together: more cannot be followed."""
 
 SMALL = (2, 3)
 """Sizes that are drawn where none is given."""
@@ -40,12 +44,14 @@ def given(
     steps: int | None = None,
     random: bool = False,
     seed: int = 0,
+    positive: bool = False,
 ) -> Start:
     """The tensors to begin with, of the shapes that the equations want.
 
     Starts that are not given are zero and seeds one; with ``random``, inputs and parameters that are not
-    given are drawn: numbers with one digit after the point, which a pencil can follow. Raises EquationError
-    for names, shapes and sizes that do not fit, and for what is missing.
+    given are drawn (``positive``, where a logarithm needs it): numbers with one digit after the point, which
+    a pencil can follow. Raises EquationError for names, shapes and sizes that do not fit, and for what is
+    missing.
     """
     program = resolved.program
     by_name = _by_name(program, values)
@@ -63,12 +69,15 @@ def given(
         _choose_sizes(numbers, steps)
     numbers.check_reads()
     known = _all_numbers(numbers)
+    held = sum(math.prod(r.size.value(known) for r in n.ranges) for n in program.names)
+    if held > MOST_NUMBERS:
+        raise too_long(f"{held} numbers")
     chosen: set[str] = set()
     generator = torch.Generator().manual_seed(seed)
     for n in missing:
         shape = [r.size.value(known) for r in n.ranges]
         start = resolved.init.get(n.name)
-        drawn = torch.randint(-9, 10, shape, generator=generator).double() / 10
+        drawn = torch.randint(1 if positive else -9, 10, shape, generator=generator).double() / 10
         found[n.name] = torch.full(shape, float(start), dtype=torch.float64) if start is not None else drawn
         chosen.add(n.name)
     for n in program.given("start"):
@@ -106,7 +115,7 @@ def _by_name(program: Program, values: Values) -> dict[str, Tensor]:
 def _unknown(program: Program, key: str, known: list[str]) -> EquationError:
     if key in program.table:
         return EquationError(f"`{key}` is computed by the equations, not given", help=f"leave `{key}` out")
-    near = difflib.get_close_matches(key, known, n=1)
+    near = [n for n in known if n.casefold() == key.casefold()] or difflib.get_close_matches(key, known, n=1)
     hint = f"did you mean {near[0]}?" if near else "they have " + ", ".join(known)
     return EquationError(f"these equations have no `{key}`", help=hint)
 
@@ -194,6 +203,13 @@ def _missing(numbers: Numbers, missing: list[Name]) -> EquationError:
     shapes = "; ".join(f"{n.name}: {_form(numbers, n.ranges)}" for n in missing)
     return EquationError(
         f"no value is given for {listed}", help=f"give {shapes}; or fill the rest in with --random"
+    )
+
+
+def too_long(what: str) -> EquationError:
+    """What is said of a trace that nobody could follow."""
+    return EquationError(
+        f"a trace of {what} is too long to follow", help="give smaller sizes, or fewer --steps"
     )
 
 

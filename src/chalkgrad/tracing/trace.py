@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -83,7 +84,10 @@ class Trace:
     __repr__ = __str__
 
     def json(self) -> str:
-        """All numbers, unrounded: ``sizes``, ``values`` by name, ``gradients``, and ``lines`` in order."""
+        """All numbers, unrounded: ``sizes``, ``values`` by name, ``gradients``, and ``lines`` in order.
+
+        What is not a finite number, the logarithm of a negative one, is null.
+        """
         lines: list[dict[str, Any]] = []
         for e in self.entries:
             line: dict[str, Any] = {
@@ -92,14 +96,14 @@ class Trace:
                 "name": e.name,
                 "shown": e.shown,
                 "equation": e.equation,
-                "value": e.value.tolist(),
+                "value": _plain(e.value),
             }
-            lines.append({**line, "so far": e.total.tolist()} if e.grows else line)
+            lines.append({**line, "so far": _plain(e.total)} if e.grows else line)
         whole = {
             "equations": self._computed.resolved.source,
             "sizes": self.sizes,
-            "values": {n: x.tolist() for n, x in self.values.items()},
-            "gradients": {n: x.tolist() for n, x in self.gradients.items()},
+            "values": {n: _plain(x) for n, x in self.values.items()},
+            "gradients": {n: _plain(x) for n, x in self.gradients.items()},
             "lines": lines,
         }
         return json.dumps(whole, ensure_ascii=False, indent=1)
@@ -144,5 +148,18 @@ def trace(
         )
     hold_claims(resolved)
     found = load(values) if isinstance(values, str | Path) else dict(values or {})
-    start = given(resolved, found, sizes, steps, random, seed)
-    return Trace(compute(resolved, start), Style(digits, 80))
+    computed = compute(resolved, given(resolved, found, sizes, steps, random, seed))
+    if computed.start.chosen and not all(bool(x.isfinite().all()) for x in computed.values.values()):
+        computed = compute(resolved, given(resolved, found, sizes, steps, random, seed, positive=True))
+    return Trace(computed, Style(digits, 80))
+
+
+def _plain(x: Tensor) -> Any:
+    """A number, or lists of numbers, as JSON has them."""
+
+    def finite(v: Any) -> Any:
+        if isinstance(v, list):
+            return [finite(part) for part in v]
+        return v if math.isfinite(v) else None
+
+    return finite(x.tolist())
