@@ -49,6 +49,7 @@ ODD: dict[str, str] = {
     ),
     "lambda": "lambda[t] = tanh(x[t] np + lambda[t-1] in + range)",
     "names": "dx[t] = tanh(x[t] B + dx[t-1] T_ + forward)\ny'[t] = dx[t] saved + print",
+    "output called rng": "rng[t] = relu(z[t] _ + rng[t-1] U)",
     "prime": "h'[t] = tanh(x[t] W' + h'[t-1] U')",
     "twoout": "y = x W\nz = tanh(x V) where x: input",
     "loss": "y[t] = softmax(x[t] W)\nJ[t] = -Σ[j] d[t,j] log(y[t,j]) where d: input",

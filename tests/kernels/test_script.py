@@ -234,7 +234,10 @@ def test_the_scripts_of_the_standard_layers_pass_a_linter(tmp_path: Path) -> Non
 
 def test_no_name_takes_what_a_script_needs_itself() -> None:
     names = Identifiers()
-    taken = [names[n] for n in ("lambda", "np", "x", "dx", "∂x", "h₀", "h0", "y'", "y_prime", "ﬁ", "fi")]
+    taken = [
+        names[n]
+        for n in ("lambda", "np", "x", "dx", "∂x", "h₀", "h0", "y'", "y_prime", "ﬁ", "fi", "_", "rng")
+    ]
     assert len(set(taken)) == len(taken)
     assert not set(taken) & RESERVED
     assert all(n.isidentifier() for n in taken)

@@ -23,7 +23,7 @@ RESERVED = frozenset(
         *keyword.kwlist,
         *("np", "torch", "math", "sys", "range", "reversed", "print", "max", "min", "zip", "abs"),
         *("forward", "backward", "check", "saved", "sigmoid", "softplus", "erf", "elu", "leaky_relu"),
-        *("softmax", "logsumexp", "loss", "given", "draw"),
+        *("softmax", "logsumexp", "loss", "given", "draw", "rng", "_"),
         *("l", "O", "I"),  # read as digits, so Python's style guide asks for others
     )
 )
