@@ -202,6 +202,8 @@ def test_the_svg_is_xml_and_names_everything(name: str, unroll: int | None) -> N
             assert any(t == n.name or (t or "").startswith(f"{n.name}[") for t in titles), n.name
     identities = [e.get("id") for e in root.iter() if (e.get("id") or "").startswith(("name", "wire"))]
     assert len(identities) == len(set(identities)) == len(drawing.graph.vertices) + len(drawing.graph.links)
+    every = [e.get("id") for e in root.iter() if e.get("id")]
+    assert len(every) == len(set(every))
     assert "<script" not in drawing.svg()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from html import escape
@@ -68,7 +69,8 @@ class Drawing:
         self._save(content, "svg", {"metadata": {"Date": None, "Creator": "chalkgrad"}})
         flat = re.sub(r"\n +<", "\n<", content.getvalue())
         shorter = _LONG.sub(lambda m: f"{float(m[0]):.2f}".rstrip("0").rstrip("."), flat)
-        named = _GROUP.sub(_titled, shorter)
+        seen: Counter[str] = Counter()
+        named = _GROUP.sub(lambda m: _titled(m, seen), shorter)
         title = f"<title>{escape(_one_line(self._resolved.source))}</title>"
         return re.sub(r"(<svg [^>]*>)", rf"\1\n{title.replace(chr(92), chr(92) * 2)}", named, count=1)
 
@@ -160,9 +162,13 @@ _LONG = re.compile(r"-?\d+\.\d{3,}")
 """Numbers to a hundredth of a point are fine enough."""
 
 
-def _titled(match: re.Match[str]) -> str:
+def _titled(match: re.Match[str], seen: Counter[str]) -> str:
+    """A group with its name as a title, and an identity that no other has."""
     kind, name = match.groups()
     identity = re.sub(r"[^\w.-]+", "-", f"{kind}-{name}").strip("-")
+    seen[identity] += 1
+    if seen[identity] > 1:
+        identity += f".{seen[identity]}"
     return f'<g id="{identity}">\n<title>{name}</title>'
 
 
