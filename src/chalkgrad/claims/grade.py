@@ -115,7 +115,18 @@ class Grader:
             if isinstance(result, EquationError):
                 yield self.repaired(claim, reading, result) or result, reading
             else:
-                yield result, reading
+                yield result, self.least(claim, reading, result)
+
+    def least(self, claim: Claim, reading: Reading, result: Found) -> Reading:
+        """The reading of one right claim that asks least of the values: its neighbour may ask for more."""
+        if not result.agrees:
+            return reading
+        for other in readings(self.claims, self.page):
+            if other.sense == reading.sense:
+                found = self.found(claim, replace(other, draw=replace(other.draw, again=1)))
+                if isinstance(found, Found) and found.agrees:
+                    return other
+        return reading
 
     def best(self, claims: tuple[Claim, ...]) -> tuple[Reading, list[Found | EquationError]]:
         """The first reading that makes all claims right, or most of them, those that make sense before
