@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from tests.language.latex_cases import WRONG
 from torch import Tensor
 
 import chalkgrad
@@ -208,3 +209,5 @@ CASES: dict[str, Case] = {
     "state with too many parts": Case(RNN, SIZES, (zeros(2, 5, 3), (zeros(2, 4), zeros(2, 4)))),
     "state no tensor": Case(RNN, SIZES, (zeros(2, 5, 3), 3)),
 }
+
+CASES.update((name, Case(text)) for name, text in WRONG.items())

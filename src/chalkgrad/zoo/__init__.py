@@ -38,6 +38,8 @@ def source_of(what: str | Path) -> str:
         return what
     if word.endswith(".chalk") or "/" in word or NUMBERED.fullmatch(word) or Path(word).is_file():
         return _page_in(word)
+    if "\\" in word or "$" in word:  # LaTeX may say `=` in other ways, and the reader says what is missing
+        return what
     raise _unknown(word, "write equations, a file, or one of: ")
 
 

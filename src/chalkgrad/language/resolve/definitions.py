@@ -127,6 +127,8 @@ def unknown_function(roles: Roles, symbol: Symbol, arguments: int = 1) -> Equati
         help = f"say which it is: where {word} = {function}; a product needs a sign: {word} · (…)"
     elif arguments > 1 and word[:1].isupper():
         help = f"square brackets join vectors: {word} [a; b]; a function is declared: where {word} = tanh"
+    elif arguments > 1:
+        help = f"write out what it computes, such as tanh(W a + U b), where `{word}` stands"
     elif len(word) > 2 or word in roles.functions:
         help = near_names(word, [*FUNCTIONS, *STRUCTURED])
     else:

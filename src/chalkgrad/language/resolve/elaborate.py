@@ -152,7 +152,7 @@ class Elaborator(Reader):
     def power(self, base: Node, exponent: Node, span: Span, scope: Scope) -> Value:
         a, b = self.value(base, scope), self.value(exponent, scope)
         if self.roles.text.latex and a.rank == 2 and isinstance(base, Symbol):
-            name = self.roles.text.source[base.span.start : base.span.end]
+            name = base.name
             raise RankError(
                 f"a power of the matrix `{base.name}` can be read in three ways",
                 f"write {name} {name} for the product, {name} \\odot {name} for element by element, "

@@ -298,7 +298,7 @@ class _Items:
                 f"`\\{unit.text}` stands over more than one letter",
                 self.since(unit),
                 "here",
-                "an accent belongs to one name",
+                "an accent belongs to one name: give what it stands over a name and an equation of its own",
             )
         named = replace(base, text=f"{base.text}_{suffix}", span=self.since(unit), word=True)
         found.append(named if isinstance(first, Name) else replace(first, base=named))
@@ -363,7 +363,9 @@ class _Items:
                     else "two subscripts stand at one name",
                     self.since(mark),
                     "the second one",
-                    "write them as one, in braces: h_{t,i}",
+                    "write them as one, in braces: h_{t,i}"
+                    if mark.kind == "sub"
+                    else "write (h^{(t)})^2, or W_a^{(1)}",
                 )
             if mark.kind == "sub":
                 sub = inside or None

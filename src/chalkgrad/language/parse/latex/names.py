@@ -210,7 +210,7 @@ class NameWriter(ABC):
 
     def exponent(self, item: Scripted) -> None:
         """What stands above a bracket, a number or a fraction, or makes a power of a name."""
-        if item.sub and isinstance(item.base, Sign):
+        if item.sub and isinstance(item.base, Sign) and item.base.text not in (")", "]"):
             self.fail(
                 f"a script stands below the sign `{self.written(item.base.span)}`",
                 item.span,

@@ -41,6 +41,7 @@ def tokenize_latex(source: str) -> list[Token]:
         raise too_many_equations(source, len(equations), equations[MOST_EQUATIONS][0].span)
     for segment in equations:
         _refuse_a_number(source, segment)
+        _refuse_a_function(source, segment)
         if len(segment) > LONGEST_EQUATION:
             raise EquationError(
                 f"this equation has more than {LONGEST_EQUATION} letters and signs",
@@ -153,6 +154,24 @@ def _refuse_a_number(source: str, segment: Segment) -> None:
                 ((opened.to(closed.span), "a factor, or the number of the equation?"),),
                 f"write \\tag{{{number}}} or nothing for its number; a factor stands before: {number} x",
             )
+        case _:
+            pass
+
+
+def _refuse_a_function(source: str, segment: Segment) -> None:
+    r"""Raise EquationError for ``\mathrm{Attention}(Q, K, V) = …``, which defines a function."""
+    match segment[:2]:
+        case (Name(name, word=True) as first, Sign("(")) if name not in FUNCTIONS and name not in STRUCTURED:
+            closed = partners(segment).get(1, 0)
+            inner = [i for i in segment[2:closed] if not mark_of(i)]
+            values = [i for i in inner if not isinstance(i, Name) or i.text.isupper() or i.word]
+            if values and closed + 1 < len(segment) and mark_of(segment[closed + 1]) == "=":
+                raise EquationError(
+                    f"`{name}(…)` defines a function, and a layer has values",
+                    source,
+                    ((first.span.to(segment[closed].span), "of these"),),
+                    "write what it gives, and say what is put in: Y = …, where Q: input, K: input",
+                )
         case _:
             pass
 

@@ -66,7 +66,7 @@ def regions(source: str) -> list[Region]:
     return sorted([*found, *wheres], key=lambda r: r.start)
 
 
-_SAYS = re.compile(r"[=∈≔←]|\\(in|isin|coloneqq|triangleq|equiv|leftarrow|gets)\b")
+_SAYS = re.compile(r"[=∈≔←]|\\(in|isin|coloneqq|triangleq|equiv|leftarrow|gets|approx|sim|neq|propto)\b")
 
 
 def _is_inline(source: str, block: Region) -> bool:

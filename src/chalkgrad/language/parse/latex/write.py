@@ -48,7 +48,7 @@ class Writer(NameWriter):
         partner = partners(found)
         shown = marks(found, partner)
         begun = len(self.tokens)
-        bars: list[str] = []  # the absolute values and norms that are open
+        bars: list[Item] = []  # the absolute values and norms that are open
         k = 0
         while k < len(found):
             item = found[k]
@@ -75,8 +75,8 @@ class Writer(NameWriter):
         if bars:
             self.fail(
                 "a bar is opened and not closed",
-                found[0].span.to(found[-1].span),
-                "in here",
+                bars[-1].span,
+                "this one",
                 "write |a| for the absolute value; two vectors are joined by [a, b]",
             )
 
@@ -156,11 +156,11 @@ class Writer(NameWriter):
         if isinstance(item, Scripted):
             self.exponent(item)
 
-    def bar(self, item: Item, mark: str, bars: list[str], begun: int) -> None:
+    def bar(self, item: Item, mark: str, bars: list[Item], begun: int) -> None:
         """``|x|`` is abs(x), ``‖x‖`` norm(x): a bar closes where one is open, after an operand."""
         last = self.tokens[-1] if len(self.tokens) > begun else None
         operand = last is not None and (last.kind in ("name", "number") or last.text in (")", "]", "ᵀ", "²"))
-        if bars and bars[-1] == mark and operand:
+        if bars and mark_of(bars[-1]) == mark and operand:
             bars.pop()
             self.mark(")", item.span)
             if isinstance(item, Scripted):
@@ -168,7 +168,7 @@ class Writer(NameWriter):
                     self.fail("only the 2-norm is read", item.span, "another norm", "write it as a sum")
                 self.exponent(Scripted(item.base, None, item.sup, item.span))
             return
-        bars.append(mark)
+        bars.append(item)
         self.factor_follows()
         self.put("name", "abs" if mark == "|" else "norm", item.span)
         self.mark("(", item.span)
