@@ -116,6 +116,17 @@ def test_log_of_a_softmax_is_written_without_its_exponential() -> None:
     assert "J[t] = -Σ[j] y[t,j] (o[t,j] - L_y'[t])" in shown
 
 
+def test_the_square_of_a_norm_is_a_sum_of_squares_also_at_zero() -> None:
+    text = "y[t] = x[t] W\nL[t] = norm(y[t] - d[t])^2 / 2"
+    assert lines(text)["∂y[t]"] == "y[t] - d[t]"
+    net = chalkgrad.layer(text, x=2, y=2)
+    x, d = torch.zeros(1, 3, 2, requires_grad=True), torch.zeros(1, 3, 2)
+    out = net(x, d)
+    (out[0] if isinstance(out, tuple) else out).sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == torch.zeros(1, 3, 2).tolist()
+
+
 @pytest.mark.parametrize(
     "text",
     [

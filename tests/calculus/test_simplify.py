@@ -5,7 +5,7 @@ from hypothesis import given as drawn_from
 from hypothesis import strategies as st
 
 from chalkgrad.calculus.simplify import box, canonical, distinct, needed, simplify
-from chalkgrad.equations.ir import Apply, Condition, Const, Equation, Guard, Index, Program, Read, Reduce
+from chalkgrad.equations.ir import Apply, At, Condition, Const, Equation, Guard, Index, Program, Read, Reduce
 from chalkgrad.equations.ops import add, mul, power
 from chalkgrad.equations.verify import verify
 from naive import evaluate
@@ -143,3 +143,12 @@ def test_simplifying_keeps_the_value_at_every_size(body, n, t):
 
 def test_reads_are_untouched():
     assert simplify(Read("x"), {}) == Read("x")
+
+
+def test_a_size_above_and_below_the_line_goes() -> None:
+    size = At(index("N"))
+    assert simplify(mul(size, r("x[n]"), power(size, -1)), N) == r("x[n]")
+    # What may be zero stays: a size less one, a position, a value.
+    for other in (At(index("N-1")), At(index("n")), r("x[n]")):
+        kept = mul(other, r("y[n]"), power(other, -1))
+        assert simplify(kept, N) == kept

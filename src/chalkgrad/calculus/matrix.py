@@ -212,6 +212,8 @@ def _alike(args: list[Tensor]) -> list[Tensor]:
 
 def _sum(terms: list[Tensor], s: Scope) -> Tensor:
     axes = s.sorted(max((t.axes for t in terms), key=len))
+    if s.diagonals and len(axes) == 2 and any(len(t.axes) < 2 for t in terms):
+        raise NoMatrixForm  # I - 1/n would be read as I - I/n
     # A row is added to every row of a matrix; a column has no such rule.
     rows = [t for t in terms if len(axes) == 2 and not s.columns and t.axes == axes[1:]]
     if any(t.axes and set(t.axes) != set(axes) and t not in rows for t in terms):

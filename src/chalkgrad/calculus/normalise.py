@@ -42,7 +42,7 @@ def normalise(program: Program) -> Program:
     result of a function inside h's equation), ``s_h`` (a sum that is a factor), ``L_y`` (a logsumexp). Equal
     expressions share one. A normalised program comes back unchanged.
     """
-    program = without_log_of_exp(program)
+    program = without_undone_functions(program)
     fresh = _Fresh(program)
     equations: list[Equation] = []
     for e in program.equations:
@@ -59,9 +59,12 @@ def normalise(program: Program) -> Program:
     return out
 
 
-def without_log_of_exp(program: Program) -> Program:
-    """The program with ``log(y')`` as ``o - logsumexp(o)`` where y' is ``exp(o - logsumexp(o))``, a softmax:
-    the logarithm of a probability too small for a float is still a number.
+def without_undone_functions(program: Program) -> Program:
+    """The program without a function that only takes back another.
+
+    ``log(y')`` is ``o - logsumexp(o)`` where y' is ``exp(o - logsumexp(o))``, a softmax, and a norm's square
+    the sum of squares: the logarithm of a probability too small for a float is still a number, and so is
+    the gradient of a squared length at zero.
     """
     exponents = {
         e.target: e
@@ -72,6 +75,8 @@ def without_log_of_exp(program: Program) -> Program:
     def rule(part: Expr) -> Expr:
         match part:
             case Apply("log", (Apply("exp", (inner,)),)):
+                return inner
+            case Apply("pow", (Apply("sqrt", (inner,)), Const(2))):
                 return inner
             case Apply("log", (Read(name, at),)) if name in exponents:
                 found = exponents[name]

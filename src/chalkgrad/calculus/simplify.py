@@ -277,7 +277,7 @@ def product(factors: tuple[Expr, ...], over: Box, known: tuple[Condition, ...]) 
         return guarded(
             conditions, mul(*(f.body if isinstance(f, Guard) else f for f in factors)), over, known
         )
-    flat = mul(*factors)
+    flat = mul(*_without_equal_sizes(factors))
     if not (isinstance(flat, Apply) and flat.op == "mul"):
         return flat
     powers: dict[Expr, float] = {}
@@ -292,6 +292,18 @@ def product(factors: tuple[Expr, ...], over: Box, known: tuple[Condition, ...]) 
         else:
             rest.append(f)
     return mul(*(power(f, powers.pop(f)) if f in powers else f for f in rest))
+
+
+def _without_equal_sizes(factors: tuple[Expr, ...]) -> list[Expr]:
+    """The factors without a size that stands above and below the line: it is not zero."""
+    kept = [*factors]
+    for f in factors:
+        size = isinstance(f, At) and not f.index.terms and (f.index.shift - 1).surely_nonnegative()
+        below = power(f, -1)
+        if size and f in kept and below in kept:
+            kept.remove(f)
+            kept.remove(below)
+    return kept
 
 
 def _power(e: Expr) -> tuple[Expr, float]:

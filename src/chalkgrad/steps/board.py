@@ -27,11 +27,8 @@ def board(
     Raises EquationError for an unknown notation.
     """
     spell = spelling(notation, lesson.derivation.forward, lesson.derivation.derived)
-    parts = [
-        "\n".join(
-            ["Forward, with every function in a line of its own:", *_rows(lesson.forward, spell, width, mark)]
-        )
-    ]
+    plain = _rows(lesson.forward, spell, width, lambda shown, _: shown)
+    parts = ["\n".join([mark(_FORWARD, "name"), *plain])]
     for section in lesson.sections:
         parts.append("\n".join(_section(section, spell, width, mark)))
     parts.append(held(lesson.lines, lesson.worst, lesson.sizes, width))
