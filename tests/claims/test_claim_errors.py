@@ -19,6 +19,7 @@ CONV = "h[i] = Σ[j=1..k] w[j] x[i+j-1] where x: input"
 CASES: dict[str, tuple[str, str]] = {
     "no equation": (RNN, "Σ[t] x[t]ᵀ ∂a[t]"),
     "nothing claimed": (RNN, "q = W_x"),
+    "a gradient almost as in code": (RNN, "dW = Σ[t] x[t]ᵀ da[t]"),
     "no derivative": (RNN, "W_x = Σ[t] x[t]ᵀ ∂a[t]"),
     "unknown gradient": (RNN, "∂W_xh = Σ[t] x[t]ᵀ ∂a[t]"),
     "unknown name": (RNN, "∂W_x = Σ[t] z[t]ᵀ ∂a[t]"),

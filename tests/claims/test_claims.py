@@ -66,6 +66,7 @@ RIGHT = {
     "a recurrence of δ": (RNN, "δ[t] = (ȳ[t] + δ[t+1] W_hᵀ) ⊙ (1 - h[t]²)\n∂b = Σ[t] δ[t]", ""),
     "nothing but a recurrence of δ": (RNN, "δ[t] = (ȳ[t] + δ[t+1] W_hᵀ) ⊙ (1 - h[t]²)", "δ is ∂a"),
     "δ as it is said to be": (RNN, "∂b = Σ[t] δ[t] ⊙ (1 - h[t]²)\nwhere δ = ∂h", "with δ = ∂h"),
+    "gradients as in code": (RNN, "dW_h = Σ[t] h[t-1]ᵀ da[t]\nda[t] = dh[t] ⊙ (1 - h[t]²)", ""),
     "δ with a name": (RNN, "δ_a[t] = δ_h[t] ⊙ (1 - h[t]²)", ""),
     # gates
     "an LSTM's gates": (
@@ -95,6 +96,9 @@ WRONG = {
     "no transposition": (RNN, "∂h[t] = ȳ[t] + ∂a[t+1] W_h", "right with W_hᵀ in place of W_h"),
     "no transposition, and no sense without": (RNN, "∂x[t] = ∂a[t] W_x", "right with W_xᵀ in place of W_x"),
     "a product for an outer product": (RNN, "∂W_h = Σ[t] h[t-1] ∂a[t]", "with h[t-1]ᵀ in place of h[t-1]"),
+    "a dot product for ⊙": (
+        RNN, "∂a[t] = ∂h[t] (1 - h[t]²)", "right with ∂h[t] ⊙ (1 - h[t]²) in place of ∂h[t] (1 - h[t]²)"
+    ),
     "transposed": (RNN, "∂W_x = Σ[t] ∂a[t]ᵀ x[t]", "it is transposed"),
     "no sum": (RNN, "∂b = ∂a[t]", "the sum over t is missing"),
     "no slope": (RNN, "∂b = Σ[t] ∂h[t]", "the derivative of tanh is missing"),

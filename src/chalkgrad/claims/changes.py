@@ -121,6 +121,8 @@ def _part_changes(part: Node, page: Page, shown: Shown) -> Iterator[_Slip]:
         case Power(base, _):
             yield instead(3, base, shown(base.span))
         case Binary("·", left, right):
+            between = f"{shown(left.span)} ⊙ {shown(right.span)}"
+            yield instead(3, replace(part, op="⊙"), between)
             said = f"it would be right with the factors of {here} changed round"
             turned = f"{shown(right.span)} {shown(left.span)}"
             yield _Slip(5, said, replace(part, left=right, right=left), turned)

@@ -140,7 +140,8 @@ class Page:
         """What the generated names in a printed line stand for: ``a[t] = x[t] W_x + …``."""
         generated = [n.name for n in self.forward.names if n.generated]
         above = self.derivation.with_definitions().splitlines()
-        lines = [a[6:].strip() for a in above if a.startswith(("where ", "      "))]
+        parts = [a[6:].partition(" = ") for a in above if a.startswith(("where ", "      "))]
+        lines = [f"{left.strip()} = {right.strip()}" for left, _, right in parts]
         return [x for x in lines if any(_head(x) == g and _mentions(line, g) for g in generated)]
 
     def terms(self, name: str) -> list[Equation]:

@@ -69,10 +69,14 @@ class _Reading:
             else:
                 claims += found
         if not claims and DELTA not in {head(h.left) for h in helpers}:
+            first = self.text.lines[0].left
+            near = self.near(head(first).lstrip("d"))
             raise self.fail(
                 "this claims nothing about the page: no left side is a derivative",
-                (self.text.lines[0].left.span, "not a derivative"),
-                help=f"write what is claimed: {self.example()}",
+                (first.span, "not a derivative"),
+                help="did you mean " + " or ".join(f"∂{n}" for n in near)
+                if near
+                else f"write what is claimed: {self.example()}",
             )
         return Claims(self.text.source, tuple(claims), tuple(helpers), self.delta, self.functions)
 
@@ -114,10 +118,15 @@ class _Reading:
                 )
         return [Claim(about, at, line.left.span, side) for side in sides]
 
-    def unknown(self, name: str, span: Span, derivative: bool) -> EquationError:
+    def near(self, name: str) -> list[str]:
+        """The names of the page that are spelled almost so."""
         known = [n.name for n in self.page.forward.names if not n.generated]
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-        near += [n for n in known if n.lower() == name.lower() and n not in near]
+        return near + [n for n in known if n.lower() == name.lower() and n not in near]
+
+    def unknown(self, name: str, span: Span, derivative: bool) -> EquationError:
+        known = [n.name for n in self.page.forward.names if not n.generated]
+        near = self.near(name)
         said = [f"∂{n}" if derivative else n for n in near or known]
         lead = "did you mean " + " or ".join(said) if near else "names are " + ", ".join(said)
         return self.fail(
@@ -134,7 +143,7 @@ class _Reading:
         table = self.page.forward.table
         if name in table:
             return None
-        for prefix in ("∂", "δ_", "delta_"):
+        for prefix in ("∂", "δ_", "delta_", "grad_", "d"):
             rest = name.removeprefix(prefix)
             if rest != name and rest in table:
                 return rest
