@@ -123,7 +123,11 @@ def _listing(note: Note, file: str) -> Table:
     table.columns[0].justify = "right"
     table.columns[1].no_wrap = True
     table.columns[2].overflow = "fold"
+    heading = ""
     for e in note.equations:
+        if e.heading != heading:
+            heading = e.heading
+            table.add_row("", "", Text(heading, "bold"))
         word = Text(_word(e), _STYLES.get(e.kind, "dim"))
         table.add_row(Text(str(e.line)), word, _formula(e, note, file))
     return table
@@ -137,7 +141,8 @@ def _word(e: NoteEquation) -> str:
 
 def _formula(e: NoteEquation, note: Note, file: str) -> Text:
     """The formula, and below it what there is to say of it."""
-    shown = e.text if len(e.text) <= 300 else e.text[:300] + "…"
+    shown = " ".join(e.source.split()) if e.kind == "function" else e.text
+    shown = shown if len(shown) <= 300 else shown[:300] + "…"
     said = Text(shown)
     for line in _remarks(e, note, file):
         said.append("\n" + line, "dim")

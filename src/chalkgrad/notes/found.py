@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from chalkgrad.equations.ops import FUNCTIONS
 from chalkgrad.language.parse.grammar import parse
 from chalkgrad.language.parse.latex.regions import is_latex
 from chalkgrad.language.parse.text import LONGEST
 from chalkgrad.language.source import EquationError, Span
+from chalkgrad.language.words import STRUCTURED
 from chalkgrad.notes import names
 from chalkgrad.notes.kinds import alias_of, kind_of, kind_of_error, unread
 from chalkgrad.notes.page import Form, Formula, Page, trimmed
 from chalkgrad.notes.pieces import Equation, Piece, Said
 from chalkgrad.notes.rows import Row, rows
-from chalkgrad.notes.said import HANGUL, IN_SPACE, WHERE, shapes, wheres
+from chalkgrad.notes.said import HANGUL, IN_SPACE, WHERE, beside, shapes, wheres
 
 
 def equations(page: Page) -> Iterator[Equation | Said]:
@@ -83,6 +85,11 @@ def _row(row: Row, block: int, f: Formula) -> Iterator[Equation | Said]:
         and not _plausible(text[: row.equal - row.start], text[row.equal - row.start :])
     ):
         return
+    if m := _ALIAS.fullmatch(text):
+        function = m[2].lower().replace("_", "")
+        if function in FUNCTIONS or function in STRUCTURED:
+            yield from beside(f"where {m[1]} = {function}", Span(row.start, row.end))
+            return
     piece = Piece(text, row.start, block, f.form, f.display)
     whole = list(_read(piece))
     if row.cuts and (len(whole) > 1 or any(isinstance(e, Equation) and e.line is None for e in whole)):
@@ -94,6 +101,9 @@ def _row(row: Row, block: int, f: Formula) -> Iterator[Equation | Said]:
             yield from apart
             return
     yield from whole
+
+
+_ALIAS = re.compile(r"\s*(\\?\w+)\s*=\s*([A-Za-z]{3,})[\s.,]*")
 
 
 def _plausible(left: str, right: str) -> bool:
@@ -113,8 +123,11 @@ def _read(piece: Piece) -> Iterator[Equation | Said]:
         text = parse(piece.source)
     except EquationError as e:
         error = moved(e, piece.start - piece.lead)
-        if not piece.display and error.problem.startswith("there is no equation"):
-            return  # t = 1, …, T
+        if error.problem.startswith("there is no equation"):
+            said = list(beside(piece.source, outer))
+            yield from said
+            if said or not piece.display:
+                return  # τ = tanh; t = 1, …, T
         yield Equation(piece, outer, kind_of_error(piece, error), None, error)
         return
     for line in text.lines:

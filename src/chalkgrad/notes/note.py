@@ -35,7 +35,7 @@ class NoteEquation:
     ``expression`` without `=`, the same ``again`` as before, or ``not read``.
 
     ``line`` and ``column`` count from 1; ``text`` is the formula as it was read, in text form, or as it was
-    pasted where it could not be read; ``layers`` the layers that it belongs to (for a claim: which one it is
+    pasted where it could not be read; ``heading`` what it stands under; ``layers`` the layers that it belongs to (for a claim: which one it is
     about); ``same`` the line of the equation that it repeats, 0 where it repeats none; ``error`` says what is
     wrong, or why it is no layer.
     """
@@ -45,6 +45,7 @@ class NoteEquation:
     column: int
     text: str
     source: str
+    heading: str
     display: bool
     layers: tuple[int, ...] = ()
     same: int = 0
@@ -118,10 +119,10 @@ def _everything(
     said: list[Said] = []
     whole = found_.equations(seen) if seen.formulas else found_.bare_lines(text, seen.prose)
     for item in whole:
-        report(min(item.span.start, len(text)), 2 * len(text) + 1)
         if isinstance(item, Said):
             said.append(item)
         else:
+            report(item.span.start, 2 * len(text))
             equations.append(item)
         if max(len(equations), len(said)) > MOST_EQUATIONS:
             what = "equations" if len(equations) > MOST_EQUATIONS else "declarations after `where`"
@@ -158,7 +159,7 @@ class _Reading:
         found, again = families_.families(self.equations, self.headings)
         layers: list[NoteLayer] = []
         for k, f in enumerate(found):
-            self.report(len(found) + k, 2 * len(found) + 1)
+            self.report(len(found) + k + 1, 2 * len(found))
             layers.append(self.layer(k + 1, f))
         self.refuse_unknown_inputs(layers)
         member: dict[int, list[int]] = {}
@@ -266,6 +267,7 @@ class _Reading:
             e.span.start - self.starts[line - 1] + 1,
             e.text,
             self.text[e.span.start : e.span.end],
+            next(h for h in reversed(self.headings) if h.start <= e.span.start < h.end).title,
             e.piece.display,
             member,
             self.line(self.equations[same].span.start) if same is not None else 0,

@@ -11,6 +11,7 @@ from chalkgrad.language.parse.syntax import Declaration
 from chalkgrad.language.source import EquationError, Span
 from chalkgrad.notes.pieces import Said
 from chalkgrad.notes.rows import Row
+from chalkgrad.notes.spelling import spelled_declaration
 
 IN_SPACE = re.compile(r"\\in\b.*\\(?:mathbb|R\b|Bbb)|∈\s*[ℝℕ]", re.DOTALL)
 """A formula that says where names lie: ``x \\in \\mathbb{R}^D``."""
@@ -38,6 +39,13 @@ def wheres(text: str, start: int, end: int, offset: int = 0) -> list[Said]:
                     for d in declared
                 ]
     return []
+
+
+def beside(source: str, span: Span) -> Iterator[Said]:
+    """What a formula says that defines nothing: ``\\tau = \\tanh``."""
+    for d in _declared(_DUMMIES[1] + source):
+        alias = d.alias.name if d.alias else ""
+        yield Said(d.name.name, "where " + spelled_declaration(d), span, alias)
 
 
 def _shorter(text: str) -> Iterator[str]:
