@@ -14,6 +14,7 @@ from tests.pages import PAGES
 
 from chalkgrad.calculus.batch import batch
 from chalkgrad.calculus.derive import derive
+from chalkgrad.calculus.loss import losses
 from chalkgrad.calculus.normalise import normalise
 from chalkgrad.equations.ir import ONE, Name, Program, Range
 from chalkgrad.kernels.eager import Runner
@@ -53,6 +54,15 @@ ODD: dict[str, str] = {
     "prime": "h'[t] = tanh(x[t] W' + h'[t-1] U')",
     "twoout": "y = x W\nz = tanh(x V) where x: input",
     "loss": "y[t] = softmax(x[t] W)\nJ[t] = -Σ[j] d[t,j] log(y[t,j]) where d: input",
+    "loss in time": (
+        "h[t] = tanh(x[t] W + h[t-1] U + b)\no[t] = h[t] V + c\ny'[t] = softmax(o[t])\n"
+        "J[t] = -Σ[j] y[t,j] log(y'[t,j])\nwhere y: input"
+    ),
+    "squared loss": "y[t] = x[t] W\nL = Σ[t,j] (y[t,j] - d[t,j])^2 where d: input",
+    "loss and output": (
+        "y[t] = tanh(x[t] W)\nL = Σ[t,j] (y[t,j] - d[t,j])^2\nwhere d: input, y: output, L: output"
+    ),
+    "no gradient": "y = sign(x W) where x: input",
     "identity": "y = x where x: input N",
     "square": "y = x ⊙ x where x: input N",
     "future2": "h[t] = tanh(x[t] W + h[t+1] U + h[t+2] V)",
@@ -155,6 +165,7 @@ class Pair:
         self, program: Program, dialect: Dialect, code: str = "", sizes: Mapping[str, int] | None = None
     ) -> None:
         self.dialect: Dialect = dialect
+        self.losses = losses(program)
         self.forward = normalise(batch(program))
         self.backward = derive(self.forward)
         self.runners = Runner(self.forward), Runner(self.backward)
@@ -178,7 +189,9 @@ class Pair:
         seeds: Tensors = {}
         for n in backward.given("seed"):
             seeds[n.name] = torch.zeros([r.size.value(numbers) for r in n.ranges], dtype=torch.float64)
-            seeds[n.name][own[n.of]] = drawn(n.ranges)[own[n.of]]
+            # Of a loss the gradient is one, and does not arrive from outside.
+            arriving = torch.ones_like(seeds[n.name]) if n.of in self.losses else drawn(n.ranges)
+            seeds[n.name][own[n.of]] = arriving[own[n.of]]
         gradients = self.runners[1]({**given, **seeds}, numbers, backward.outputs)
 
         def passed(x: torch.Tensor) -> Any:
@@ -189,8 +202,10 @@ class Pair:
         for o, y in zip(forward.outputs, outputs, strict=True):
             close(y, expected[o][own[o]], o)
         of = {n.of: n.name for n in backward.given("seed")}
-        arriving = [passed(seeds[of[o]][own[o]]) for o in forward.outputs if o in of]
-        found = self.functions["backward"](*arriving, saved)
+        passed_in = [
+            passed(seeds[of[o]][own[o]]) for o in forward.outputs if o in of and o not in self.losses
+        ]
+        found = self.functions["backward"](*passed_in, saved)
         for n, value in zip(forward.given("input", "parameter", "start"), found.values(), strict=True):
             close(value, _lean(n, gradients["∂" + n.name]), f"∂{n.name}")
 

@@ -198,6 +198,12 @@ def test_the_equation_stands_above_its_line() -> None:
     assert "# h[t] = tanh(x[t] W_x + h[t-1] W_h + b)" in lines[:5]  # the page, at the top
 
 
+def test_softmax_and_its_loss_leave_a_difference() -> None:
+    code = written("loss in time", "numpy")
+    assert "do = y.sum(axis=2)[:, :, None] * y_prime - y" in code
+    assert "def backward(saved):" in code
+
+
 def test_only_a_recurrence_and_a_kernel_are_loops() -> None:
     def loops(layer: str) -> int:
         code = written(layer, "numpy")

@@ -9,10 +9,12 @@ from chalkgrad.kernels.script.dialect import Dialect
 
 @dataclass(frozen=True)
 class Heads:
-    """The outputs, and for each the argument of backward that holds its gradient (empty where none does)."""
+    """The outputs; for each the argument of backward that holds its gradient (empty where none does); and
+    those outputs that are a loss by themselves."""
 
     outputs: list[str]
     seeds: list[str]
+    losses: list[str]
 
 
 def source(
@@ -23,8 +25,11 @@ def source(
     drawn = "\n".join(f'        "{name}": draw({shape}),' for name, shape in given)
     seeds = [s for s in heads.seeds if s]
     pairs = [(o, s) for o, s in zip(heads.outputs, heads.seeds, strict=True) if s]
-    loss = " + ".join(f"({s} * {o}).sum()" for o, s in pairs) or "0.0"
-    first = ", ".join((s and o) or "_" for o, s in zip(heads.outputs, heads.seeds, strict=True))
+    terms = [f"({s} * {o}).sum()" for o, s in pairs] + [f"{o}.sum()" for o in heads.losses]
+    told = {*heads.losses, *(o for o, _ in pairs)}
+    if not terms:  # nothing has a gradient: it is zero, whatever is made of the outputs
+        terms, told = [f"{o}.sum()" for o in heads.outputs], {*heads.outputs}
+    first = ", ".join(o if o in told else "_" for o in heads.outputs)
     text = _TORCH if dialect == "torch" else _NUMPY
     one = "rng.uniform(0.2, 1.2, size=shape)" if positive else "0.7 * rng.normal(size=shape)"
     if dialect == "torch":
@@ -40,8 +45,8 @@ def source(
         sizes="\n".join([*sizes, ""]),
         outputs=", ".join(heads.outputs),
         again=first,
-        made=made,
-        loss=loss,
+        made=made + "\n" if made else "",
+        loss=" + ".join(terms),
         seeds=", ".join([*seeds, "saved"]),
         width=width + 1,
     )
@@ -65,7 +70,6 @@ def check():
     }}
     {outputs}, saved = forward(**given)
 {made}
-
     def loss():
         {again}, _ = forward(**given)
         return {loss}
@@ -106,8 +110,7 @@ def check():
     # forward fills its tensors part by part; under this, autograd remembers what it has seen of them.
     with torch.autograd.graph.allow_mutation_on_saved_tensors():
         {outputs}, saved = forward(**given)
-{made}
-        loss = {loss}
+{made}        loss = {loss}
         expected = torch.autograd.grad(loss, list(given.values()), materialize_grads=True)
     with torch.no_grad():
         gradients = backward({seeds})

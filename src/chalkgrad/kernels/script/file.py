@@ -87,7 +87,8 @@ class _Script:
         p = self.passes
         outputs = [self.arrays[o].name for o in p.outputs]
         seeds = {n.of: self.arrays[n.name].name for n in p.seeds}
-        return check.Heads(outputs, [seeds.get(o, "") for o in p.outputs])
+        losses = [self.arrays[o].name for o in p.losses]
+        return check.Heads(outputs, [seeds.get(o, "") for o in p.outputs], losses)
 
     @property
     def saved(self) -> list[str]:
@@ -159,7 +160,7 @@ class _Script:
         p = self.passes
         seeds = [n.name for n in p.seeds]
         saved = self.saved
-        like = self.arrays[seeds[0]].name if seeds else "torch.zeros(())"
+        like = self.arrays[(*seeds, *saved, self.inputs[0].name)[0]].name
         b = self.body(like)
         b.made |= {self.arrays[n].name for n in saved}
         write(b, ordered(schedule(p.program, p.gradients, p.known, apart=False), p), {})
@@ -185,6 +186,8 @@ class _Script:
         head = _head("backward", [*(self.arrays[s].name for s in seeds), "saved"])
         what = " and ".join(self.arrays[s].name for s in seeds)
         doc = f'    """The gradient of the loss by everything given, where {what} is that by the output."""'
+        if not seeds:
+            doc = '    """The gradient of the loss by everything given."""'
         if len(seeds) > 1:
             doc = doc.replace(" is that by the output", " are those by the outputs")
         return "\n".join([head, doc, *unpack, *sizes, *b.lines, *end, ""])
@@ -218,6 +221,8 @@ class _Script:
             if n.name.startswith("∂"):
                 continue
             lines.append(f"# {n.name} is what the loss says of {n.of} directly: {self.arrays[n.name].name}.")
+        for o in self.passes.losses:
+            lines.append(f"# {o} is the loss, added up over the batch: its own gradient is one.")
         lines.append("# Run as a script, it checks its own gradients.")
         modules = ["sys"] + (["math"] if "math" in self.library.used else [])
         imports = [f"import {m}" for m in sorted(modules)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from chalkgrad.calculus.batch import batch
 from chalkgrad.calculus.derive import derive
+from chalkgrad.calculus.loss import folded, losses
 from chalkgrad.calculus.normalise import normalise
 from chalkgrad.calculus.simplify import distinct, simplified
 from chalkgrad.equations.ir import (
@@ -40,6 +41,7 @@ class Passes:
     outputs: tuple[str, ...]
     own: Mapping[str, tuple[Range, ...]]
     saved: tuple[str, ...]
+    losses: tuple[str, ...]  # outputs whose own gradient is one, so that none arrives there
     seeds: tuple[Name, ...]
     written_out: Mapping[str, Equation]  # generated names that code does without, and what they stand for
     gradients: tuple[str, ...]
@@ -55,28 +57,39 @@ def passes(program: Program) -> Passes:
     batched = batch(program)
     own = {o: batched.defining(o)[-1].domain for o in batched.outputs}
     normal = normalise(batched)
-    derived = derive(normal)
+    whole = losses(program)
+    derived = folded(_with_losses(normal, program, whole), derive(normal)).derived
     equations = _as_written(derived)
     names = tuple(replace(n, ranges=own[n.of]) if n.role == "seed" else n for n in derived.names)
     seeds = {n.name: n for n in names if n.role == "seed"}
     equations = [_own_seeds(e, seeds, derived.table) for e in equations]
     forward = {e.target for e in equations if not e.target.startswith("∂")}
     backward = [e for e in equations if e.target.startswith("∂")]
-    whole = [*_missing(normal, forward), *equations]
-    forward |= {e.target for e in whole if not e.target.startswith("∂")}
+    everything = [*_missing(normal, forward), *equations]
+    forward |= {e.target for e in everything if not e.target.startswith("∂")}
     known = {n.name for n in names}
     table = (*names, *(n for n in normal.names if n.name not in known))
     read = dict.fromkeys(r.name for e in backward for r in reads(e.value) if r.name in forward)
     return Passes(
-        Program(tuple(whole), table, derived.outputs, batched.states, batched.columns),
+        Program(tuple(everything), table, derived.outputs, batched.states, batched.columns),
         batched.given("input", "parameter", "start"),
         batched.outputs,
         own,
         tuple(read),
+        whole,
         tuple(sorted(seeds.values(), key=lambda n: batched.outputs.index(n.of))),
-        {e.target: e for e in derived.equations if e.target not in {q.target for q in whole}},
+        {e.target: e for e in derived.equations if e.target not in {q.target for q in everything}},
         derived.outputs,
     )
+
+
+def _with_losses(batched: Program, program: Program, whole: tuple[str, ...]) -> Program:
+    """The batched program with its losses as one example has them: numbers, by which they are known."""
+    names = tuple(
+        replace(n, ranges=program[n.name].ranges, written=program[n.name].written) if n.name in whole else n
+        for n in batched.names
+    )
+    return replace(batched, names=names)
 
 
 def _missing(program: Program, there: set[str]) -> list[Equation]:
