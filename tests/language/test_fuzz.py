@@ -11,6 +11,10 @@ from chalkgrad.calculus.derive import derive
 from chalkgrad.calculus.normalise import normalise
 from chalkgrad.language.resolve import Resolved, read
 from chalkgrad.language.source import EquationError
+from latex_notation import NOTATION
+from latex_operators import OPERATORS
+from latex_pages import LATEX
+from latex_papers import PAPERS
 from pages import PAGES
 
 WORDS = (
@@ -20,6 +24,23 @@ WORDS = (
 )
 TOKENS = [*WORDS.split(), "\n", "\n"]
 TEXTS = [p.text for p in PAGES.values()]
+
+LATEX_SIGNS = r"""
+    \frac \frac{a}{b} \sqrt \sqrt[3] \sum \sum_{j=1}^{k} \sum_{i} \sum_{a\in\mathbb{Z}} \max_{p<2} _{t-1}
+    ^{(t)} _{i,j} ^{<t>} _t _i _ ^ { } ( ) [ ] \left( \right) \left[ \right] \{ \} \begin{aligned}
+    \end{aligned} \begin{bmatrix} \end{bmatrix} \begin{array}{ll} \end{array} \begin{cases} \\ & $ $$ \[ \]
+    \( \) ```math ``` , ; . : = + - * / \odot \cdot \times \circ \top ^\top ^T \prime ' \tilde \hat{y}
+    \overline \mathbf \mathbb{R}^{D} \mathrm \mathrm{LN} \text{where} \text \operatorname \tanh \sigma
+    \sigma_g \log \exp softmax h_t x_t W_{xh} W^2 W^1 c_{t_1} A_{ij} b t i j 1 2 0.5 (3) | \| \langle
+    \rangle \underbrace \partial \nabla \in \infty \ldots \quad \qquad \, \! \tag{1} \label \color
+    \textcolor{red} \int \prod P( \mid % # ~ where input scalar \foo \Gamma \ell \forall h_0 ∂ ℝ ∈ σ 𝐖 é 한 ⊙
+    ≤ < > \leftarrow ← \approx \langle
+"""
+LATEX_WORDS = LATEX_SIGNS.split()
+LATEX_TEXTS = [
+    *(p.text for p in LATEX.values()),
+    *(w.latex for w in {**PAPERS, **OPERATORS, **NOTATION}.values()),
+]
 
 
 def answer(text: str) -> Resolved | None:
@@ -35,9 +56,9 @@ def answer(text: str) -> Resolved | None:
 
 
 @st.composite
-def mutated(draw: st.DrawFn) -> str:
+def mutated(draw: st.DrawFn, texts: list[str] = TEXTS, words: list[str] = TOKENS) -> str:
     """A page with up to four places deleted, doubled, swapped or typed over."""
-    text = draw(st.sampled_from(TEXTS))
+    text = draw(st.sampled_from(texts))
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, max(0, len(text) - 1)))
         end = draw(st.integers(at, min(len(text), at + 6)))
@@ -47,9 +68,9 @@ def mutated(draw: st.DrawFn) -> str:
             case "double":
                 text = text[:end] + text[at:]
             case "insert":
-                text = text[:at] + draw(st.sampled_from(TOKENS)) + text[at:]
+                text = text[:at] + draw(st.sampled_from(words)) + text[at:]
             case "replace":
-                text = text[:at] + draw(st.sampled_from(TOKENS)) + text[end:]
+                text = text[:at] + draw(st.sampled_from(words)) + text[end:]
             case _:
                 lines = text.split("\n")
                 lines.insert(draw(st.integers(0, len(lines))), draw(st.sampled_from(lines)))
@@ -58,6 +79,12 @@ def mutated(draw: st.DrawFn) -> str:
 
 
 tokens = st.lists(st.sampled_from(TOKENS), max_size=25).map(" ".join)
+latex_tokens = st.builds(
+    lambda head, between, words: head + between.join(words),
+    st.sampled_from(["", "h_t = ", "y_{i} = ", "$$h^{(t)} = "]),
+    st.sampled_from(["", " "]),
+    st.lists(st.sampled_from([*LATEX_WORDS, "\n"]), max_size=25),
+)
 quiet = {"suppress_health_check": list(HealthCheck), "deadline": None}
 
 
@@ -78,6 +105,27 @@ def test_random_tokens_have_an_answer(text: str) -> None:
 @settings(max_examples=100, **quiet)
 @given(st.text(max_size=40))
 def test_random_letters_have_an_answer(text: str) -> None:
+    answer(text)
+
+
+@settings(max_examples=200, **quiet)
+@given(mutated(LATEX_TEXTS, LATEX_WORDS))
+def test_a_damaged_page_of_latex_has_an_answer(text: str) -> None:
+    resolved = answer(text)
+    if resolved is not None:
+        derive(normalise(batch(resolved.program)))
+
+
+@settings(max_examples=200, **quiet)
+@given(latex_tokens)
+def test_random_latex_has_an_answer(text: str) -> None:
+    answer(text)
+
+
+@pytest.mark.slow
+@settings(max_examples=20_000, **quiet)
+@given(st.one_of(mutated(LATEX_TEXTS, LATEX_WORDS), latex_tokens, st.text(max_size=60).map("${}$".format)))
+def test_any_latex_at_all_has_an_answer(text: str) -> None:
     answer(text)
 
 
@@ -116,4 +164,48 @@ def test_anything_at_all_has_an_answer(text: str) -> None:
     ids=lambda text: f"{text[:12]!r}, {len(text)} characters",
 )
 def test_a_very_long_text_is_refused(text: str) -> None:
+    assert answer(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "$y = " + "{" * 10_000,
+        "y = " + "{" * 10_000 + "x_{t}" + "}" * 10_000,
+        "y_{t} = " + "(" * 10_000 + "x_{t}" + ")" * 10_000,
+        "y_t = " + r"\left(" * 7_000,
+        "y_t = " + r"\frac{" * 8_000,
+        "y_t = " + r"\frac" * 9_000,
+        "y_t = " + r"\sqrt[" * 8_000,
+        "y = x" + "_{x" * 10_000 + "}" * 10_000,
+        "y_{t} = x" + "^x" * 10_000,
+        "y_t = " + r"\hat{" * 8_000,
+        "y_t = " + r"\underbrace{" * 4_000,
+        "y_t = " + r"\mathrm{" * 6_000,
+        "y_t = " + r"\begin{aligned}" * 3_000,
+        "y_t = " + r"\begin{bmatrix}" * 3_000,
+        "y_t = " + r"\begin{array}{l}x\end{array}" * 1_700,
+        "$" * 49_999,
+        "$$x" * 16_000,
+        "$x=y$ " * 8_000,
+        r"\[x\]" * 9_000,
+        "y_{t} = x\n" + "where x: input\n" * 3_000,
+        "y_{t} = x " + r"where x \in \R " * 3_000,
+        "y_{t} = " + r"\sum_i " * 7_000,
+        r"y_{t} = \sum_{" + ",".join("i" * 20_000) + "} x",
+        "y_{t} = " + "x" * 49_900,
+        "y_{t} = " + "abcdefg" * 7_000 + "(x)",
+        "y_{t} = " + ("ab" + " " * 3_000) * 15,
+        "y_{t} = " + "=".join("x" * 20_000),
+        r"\\".join(["y_{t} = x"] * 4_000),
+        "\n".join("a_{i} = x_i b_{i}" for _ in range(2_500)),
+        "y_t = " + "|" * 40_000,
+        "y_t = " + "P(" * 20_000,
+        "y_t = " + "[f*g](i) " * 5_000,
+        "y_t = " + "[" * 20_000 + "W" + "]" * 20_000 + "_{i}",
+        r"\frac{x}{y} " * 90_000,
+    ],
+    ids=lambda text: f"{text[:16]!r}, {len(text)} characters",
+)
+def test_very_long_latex_is_refused(text: str) -> None:
     assert answer(text) is None

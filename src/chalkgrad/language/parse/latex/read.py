@@ -42,7 +42,7 @@ def tokenize_latex(source: str) -> list[Token]:
     for segment in equations:
         _refuse_a_number(source, segment)
         _refuse_a_function(source, segment)
-        if len(segment) > LONGEST_EQUATION:
+        if _is_longer(segment, LONGEST_EQUATION):
             raise EquationError(
                 f"this equation has more than {LONGEST_EQUATION} letters and signs",
                 source,
@@ -64,6 +64,16 @@ def tokenize_latex(source: str) -> list[Token]:
         if region.kind == "where":
             _write_where(writer, source, region)
     return [*writer.tokens, Token("end", "", Span(len(source), len(source)))]
+
+
+def _is_longer(segment: Segment, most: int) -> bool:
+    """Whether a segment holds more than so many items, those in scripts and fractions too."""
+    count, todo = 0, [segment]
+    while todo and count <= most:
+        row = todo.pop()
+        count += len(row)
+        todo += [part for item in row[: most + 1] for part in inside(item)]
+    return count > most
 
 
 def _units(source: str, region: Region) -> list[Unit]:
