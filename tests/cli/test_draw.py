@@ -26,7 +26,7 @@ def run(*args: str) -> Result:
 WRONG = {
     ("lstn",): "did you mean lstm",
     ("rnn", "--unroll", "0"): "1 to 8 steps",
-    ("mlp", "--unroll", "2"): "nothing here runs through time",
+    ("mlp", "--unroll", "2"): "nothing here moves",
     ("rnn", "-o", "a.pdf"): "written as .svg or .png",
     ("rnn", "-o", "no/such/folder.svg"): "cannot be written",
     (RNN, "--function", "tau"): "a name, `=` and a value",

@@ -29,13 +29,23 @@ MORE = {
     " + hidden_state[t-1] weight_hidden + bias_vector)",
 }
 PAGE = {**MORE, **{name: page.text for name, page in PAGES.items()}, **{name: name for name in names()}}
-TIMELESS = [n for n, text in PAGE.items() if n.startswith(("C", "conv", "mlp", "max", "A2", "R1", "X2"))]
-TIMELESS += ["strided and dilated", "zero outside by one", "causal"]
+STILL = ("C3", "C4", "C6", "conv2d", "max pooling", "mlp", "R1", "A2", "X2")
+SLIDING = (
+    "C1",
+    "C1 from zero",
+    "C2",
+    "C5",
+    "C10",
+    "conv1d",
+    "strided and dilated",
+    "causal",
+    "zero outside by one",
+)
 LECTURES = (*MORE, "rnn", "lstm", "gru", "G4", "A1", "last step", "differences", "two steps back")
 EVERY = [(name, None) for name in PAGE] + [
-    pytest.param(name, 3, marks=() if name in LECTURES else pytest.mark.slow)
+    pytest.param(name, 3, marks=() if name in (*LECTURES, *SLIDING) else pytest.mark.slow)
     for name in PAGE
-    if name not in TIMELESS
+    if name not in STILL
 ]
 RNN = "h[t] = tanh(x[t] W_x + h[t-1] W_h + b)"
 
@@ -112,6 +122,26 @@ def test_every_copy_of_a_box_has_the_same_weights() -> None:
         assert all(len(found) == 1 for found in copies.values())
 
 
+@pytest.mark.parametrize(
+    ("name", "stride", "taps"), [("C1", 1, {0, 1, 2}), ("strided and dilated", 2, {0, 3, 6})]
+)
+def test_a_convolution_is_unrolled_place_by_place(name: str, stride: int, taps: set[int]) -> None:
+    drawing = drawn(name, 4)
+    outputs = [v.column for v in drawing.graph.vertices if v.kind == "output"]
+    assert sorted(outputs) == [0, 1, 2, 3]
+    for k in drawing.graph.links:
+        source, target = drawing.graph[k.source].column, drawing.graph[k.target].column
+        assert k.tap == source - stride * target
+    assert {k.tap for k in drawing.graph.links} == taps
+    assert len(drawing.graph.links) == 4 * len(taps)
+
+
+def test_zeros_outside_are_not_drawn() -> None:
+    links = [(k.source, k.target) for k in drawn("causal", 3).graph.links]
+    assert [a for a, b in links if b == "y[0]"] == ["x[0]"]
+    assert len(links) == 1 + 2 + 3
+
+
 def test_a_weight_of_two_equations_is_a_box_of_its_own() -> None:
     graph = draw("h[t] = tanh(x[t] W + h[t-1] U)\ny[t] = h[t] U").graph
     assert graph["U"].kind == "parameter"
@@ -143,11 +173,17 @@ def test_no_wire_runs_through_a_box(name: str, unroll: int | None) -> None:
     boxes = {**found.boxes, **{w.pill: w.pill for w in found.wires if w.pill}}
     for w in found.wires:
         for a, b in pairwise(w.points):
-            segment = Box(min(a[0], b[0]), min(a[1], b[1]), max(a[0], b[0]), max(a[1], b[1]))
-            for key, box in boxes.items():
-                if key != w.pill:
-                    assert not grown(segment, 1).overlaps(grown(box, -1.5)), f"{w.link} at {key}"
-            assert a[0] == pytest.approx(b[0]) or a[1] == pytest.approx(b[1])  # level or upright
+            level = a[0] == pytest.approx(b[0]) or a[1] == pytest.approx(b[1])
+            assert level or name in SLIDING
+            parts = 1 if level else 40  # a slanted wire is looked at piece by piece
+            ends = [
+                tuple(p + (q - p) * n / parts for p, q in zip(a, b, strict=True)) for n in range(parts + 1)
+            ]
+            for (ax, ay), (bx, by) in pairwise(ends):
+                segment = Box(min(ax, bx), min(ay, by), max(ax, bx), max(ay, by))
+                for key, box in boxes.items():
+                    if key != w.pill:
+                        assert not grown(segment, 1).overlaps(grown(box, -1.5)), f"{w.link} at {key}"
 
 
 @pytest.mark.parametrize(("name", "unroll"), EVERY)
@@ -269,11 +305,12 @@ def test_without_matplotlib_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("what", "unroll", "problem"),
     [
-        ("conv2d", 3, "nothing here runs through time"),
+        ("mlp", 3, "nothing here moves from step to step"),
+        ("conv2d", 3, "two axes"),
         (RNN, 0, "a picture holds 1 to 8 steps"),
         (RNN, 9, "a picture holds 1 to 8 steps"),
-        (PAGES["X2"].text, 2, "recurrences along i and j are drawn folded only"),
-        ("e[s] = tanh(x[s] A + e[s-1] B)\nd[t] = tanh(d[t-1] C + y[t] D)", 2, "along s and t"),
+        (PAGES["X2"].text, 2, "two axes"),
+        ("e[s] = tanh(x[s] A + e[s-1] B)\nd[t] = tanh(d[t-1] C + y[t] D)", 2, "two axes"),
         ("rnn2", None, "is no standard layer"),
     ],
 )

@@ -13,7 +13,8 @@ from chalkgrad.cli.page import Function, Inputs, What, complaints, pairs, waitin
 def draw(
     what: What,
     unroll: Annotated[
-        int | None, typer.Option(metavar="T", help="Draw T steps in time side by side, 1 to 8.")
+        int | None,
+        typer.Option(metavar="T", help="Draw T steps in time, or T places of a convolution, 1 to 8."),
     ] = None,
     output: Annotated[
         Path | None,
@@ -31,7 +32,8 @@ def draw(
     r"""Draw the computation graph, as SVG and PNG.
 
     A box for each equation, with its weights, and a wire for each read. Folded, a recurrence is a loop that
-    says at which step it reads; unrolled, every step has its own boxes and the same weights.
+    says at which step it reads; unrolled, every step (of a convolution, every place) has its own boxes and
+    the same weights.
 
     Needs matplotlib: pip install "chalkgrad\[report]".
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chalkgrad.calculus.latex import symbol
-from chalkgrad.drawing.graph import Graph, folded, unrolled
+from chalkgrad.drawing.graph import Graph, folded
+from chalkgrad.drawing.unrolled import unrolled
 from chalkgrad.equations.ir import Program
 from chalkgrad.language.resolve import Resolved, read
 from chalkgrad.language.source import EquationError
@@ -116,8 +117,9 @@ def draw(
 ) -> Drawing:
     """The computation graph, folded (a recurrence is a loop) or with ``unroll`` steps side by side.
 
-    Each equation is a box that says it, with its weights; each wire what reads what. ``path`` writes it, as
-    SVG or PNG by its ending; a notebook shows it. Raises EquationError, also where matplotlib is missing.
+    Each equation is a box that says it, with its weights; each wire what reads what. A convolution is
+    unrolled place by place. ``path`` writes the picture, as SVG or PNG by its ending; a notebook shows it.
+    Raises EquationError, also where matplotlib is missing.
 
     >>> drawing = draw("h[t] = tanh(x[t] W_x + h[t-1] W_h + b)")
     >>> [(k.source, k.target, k.delay) for k in drawing.graph.links]

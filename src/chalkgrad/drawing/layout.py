@@ -21,6 +21,9 @@ GAP, LANE, TRACK, PIN = 22.0, 9.0, 9.0, 12.0
 CHANNEL, GUTTER = 22.0, 14.0
 """Least height of a channel that wires use, least width of a gutter between columns."""
 
+SLANTED = 54.0
+"""Least height of a channel that wires cross on a slant."""
+
 PILL = (30.0, 15.0)
 """Size of the box on a wire that says at which other step it reads."""
 
@@ -181,7 +184,7 @@ class _Plan:
     def _apart(self) -> None:
         """Moves the end of a wire aside where another comes from right below it."""
         for h in self.hops:
-            if not isinstance(h.leave, Pin):
+            if not isinstance(h.leave, Pin) or self._slanted(h):
                 continue
             others = [q for q in self.pin if q.key == h.leave.key and q != h.leave]
             half = self.sizes[h.leave.key][0] / 2 - 5
@@ -202,6 +205,7 @@ class _Plan:
     def _up(self) -> None:
         self.track: dict[tuple[int, Net], float] = {}
         self.bottom: dict[int, float] = {}  # of a layer's row
+        self.channel: dict[int, float] = {}  # the bottom of each
         tall = {
             k: max(
                 (self.sizes[v.key][1] for v in self.graph.vertices if self.level[v.name] == k), default=0.0
@@ -211,18 +215,24 @@ class _Plan:
         y = 0.0
         for k in range(self.rows + 1):
             hops = [h for h in self.hops if h.channel == k]
-            found = tracks(self._runs(hops))
+            found = tracks(self._runs([h for h in hops if not self._slanted(h)]))
             for net, n in found.items():
                 self.track[k, net] = y + TRACK * (n + 1)
             height = TRACK * (1 + max(found.values(), default=0) + 1)
             pills = any(isinstance(h.leave, Pin) and self._has_pill_at(h.leave) for h in hops)
+            slanted = any(map(self._slanted, hops))
+            self.channel[k] = y
             if hops:
-                y += max(CHANNEL, height) + (PILL[1] + 6 if pills else 0)
+                y += max(SLANTED if slanted else CHANNEL, height) + (PILL[1] + 6 if pills else 0)
             if k < self.rows:
                 self.bottom[k] = y
                 y += tall[k]
         self.tall = tall
         self.height = y
+
+    def _slanted(self, h: Hop) -> bool:
+        """Whether a wire goes straight to its end: what slides over its input reads its neighbours so."""
+        return self.graph.unit == "place" and not isinstance(h.enter, Lane) and not isinstance(h.leave, Lane)
 
     def _runs(self, hops: list[Hop]) -> list[Run]:
         nets = dict.fromkeys(h.net for h in hops)
@@ -254,6 +264,9 @@ class _Plan:
         pill: Box | None = None
         for h in way:
             a, b = self.x(h.enter), self.x(h.leave)
+            if self._slanted(h) and abs(a - b) > 1e-9:
+                points += [(a, self.channel[h.channel] + 2), (b, self.bottom[h.channel] - 8)]
+                continue
             if (h.channel, h.net) in self.track and abs(a - b) > 1e-9:
                 y = self.track[h.channel, h.net]
                 points += [(a, y), (b, y)]

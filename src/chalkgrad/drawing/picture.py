@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch, Rectangle
 
 from chalkgrad.calculus.latex import symbol
-from chalkgrad.drawing.graph import AFTER, BEFORE, Graph, Vertex
+from chalkgrad.drawing.graph import AFTER, BEFORE, Graph, Link, Vertex
 from chalkgrad.drawing.labels import broken, extent
 from chalkgrad.drawing.layout import Box, Layout, Point, Wire, layout
 from chalkgrad.drawing.shapes import arrow, box_patch, line
@@ -79,7 +79,7 @@ def picture(graph: Graph) -> Picture:
 class _Drawing:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.unrolled = bool(graph.steps)
+        self.unrolled = bool(graph.heading)
         self.named = True
         self.sizes = {v.key: self._size(v) for v in graph.vertices}
         self.layout = layout(graph, self.sizes)
@@ -164,32 +164,41 @@ class _Drawing:
                     clip_on=False,
                 )
                 self.axes.add_patch(band)
-            word = f"{self.graph.steps} = {c}"
+            word = self.graph.heading.format(c)
             self._formula(word, (left + right) / 2, bottom + 5, SMALL + 1, "center", "#555555")
 
     def _wires(self) -> None:
-        sources = dict.fromkeys(w.link.source for w in self.layout.wires)
-        names = dict.fromkeys(self._name(s) for s in sources)
-        colour = {name: WIRES[k % len(WIRES)] for k, name in enumerate(names)}
-        for source in sources:
+        colour = self._wire_colours()
+        for source in dict.fromkeys(w.link.source for w in self.layout.wires):
             own = [w for w in self.layout.wires if w.link.source == source]
-            tone = colour[self._name(source)]
             for w in own:  # white below, so that of two wires that cross one seems to go over the other
                 self.axes.add_patch(self._curve(w, "white", 3.8, 1.0))
             for w in own:
-                patch = self._curve(w, tone, 1.4, 1.1)
+                patch = self._curve(w, colour[w.link], 1.4, 1.1)
                 patch.set_gid(f"wire {w.link.source} to {w.link.target}")
                 self.axes.add_patch(patch)
-                self._arrow(w.points[-1], tone)
+                self._arrow(w.points[-1], colour[w.link])
         for pill, (delay, tone) in {
-            w.pill: (w.link.delay, colour[self._name(w.link.source)])
-            for w in self.layout.wires
-            if w.pill is not None
+            w.pill: (w.link.delay, colour[w.link]) for w in self.layout.wires if w.pill is not None
         }.items():
             self._pill(self._moved(pill), delay, tone)
 
-    def _name(self, key: str) -> str:
-        return self.graph[key].name
+    def _wire_colours(self) -> dict[Link, str]:
+        """One colour for all wires of a name; where a kernel slides, for each place in it."""
+        names = {v.key: v.name for v in self.graph.vertices}
+        sliding = self.graph.unit == "place"
+
+        def kind(link: Link) -> int | str:
+            return link.tap if sliding else names[link.source]
+
+        kinds = dict.fromkeys(kind(w.link) for w in self.layout.wires)
+        tone = {
+            k: WIRES[n % len(WIRES)]
+            for n, k in enumerate(
+                sorted(kinds, key=lambda k: (str(k)[0] == "-", str(k))) if sliding else kinds
+            )
+        }
+        return {w.link: tone[kind(w.link)] for w in self.layout.wires}
 
     def _curve(self, w: Wire, colour: str, width: float, z: float) -> PathPatch:
         points = [(x + self.dx, y + self.dy) for x, y in w.points]
@@ -287,7 +296,7 @@ class _Drawing:
             entries.append(("pill", "read at another step"))
         rows: list[list[tuple[str, str]]] = [entries]
         if self.copied:
-            shared = [("words", "the same weights at every step:")]
+            shared = [("words", f"the same weights at every {self.graph.unit}:")]
             for name in self.copied:
                 (v,) = self._first(name)
                 group = [(f"mark {name}", "")] if not self.named else []

@@ -23,6 +23,9 @@ STEPS = 3
 MOST_NUMBERS = 2_000_000
 """How many numbers all arrays of a trace may hold together: more cannot be followed."""
 
+KERNEL = 3
+"""How large the parameters of a picture are: a kernel that has a middle."""
+
 SMALL = (2, 3)
 """Sizes that are drawn where none is given."""
 
@@ -214,6 +217,32 @@ def too_long(what: str) -> EquationError:
 
 
 # --- sizes ---------------------------------------------------------------------------------------------
+
+
+def chosen_sizes(
+    resolved: Resolved, steps: int, lengths: list[tuple[str, Size]] | None = None
+) -> dict[str, int]:
+    """Small numbers for all sizes, ``steps`` for these lengths (of the names beside them), else for time's.
+
+    Raises EquationError where they leave something empty.
+    """
+    numbers = Numbers(resolved, {})
+    for name, size in _time_sizes(numbers) if lengths is None else ():
+        numbers.equate(size, steps, f"{steps} steps", name)
+    in_parameters = {s for n in resolved.program.given("parameter") for r in n.ranges for s in r.size.symbols}
+    for symbol in in_parameters - numbers.known.keys():
+        numbers.equate(Size.symbol(symbol), KERNEL, f"{symbol}={KERNEL}", "")
+    for _, size in lengths or ():
+        # By search: where a stride divides, an equation between sizes has no one solution.
+        known = numbers.known
+        for symbol in [s for s in size.symbols if s not in known]:
+            fits = (n for n in range(1, 99) if numbers.unknowns.reduce(size).symbols == (symbol,))
+            found = next((n for n in fits if size.value({**known, symbol: n}) == steps), None)
+            if found is not None:
+                numbers.equate(Size.symbol(symbol), found, f"{symbol}={found}", "")
+    _choose_sizes(numbers, steps)
+    numbers.check_reads()
+    return _all_numbers(numbers)
 
 
 def _time_sizes(numbers: Numbers) -> list[tuple[str, Size]]:
