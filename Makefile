@@ -3,6 +3,7 @@
 # make test       setup, check, and every fast test; what continuous integration runs
 # make test-all   the same with the slow tests
 # make demo       the tour: a convolution, an RNN, gates, a language model; under three minutes
+# make bench      our layers beside their peers, timed in turn: fifteen minutes (BENCH=--quick: one)
 # make clean      removes the environment and all caches
 #
 # On Linux torch's default wheel brings several gigabytes of CUDA. For the CPU alone, give the index that
@@ -20,7 +21,7 @@ TORCH := $(shell sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DELETE_ON_ERROR:
-.PHONY: setup check test test-all demo clean
+.PHONY: setup check test test-all demo bench clean
 
 setup: $(READY)
 
@@ -45,6 +46,9 @@ test-all: check
 
 demo: $(READY)
 	$(BIN)/python -m chalkgrad.demo
+
+bench: $(READY)
+	$(BIN)/python -m bench.run $(BENCH)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis build dist

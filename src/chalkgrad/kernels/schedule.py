@@ -32,7 +32,7 @@ from chalkgrad.equations.ir import (
     Size,
     full,
 )
-from chalkgrad.equations.ops import add
+from chalkgrad.equations.ops import add, mul
 from chalkgrad.equations.walk import (
     bound_axes,
     children,
@@ -135,6 +135,15 @@ def with_products_apart(equation: Equation, taken: set[str]) -> list[Equation]:
                 return named(whole, box, guards) if _is_product(whole) and not top else whole
             case Reduce("sum", over, Apply("add", terms)) if _grows(terms):
                 return go(add(*(Reduce("sum", over, term) for term in terms)), box, guards, top)
+            case Reduce("sum", over, Apply("mul", factors)) if alone := _alone(over, factors):
+                inside = {**box, **{r.axis: r for r in over}}
+                before = [
+                    named(Reduce("sum", alone[k], f), inside, guards) if k in alone else f
+                    for k, f in enumerate(factors)
+                ]
+                rest = tuple(r for r in over if not any(r in ranges for ranges in alone.values()))
+                whole = Reduce("sum", rest, mul(*before)) if rest else mul(*before)
+                return go(whole, box, guards, top)
             case Reduce(_, over, body) | ArgMax(over, _, body):
                 inner = go(body, {**box, **{r.axis: r for r in over}}, guards, True)
                 whole = with_children(e, (inner,))
@@ -146,6 +155,18 @@ def with_products_apart(equation: Equation, taken: set[str]) -> list[Equation]:
 
     value = go(equation.value, {r.axis: r for r in equation.domain}, (), True)
     return [*found, Equation(equation.target, equation.domain, value)]
+
+
+def _alone(over: tuple[Range, ...], factors: tuple[Expr, ...]) -> dict[int, tuple[Range, ...]]:
+    """For each factor the summed axes that only it has: Σ[j,k] a[j] b[j,k] is Σ[j] a[j] (Σ[k] b[j,k])."""
+    found: dict[int, tuple[Range, ...]] = {}
+    free = [set(free_axes(f)) for f in factors]
+    for k, f in enumerate(factors):
+        others = set[str]().union(*(axes for j, axes in enumerate(free) if j != k))
+        own = tuple(r for r in over if r.axis in free[k] and r.axis not in others)
+        if own and isinstance(f, Read) and free[k] & others:
+            found[k] = own
+    return found
 
 
 def _is_product(e: Expr) -> bool:
