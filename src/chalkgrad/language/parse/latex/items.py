@@ -112,13 +112,6 @@ class _Items:
     def all(self) -> tuple[Item, ...]:
         found: list[Item] = []
         while self.at < len(self.units):
-            if self.units[self.at].kind == "close":
-                raise self.fail(
-                    "the brace `}` closes nothing",
-                    self.units[self.at].span,
-                    "no brace is open here",
-                    "remove it",
-                )
             self.one(found)
         return tuple(found)
 
@@ -161,7 +154,9 @@ class _Items:
             case "command":
                 self.command(unit, found)
             case "close":
-                raise AssertionError("a brace is closed where it was opened")
+                raise self.fail(
+                    "the brace `}` closes nothing", unit.span, "no brace is open here", "remove it"
+                )
 
     def break_(self, unit: Unit, found: list[Item]) -> None:
         if unit.text == "begin rows":
@@ -319,13 +314,6 @@ class _Items:
                 entry = []
             elif self.sees("break"):
                 self.at += 1
-            elif self.sees("close"):
-                raise self.fail(
-                    "the brace `}` closes nothing",
-                    self.units[self.at].span,
-                    "no brace is open here",
-                    "remove it",
-                )
             elif entry and self.units[self.at].gap and not _joins(entry[-1], self.units[self.at]):
                 rows[-1].append(tuple(entry))
                 entry = []
