@@ -105,6 +105,14 @@ def test_latex_is_taken_too(tmp_path: Path) -> None:
     assert ran(path)[0] == 0
 
 
+def test_an_index_of_several_axes_is_told_how_many_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "conv.py"
+    page = r"[f * g](i)=\sum_{a \in \mathbb{Z}^{d}} f(a) g(i-a)"
+    assert run(page, "--inputs", "g", "--size", "d=2", "f=3,2", "-o", str(path)).exit_code == 0
+    assert "f: (n_f1, n_f2)" in path.read_text(encoding="utf-8")
+    assert ran(path)[0] == 0
+
+
 def test_the_documentation_shows_the_script_as_it_is(tmp_path: Path) -> None:
     blocks = [m[2] for m in BLOCK.finditer(PAGE.read_text(encoding="utf-8")) if m[1] == "text"]
     shown = run("rnn", "--numpy").stdout

@@ -55,10 +55,12 @@ def code(
             raise EquationError("--numpy and --torch: a script is in one of them", help="leave one out")
         functions = pairs(function, "--function", "τ=tanh")
         given = sizes([*(size or []), *(more or [])])
-        resolved = read(source_of(what), inputs, functions)
+        counts = {n: k for n, k in given.items() if isinstance(k, int)}
+        resolved = read(source_of(what), inputs, functions, counts)
         hold_claims(resolved)
         warn(resolved.warnings)
-        numbers = small_numbers(resolved, given)
+        # How many axes an index of ℤ^d has is no size any more.
+        numbers = small_numbers(resolved, {n: k for n, k in given.items() if n not in resolved.axes})
         text = script(resolved.program, "torch" if torch else "numpy", numbers, resolved.source)
         if out is None:
             print(text, end="")

@@ -14,6 +14,9 @@ _SPELLED = str.maketrans(
         "′": "_",
         "·": "_",
         "°": "_",
+        "(": "",
+        ")": "",
+        "∗": "_star_",
         **dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True)),
     }
 )
@@ -33,8 +36,8 @@ RESERVED = frozenset(
 def identifier(name: str) -> str:
     """The name as a Python identifier.
 
-    >>> [identifier(n) for n in ("∂W_h", "h₀", "y'", "σ", "lambda", "a·1")]
-    ['dW_h', 'h0', 'y_prime', 'σ', 'lambda_', 'a_1']
+    >>> [identifier(n) for n in ("∂W_h", "h₀", "y'", "σ", "lambda", "(f∗g)")]
+    ['dW_h', 'h0', 'y_prime', 'σ', 'lambda_', 'f_star_g']
     """
     # Python itself reads identifiers in this normal form.
     plain = unicodedata.normalize("NFKC", name.translate(_SPELLED))
