@@ -101,6 +101,7 @@ def machine() -> str:
     """What was measured on, in one line."""
     return (
         f"{processor_name()} ({platform.machine()}), {torch.get_num_threads()} threads, "
-        f"torch {torch.__version__}, python {platform.python_version()}; multiply-adds {peak():.0f} GFLOP/s a core, "
+        f"torch {torch.__version__}, python {platform.python_version()}; "
+        f"multiply-adds {peak():.0f} GFLOP/s a core, "
         f"torch.mm {library():.0f} GFLOP/s"
     )
