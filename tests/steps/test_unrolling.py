@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +17,15 @@ from tests.pages import PAGES
 from tests.steps.losses import LOSSES, R3
 
 import chalkgrad.zoo
+from chalkgrad.calculus.jacobian import jacobian
 from chalkgrad.calculus.loss import losses
 from chalkgrad.calculus.notation import NOTATIONS
 from chalkgrad.calculus.unroll import MOST_STEPS
+from chalkgrad.equations.ir import Const, Equation, Program
+from chalkgrad.equations.ops import mul
 from chalkgrad.language.resolve import read
 from chalkgrad.language.source import EquationError
-from chalkgrad.steps.bench import Bench
+from chalkgrad.steps.bench import Bench, DerivationError
 from chalkgrad.steps.sheet import latex_sheet, sheet
 from chalkgrad.steps.unrolling import Unrolling, unrolling
 
@@ -36,6 +41,7 @@ RECURRENT = {n: text for n, text in EVERY.items() if n not in (*WITHOUT, "X2")}
 RNN = "h[t] = tanh(x[t] W_x + h[t-1] W_h + b)"
 
 
+@cache
 def written_out(text: str, steps: int = 3, by: str | None = None) -> Unrolling:
     return unrolling(read(text), steps, by)
 
@@ -251,3 +257,13 @@ def test_only_a_parameter_can_be_followed(by: str) -> None:
     with pytest.raises(EquationError, match="no state depends on a parameter") as caught:
         written_out(RNN, by=by)
     assert "help: one of W_x, W_h, b" in str(caught.value)
+
+
+def test_a_jacobian_that_is_wrong_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(program: Program, of: str, by: str) -> Equation:
+        e = jacobian(program, of, by)
+        return replace(e, value=mul(Const(1.01), e.value))
+
+    monkeypatch.setattr("chalkgrad.steps.paths.jacobian", wrong)
+    with pytest.raises(DerivationError, match="does not hold"):
+        unrolling(read(RNN), 2)
