@@ -58,10 +58,6 @@ class Style:
         shown = f"{x:.{self.digits}g}"
         return "0" if shown == "-0" else shown
 
-    def cut(self, shape: Sequence[int]) -> bool:
-        """Whether an array of this shape is printed with an ellipsis whatever the width."""
-        return bool(shape) and (shape[-1] > MOST_COLUMNS or (len(shape) > 1 and shape[-2] > MOST_ROWS))
-
 
 def columns(shown: str) -> int:
     """How many columns a text takes: a combining mark takes none, a wide letter two."""

@@ -85,7 +85,7 @@ class Ledger:
             part.backward,
             tuple((r.axis, shown[r.axis]) for r in part.over),
             target,
-            text(self._told(self._form(line, line.left), steps, shown, line)),
+            text(self._told(self._left(line, spelled), steps, shown, line)),
             text(self._told(self._form(line, spelled), steps, shown, line)),
             value,
             part.grows,
@@ -95,6 +95,11 @@ class Ledger:
             lambda s: self._numbers(s, line, steps),
             tuple(self._elements(line, steps, shown)) if follow else (),
         )
+
+    def _left(self, line: Line, value: Expr) -> Formula:
+        """The left side, with every index where the right side has every index."""
+        written_out = self._form(line, value) == formula(value, self.page)
+        return formula(line.left, self.page) if written_out else self._form(line, line.left)
 
     def _form(self, line: Line, e: Expr) -> Formula:
         key = line.name, e
