@@ -80,6 +80,8 @@ def _token(source: str, at: int, gap: bool) -> Token:
             return Token("mark", MARKS[mark], Span(at, at + len(mark)), gap)
     if "0" <= c <= "9":
         end = number_end(source, at)
+        if end == at:  # a bold 1
+            return Token("number", c, Span(at, at + 1), gap)
         number = Token("number", source[at:end], Span(at, end), gap)
         if source[end : end + 1] == "_":
             raise EquationError(

@@ -113,7 +113,7 @@ def _bound(found: tuple[Item, ...]) -> Iterator[str]:
             if is_big(item):
                 yield from bound_letters(item.sub)
             elif isinstance(item.base, Name) and is_function(item.base):
-                yield from (a for p in next(slots(item)).pieces for a in letters(p))
+                yield from (a for s in slots(item) if s.where == "sub" for p in s.pieces for a in letters(p))
         for part in inside(item):
             yield from _bound(part)
 

@@ -226,11 +226,10 @@ class NameWriter(ABC):
             )
         if not item.sup:
             return
-        slot = next(s for s in slots(Scripted(item.base, None, item.sup, item.span)))
-        span = slot.span
+        span = item.sup[0].span.to(item.sup[-1].span)
         if (
             len(item.sup) == 1
-            and (mark_of(item.sup[0]) == "ᵀ" or lone(item.sup) == "T")
+            and (mark_of(item.sup[0]) == "ᵀ" or name_of(item.sup[0]) == "T")
             and mark_of(item) != "ℤ"
         ):
             self.mark("ᵀ", span)

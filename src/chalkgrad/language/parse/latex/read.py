@@ -78,8 +78,9 @@ def _is_longer(segment: Segment, most: int) -> bool:
 
 def _units(source: str, region: Region) -> list[Unit]:
     start, end = region.start, region.end
-    if source.startswith("```", start):
-        return units(source, source.index("\n", start), end - 3)
+    fence = source.find("\n", start, end)
+    if source.startswith("```", start) and fence >= 0 and source.endswith("```", fence, end):
+        return units(source, fence, end - 3)
     for mark in ("$$", "$"):
         if source.startswith(mark, start) and end - start >= 2 * len(mark):
             return units(source, start + len(mark), end - len(mark))

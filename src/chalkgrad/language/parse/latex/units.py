@@ -150,6 +150,9 @@ class _Units:
                         self.add("letter", source[k], k + 1)
                     self.add("word", word, run.end())
                     return
+            if run[0] == "diag" and self.claims:
+                self.add("word", run[0], run.end())
+                return
             self.refuse(run[0], Span(at, run.end()), run.end())
             if _BRACKET.match(source, run.end(), self.end) and len(run[0]) > 2:
                 name = run[0]
@@ -166,8 +169,15 @@ class _Units:
             end += 1
         self.add("letter", unicodedata.normalize("NFC", "".join(map(plain, source[at:end]))), end)
 
+    @property
+    def claims(self) -> bool:
+        """Whether this is no layer but a claim about the derivatives of one, which has diagonal matrices."""
+        return "\\partial" in self.source
+
     def refuse(self, word: str, span: Span, at: int) -> None:
         """Raise EquationError for a word that is used as a function and is none that a layer has."""
+        if word.lower() == "diag" and self.claims:
+            return
         used = word.lower() in ("argmax", "argmin") or _BRACKET.match(self.source, at, self.end)
         if word.lower() in commands.REFUSED_WORDS and used:
             problem, help = commands.REFUSED_WORDS[word.lower()]

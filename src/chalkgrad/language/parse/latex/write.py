@@ -200,7 +200,7 @@ class Writer(NameWriter):
         sign = found[k]
         following = found[k + 1] if k + 1 < len(found) else None
         self.factor_follows()
-        if isinstance(following, Name | Scripted) and not mark_of(following):
+        if isinstance(following, Name | Scripted) and name_of(following):
             self.name(following, "∂", sign.span)
             count = 2
         else:
@@ -209,7 +209,7 @@ class Writer(NameWriter):
         if isinstance(sign, Scripted) and sign.sub:
             self.mark("/", sign.span)
             for item in sign.sub[:1]:
-                if isinstance(item, Name | Scripted):
+                if isinstance(item, Name | Scripted) and name_of(item):
                     self.name(item, "∂", sign.span)
         return count
 
@@ -223,7 +223,9 @@ class Writer(NameWriter):
                 self.fail("this sum has an end and no index", item.span, "here", "write \\sum_{j=1}^{k}")
             return
         opened, closed = ends(item.span)
-        pieces = next(slots(Scripted(item.base, item.sub, None, item.span))).pieces
+        pieces = next((s.pieces for s in slots(Scripted(item.base, item.sub, None, item.span))), ())
+        if not pieces:
+            self.fail("this sum has no index", item.span, "here", "write \\sum_{j=1}^{k}")
         begin = next((p[_at(p, "=") :] for p in pieces if _at(p, "=")), ())
         if mark_of(item.sub[0]) in OPEN:
             self.fail(
