@@ -80,6 +80,19 @@ RIGHT = {
     # losses
     "a loss on the page": (SQUARES, "∂L/∂h[t] = 2(h[t] - y[t]) + ∂L/∂a[t+1] W_hᵀ", ""),
     "a bias by a loss": (SQUARES, "∂L/∂b = Σ[t] ∂L/∂h[t] ⊙ (1 - h[t]²)", ""),
+    # Jacobians
+    "B4": (PAGES["R5"].text, "∂h[t]/∂h[t-1] = Wᵀ diag(f'(s[t]))", "a row for each element below"),
+    "B4 in LaTeX": (
+        PAGES["R5"].text,
+        r"\frac{\partial h_j}{\partial h_{j-1}} = W^T \cdot diag(f'(s_j))",
+        "a row for each element below",
+    ),
+    "B4 the other way round": (RNN, "∂h[t]/∂h[t-1] = diag(1 - h[t]²) W_hᵀ", "a row for each element above"),
+    "in place": (COLUMNS, "∂o[t]/∂h[t] = V", "a row for each element above"),
+    "of a number": (PAGES["R6"].text, "∂S[k]/∂S[k-1] = w_rec", ""),
+    "the path of a cell": (
+        LSTM, "∂c[t]/∂c[t-1] = diag(f[t])", "h held fixed at earlier steps, a row for each element above"
+    ),
     "an attention": (
         PAGES["A2"].text,
         "∂V[j,d] = Σ[i] A[i,j] ∂O[i,d]\n∂A[i,j] = Σ[d] ∂O[i,d] V[j,d]",
@@ -152,6 +165,15 @@ def test_what_is_wrong_is_explained(name: str) -> None:
     assert not outcome
     assert said in str(outcome), str(outcome)
     assert "derived: ∂" in str(outcome)
+
+
+@pytest.mark.parametrize("claim", ["W", "diag(1 - h[t]²) W", "W diag(1 - h[t]²)"])
+def test_a_wrong_jacobian_is_wrong_in_numbers(claim: str) -> None:
+    page = "h[t] = tanh(W h[t-1] + U x[t] + b)"
+    outcome = graded(page, f"∂h[t]/∂h[t-1] = {claim}\n∂b = Σ[t] ∂a[t]")
+    assert [v.right for v in outcome.verdicts] == [True, claim == "diag(1 - h[t]²) W"]
+    if claim == "W":
+        assert "∂h[0]/∂h[-1], element [0,0], is " in str(outcome)
 
 
 @pytest.mark.parametrize("seed", range(5))

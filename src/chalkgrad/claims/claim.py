@@ -38,11 +38,29 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Quotient:
+    """``∂of[t]/∂by[t+shift]``, a left side: both at a step, ``shift`` steps apart."""
+
+    of: str
+    by: str
+    at: tuple[Node, ...]
+    shift: int
+    left: Span
+    right: Node
+
+    @property
+    def claim(self) -> Claim:
+        """Its right side as one of a claim about the name above, at whose steps it stands."""
+        return Claim(self.of, self.at, self.left, self.right)
+
+
+@dataclass(frozen=True)
 class Claims:
     """A text of claims: what is graded, the lines that define names of their own, and what δ stands for."""
 
     source: str
     claims: tuple[Claim, ...]
+    quotients: tuple[Quotient, ...]
     helpers: tuple[Line, ...]
     delta: str | None
     functions: dict[str, str]
@@ -51,6 +69,11 @@ class Claims:
         """What stands in the text there, in LaTeX with the whole of the commands that it begins in."""
         start, end = _whole(self.source, span)
         return " ".join(self.source[start:end].split())
+
+    @property
+    def rights(self) -> list[Node]:
+        """Every right side."""
+        return [c.right for c in (*self.claims, *self.quotients, *self.helpers)]
 
     @property
     def defined(self) -> frozenset[str]:

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from chalkgrad.calculus.normalise import normalise
 from chalkgrad.claims.changes import MOST_TRIED, changes, summed
-from chalkgrad.claims.claim import DELTA, Claim, Claims, head
+from chalkgrad.claims.claim import DELTA, Claim, Claims, Quotient, head
 from chalkgrad.claims.elaborate import CLAIMED, Side, elaborate
 from chalkgrad.claims.ground import Draw, Ground, Page, agree, first_difference
+from chalkgrad.claims.jacobian import verdict as jacobian_verdict
 from chalkgrad.claims.outcome import Outcome, Verdict, figure
 from chalkgrad.claims.readings import Reading, Sense, readings
 from chalkgrad.claims.written import read_claims
@@ -63,8 +64,9 @@ def grade(
         found = tuple(findings(grader, result, reading))
         return grader.said(result.claim, reading, found or ("it differs",))
 
-    verdicts = tuple(verdict(result, reading) for result, reading in grader.results())
-    return Outcome(verdicts, grader.ground(Draw()).numbers)
+    verdicts = [verdict(result, reading) for result, reading in grader.results()]
+    verdicts += [grader.quotient(q) for q in claims.quotients]
+    return Outcome(tuple(verdicts), grader.ground(Draw()).numbers)
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,10 @@ class Grader:
 
     def results(self) -> Iterator[tuple[Found | Verdict | EquationError, Reading]]:
         """Each claim under the reading that fits all of them best."""
-        if not self.claims.claims:
+        if not self.claims.claims and not self.claims.quotients:
             yield self.own_recurrence()
+            return
+        if not self.claims.claims:
             return
         reading, found = self.best(self.claims.claims)
         for claim, result in zip(self.claims.claims, found, strict=True):
@@ -287,6 +291,26 @@ class Grader:
             if isinstance(found, Found) and found.agrees:
                 return self.said(claim, reading, (error.problem, change.said))
         return None
+
+    def quotient(self, q: Quotient) -> Verdict:
+        """A verdict on a claimed Jacobian, by the first reading that makes it right. Raises EquationError."""
+        first: Verdict | None = None
+        problem: EquationError | None = None
+        for reading in readings(self.claims, self.page):
+            try:
+                [value] = self.values(q.claim, [q.right], reading)
+                ground = self.ground(reading.draw)
+                found = jacobian_verdict(q, value, self.page, self.claims, reading, ground)
+            except EquationError as error:
+                problem = problem or error
+                continue
+            if found.right:
+                return found
+            first = first or found
+        if first is None:
+            assert problem is not None
+            raise problem
+        return first
 
     def own_recurrence(self) -> tuple[Verdict | EquationError, Reading]:
         """A text that says only what its δ is: right if that is the gradient of some name."""

@@ -96,7 +96,7 @@ def _draws(claims: Claims, page: Page) -> Iterator[Draw]:
 
 def _named(claims: Claims) -> set[str]:
     """The names that the claims read."""
-    return names_read([c.right for c in claims.claims] + [h.right for h in claims.helpers])
+    return names_read(claims.rights)
 
 
 def _names_last_step(claims: Claims, page: Page) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import chain
 
 from chalkgrad.calculus.loss import LOSS
-from chalkgrad.claims.claim import DELTA, Claim, Claims, head, rebuilt
+from chalkgrad.claims.claim import DELTA, Claim, Claims, Quotient, head, rebuilt
 from chalkgrad.claims.ground import Page
 from chalkgrad.language.parse.grammar import parse
 from chalkgrad.language.parse.syntax import (
@@ -26,7 +26,7 @@ from chalkgrad.language.parse.syntax import (
     Transpose,
     parts,
 )
-from chalkgrad.language.resolve.roles import is_function
+from chalkgrad.language.resolve.roles import is_function, shifted_letter
 from chalkgrad.language.source import EquationError, Label, Span
 
 
@@ -61,14 +61,18 @@ class _Reading:
         lefts = [head(line.left) for line in self.text.lines]
         self.own = {n for n in lefts if n and self.about(n) is None and n not in self.page.forward.table}
         claims: list[Claim] = []
+        quotients: list[Quotient] = []
         helpers: list[Line] = []
         for line in self.text.lines:
+            if (quotient := self.jacobian(line)) is not None:
+                quotients.append(quotient)
+                continue
             found = self.line(line)
             if isinstance(found, Line):
                 helpers.append(found)
             else:
                 claims += found
-        if not claims and DELTA not in {head(h.left) for h in helpers}:
+        if not claims and not quotients and DELTA not in {head(h.left) for h in helpers}:
             first = self.text.lines[0].left
             near = self.near(head(first).lstrip("d"))
             raise self.fail(
@@ -78,7 +82,9 @@ class _Reading:
                 if near
                 else f"write what is claimed: {self.example()}",
             )
-        return Claims(self.text.source, tuple(claims), tuple(helpers), self.delta, self.functions)
+        return Claims(
+            self.text.source, tuple(claims), tuple(quotients), tuple(helpers), self.delta, self.functions
+        )
 
     def example(self) -> str:
         name = next((n.name for n in self.page.forward.given("parameter", "input")), "W")
@@ -117,6 +123,23 @@ class _Reading:
                     help="write the right side with other names",
                 )
         return [Claim(about, at, line.left.span, side) for side in sides]
+
+    def jacobian(self, line: Line) -> Quotient | None:
+        """``∂h[t]/∂h[t-1] = …``, where the name above is on the page and no loss."""
+        if not isinstance(line.left, Binary) or line.left.op != "/":
+            return None
+        above, below = line.left.left, line.left.right
+        of, by = head(above).removeprefix("∂"), head(below).removeprefix("∂")
+        if not isinstance(above, Indexed) or not isinstance(below, Indexed) or by == head(below):
+            return None
+        table, steps = self.page.forward.table, self.page.resolved.recurrence
+        if of not in table or by not in table or (of != by and of in self.page.losses()):
+            return None
+        (a, first), (b, second) = shifted_letter(above.at[0]), shifted_letter(below.at[0])
+        along = all(table[n].written == 1 and table[n].ranges[0].axis in steps for n in (of, by))
+        if not along or len(above.at) > 1 or len(below.at) > 1 or a is None or a != b or first:
+            return None
+        return Quotient(of, by, above.at, second, line.left.span, self.value(line.right))
 
     def near(self, name: str) -> list[str]:
         """The names of the page that are spelled almost so."""
@@ -260,7 +283,7 @@ class _Reading:
             raise self.fail(
                 f"∂{name}/{head(bottom)} is a Jacobian, and `{name}` is no loss",
                 (top.span.to(bottom.span), "not the gradient of a loss"),
-                help=f"claims are about gradients of the loss: ∂L/{head(bottom)} = …",
+                help=f"write ∂L/{head(bottom)}; a Jacobian is claimed from step to step: ∂h[t]/∂h[t-1] = …",
             )
         items = top.at if isinstance(top, Indexed) else ()
         own = bottom.at if isinstance(bottom, Indexed) else ()
