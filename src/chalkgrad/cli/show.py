@@ -20,13 +20,21 @@ class Stage(StrEnum):
     read = "read"
     resolve = "resolve"
     derive = "derive"
+    schedule = "schedule"
 
 
 def show(
     what: What,
     stage: Annotated[
-        Stage, typer.Option(help="read: as parsed. resolve: with roles, axes, sizes. derive: backward.")
+        Stage,
+        typer.Option(
+            help="read: as parsed. resolve: roles, axes, sizes. derive: backward. schedule: what runs when."
+        ),
     ],
+    size: Annotated[
+        list[str] | None,
+        typer.Option(metavar="D=64", help="A size for the schedule, batch and T too; may be repeated."),
+    ] = None,
     inputs: Inputs = None,
     function: Function = None,
 ) -> None:
@@ -34,12 +42,15 @@ def show(
 
     read: every equation with the brackets that the grammar sees. resolve: what each name is, its shape, and
     the equations with every index. derive: the backward program with every index and every condition.
+    schedule: which equation runs where, forward and backward, and what it costs.
 
     Examples:
 
         chalkgrad show conv2d --stage resolve
 
         chalkgrad show "h\[t] = tanh(x\[t] W + h\[t-1] U)" --stage derive
+
+        chalkgrad show lstm --stage schedule --size D=256 --size H=256 --size T=100 --size batch=32
     """
     with complaints():
         from chalkgrad.language.parse.grammar import parse
@@ -56,8 +67,62 @@ def show(
         warn(resolved.warnings)
         if stage is Stage.resolve:
             _resolved(resolved)
-        else:
+        elif stage is Stage.derive:
             _derived(resolved)
+        else:
+            _scheduled(resolved, {n: _number(n, v) for n, v in pairs(size, "--size", "D=64").items()})
+
+
+def _number(name: str, value: str) -> int:
+    from chalkgrad.language.source import EquationError
+
+    if not value.strip().isdigit() or not int(value):
+        raise EquationError(f"--size {name}={value}: a size is a whole number", help=f"--size {name}=64")
+    return int(value)
+
+
+def _scheduled(resolved: Resolved, sizes: dict[str, int]) -> None:
+    from chalkgrad.calculus.batch import batch
+    from chalkgrad.calculus.normalise import normalise
+    from chalkgrad.kernels.account import account
+    from chalkgrad.kernels.c.loops import kernels_wanted
+    from chalkgrad.nn.operator import system_of
+    from chalkgrad.nn.sizes import small_numbers
+
+    numbers = {
+        "batch": 2,
+        **small_numbers(resolved, {n: k for n, k in sizes.items() if n != "batch"}),
+        **sizes,
+    }
+    program = normalise(batch(resolved.program))
+    system = system_of(program)
+    given = tuple(n.name for n in program.given("input", "parameter", "start"))
+    saved, derived = system.saved_for(given), system.derived(given)
+    console = Console(highlight=False)
+    shown = ", ".join(f"{s}={n}" for s, n in numbers.items())
+    forward = tuple(dict.fromkeys((*program.outputs, *saved)))
+    for title, of, wanted, known in (
+        (
+            f"forward ({shown}); saved for the backward pass: {', '.join(saved) or 'nothing'}",
+            program,
+            forward,
+            (),
+        ),
+        ("backward", derived.program, derived.program.outputs, saved),
+    ):
+        table = Table(
+            "what", "how", "MFLOP", "MB", box=None, pad_edge=False, title=title, title_justify="left"
+        )
+        table.columns[2].justify = table.columns[3].justify = "right"
+        for entry in account(of, wanted, known, numbers, kernels_wanted()):
+            table.add_row(
+                "  " * entry.depth + entry.text.replace("\n", " "),
+                entry.how,
+                f"{entry.flops / 1e6:.3g}" if entry.flops else "",
+                f"{entry.bytes / 1e6:.3g}" if entry.bytes else "",
+            )
+        console.print(table, markup=False)
+        print()
 
 
 def _resolved(resolved: Resolved) -> None:
