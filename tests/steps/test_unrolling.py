@@ -267,3 +267,10 @@ def test_a_jacobian_that_is_wrong_is_never_shown(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("chalkgrad.steps.paths.jacobian", wrong)
     with pytest.raises(DerivationError, match="does not hold"):
         unrolling(read(RNN), 2)
+
+
+def test_progress_is_told_line_by_line() -> None:
+    told: list[tuple[int, int]] = []
+    unrolling(read(RNN), 2, progress=lambda done, total: told.append((done, total)))
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert told[-1][0] == told[-1][1] == len(told)

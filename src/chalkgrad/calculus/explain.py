@@ -119,9 +119,14 @@ class Derivation:
                 names[f"∂{target}"] = replace(names[f"∂{target}"], written=n.written - 1)
         return Page(names)
 
+    @cached_property
+    def _recurrent(self) -> frozenset[Equation]:
+        """The equations through which a gradient goes back in time."""
+        return frozenset(_through_time(self.equations, _recurrence_axes(self.forward)))
+
     def lines(self, equations: Iterable[Equation], matrices: bool = True) -> list[Line]:
         """The equations, of either program, as they are printed."""
-        through_time = set(_through_time(self.equations, _recurrence_axes(self.forward)))
+        through_time = self._recurrent
         said: set[str] = set()
         lines: list[Line] = []
         for e in equations:

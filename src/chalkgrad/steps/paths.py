@@ -9,7 +9,7 @@ how to do it", Proc. IEEE 78(10), 1990, calls the sums ordered derivatives.)
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from chalkgrad.calculus.jacobian import jacobian
@@ -31,6 +31,7 @@ class Paths:
     program: Program  # its forward equations
     bases: tuple[str, ...]
     last: str
+    _alone: dict[str, Program] = field(default_factory=lambda: dict[str, Program](), compare=False)
 
     @cached_property
     def states(self) -> tuple[str, ...]:
@@ -44,6 +45,11 @@ class Paths:
 
     def alone(self, state: str) -> Program:
         """The equations of one state, every other held fixed."""
+        if state not in self._alone:
+            self._alone[state] = self._without_the_others(state)
+        return self._alone[state]
+
+    def _without_the_others(self, state: str) -> Program:
         others = {*self.states} - {state}
         equations = tuple(e for e in self.program.equations if e.target not in others)
         used = needed(equations, [state])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -58,15 +58,18 @@ def unrolling(
       ∂w_rec = ∂S₁ S₀ + ∂S₂ S₁
     """
     sheet = _Sheet(resolved, steps)
-    blocks = [sheet.forward(), sheet.backward()]
-    if progress is not None:
-        progress(1, 2)
+    total = len(sheet.adjoints) + 1
+
+    def told(done: int) -> None:
+        if progress is not None:
+            progress(done, total)
+
+    blocks = [sheet.forward(), sheet.backward(told)]
     found = paths(sheet.rolled, sheet.unrolled, sheet.program)
     parameter = parameter_of(found, by) if found is not None else None
     if found is not None and parameter is not None:
         blocks += Expansion(found, parameter, sheet.shown, sheet.bench, sheet.values).blocks()
-    if progress is not None:
-        progress(2, 2)
+    told(total)
     bench = sheet.bench
     return Unrolling(sheet.shown, tuple(blocks), bench.lines, bench.worst, bench.numbers)
 
@@ -177,7 +180,7 @@ class _Sheet:
         left, right = self.shown.sides(e, softmax=False)
         return left, "=", right
 
-    def backward(self) -> Block:
+    def backward(self, told: Callable[[int], None]) -> Block:
         """The adjoints, each after those it reads: the last step first."""
         order = {n: k for k, n in enumerate(evaluation_order(self.rolled))}
 
@@ -197,6 +200,7 @@ class _Sheet:
                 e.target, self.bench.value(e.value, e.domain, self.values), self.bench.adjoints[of]
             )
             self.bench.hold_where_it_sums_to_one(e, self.values)
+            told(len(rows))
             [line] = self.shown.lines([e])
             kind = rank(e)[0]
             rows.append(
