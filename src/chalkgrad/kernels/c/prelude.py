@@ -196,7 +196,11 @@ MATRIX = r"""
 #define LONG ((int64_t)1024)  // columns at a time: what is packed stays in the second
 #define HIGH ((int64_t)96)    // rows at a time: what is packed of a stays beside the panel
 
-struct matrix { R *o; const R *a, *b; int64_t so, am, ak, bk, bn, M, K, N; int threads, failed; int (*number)(void); };
+struct matrix {
+  R *o; const R *a, *b;
+  int64_t so, am, ak, bk, bn, M, K, N;
+  int threads, failed, (*number)(void);
+};
 
 static void rows(struct matrix *z, int64_t first, int64_t last) {
   int64_t M = last - first;
@@ -222,8 +226,8 @@ static void rows(struct matrix *z, int64_t first, int64_t last) {
         }
         for (int64_t c = 0; c < N; c += PANEL)
           for (int64_t i = 0; i < H; i += TALL)
-            column(z->o + (first + m + i) * z->so + n + c, z->so, rest + i * K, 1, least(TALL, H - i), w + c * K,
-                   least(TALL, H - i), K, N - c, k > 0);
+            column(z->o + (first + m + i) * z->so + n + c, z->so, rest + i * K, 1, least(TALL, H - i),
+                   w + c * K, least(TALL, H - i), K, N - c, k > 0);
       }
     }
   }
