@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -56,7 +58,7 @@ def answer(text: str) -> Resolved | None:
 
 
 @st.composite
-def mutated(draw: st.DrawFn, texts: list[str] = TEXTS, words: list[str] = TOKENS) -> str:
+def mutated(draw: st.DrawFn, texts: Sequence[str] = TEXTS, words: Sequence[str] = TOKENS) -> str:
     """A page with up to four places deleted, doubled, swapped or typed over."""
     text = draw(st.sampled_from(texts))
     for _ in range(draw(st.integers(1, 4))):
@@ -120,6 +122,22 @@ def test_a_damaged_page_of_latex_has_an_answer(text: str) -> None:
 @given(latex_tokens)
 def test_random_latex_has_an_answer(text: str) -> None:
     answer(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"y_t = \sqrt[x_t^2 + 1}",
+        r"h_t = \partial 10^{-5}",
+        r"y_t = \sum_ \left| x_t",
+        r"y_t = (x_t)^{,}",
+        "𝟎",
+        "$y_t = 𝟏𝟎𝟎",
+        r"```math y_i = \sum_{p=1}^{d} f_p",
+    ],
+)
+def test_what_was_once_found_has_an_answer(text: str) -> None:
+    assert answer(text) is None
 
 
 @pytest.mark.slow

@@ -226,6 +226,7 @@ def test_a_name_with_its_scripts(latex: str, name: str) -> None:
         (r"x_t \, W \; V \! U", "((x[t] · W) · V) · U"),
         (r"\color{red} x_t \hspace{1cm}", "x[t]"),
         (r"x_t % the input", "x[t]"),
+        ("𝟏𝟎 x_t", "10 · x[t]"),
     ],
 )
 def test_an_expression(latex: str, text: str) -> None:
@@ -250,6 +251,13 @@ def test_an_asterisk_between_vectors_is_element_by_element_with_a_warning() -> N
     found = read(r"h_t = f_t * h_{t-1} + x_t \\ f_t = \sigma(W x_t)")
     assert found.program == read("h[t] = f[t] ⊙ h[t-1] + x[t]\nf[t] = σ(W x[t])").program
     assert found.warnings == ("`*` between vectors was read as ⊙, element by element",)
+
+
+def test_a_name_before_a_bracket_that_may_be_a_function_is_warned_of() -> None:
+    found = read(r"h_t = \tanh(W x_t + U h_{t-1}) \\ y_t = g_y(V h_t)")
+    assert found.warnings == (
+        "`g_y(…)` was read as a product of two vectors; a function is declared: where g_y = tanh",
+    )
 
 
 def test_a_chain_of_equalities_is_checked_in_numbers() -> None:

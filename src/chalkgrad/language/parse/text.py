@@ -80,8 +80,9 @@ def _token(source: str, at: int, gap: bool) -> Token:
             return Token("mark", MARKS[mark], Span(at, at + len(mark)), gap)
     if "0" <= c <= "9":
         end = number_end(source, at)
-        if end == at:  # a bold 1
-            return Token("number", c, Span(at, at + 1), gap)
+        if end == at:
+            end = bold_number_end(source, at)
+            return Token("number", "".join(map(plain, source[at:end])), Span(at, end), gap)
         number = Token("number", source[at:end], Span(at, end), gap)
         if source[end : end + 1] == "_":
             raise EquationError(
@@ -133,6 +134,14 @@ def number_end(source: str, at: int) -> int:
             end = digits
             while end < len(source) and "0" <= source[end] <= "9":
                 end += 1
+    return end
+
+
+def bold_number_end(source: str, at: int) -> int:
+    """Where the bold (or double-struck, …) digits end that begin at ``at``."""
+    end = at + 1
+    while end < len(source) and source[end] != plain(source[end]) and plain(source[end]).isdigit():
+        end += 1
     return end
 
 

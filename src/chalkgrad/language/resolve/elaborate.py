@@ -196,7 +196,12 @@ class Elaborator(Reader):
             or name in self.roles.definitions
             or ((name[:1].isupper() or "_" in name) and not looks_like_a_function(name))
         ):
-            return self.algebra.product(self.value(base, scope), self.value(args[0], scope), span)
+            product = self.algebra.product(self.value(base, scope), self.value(args[0], scope), span)
+            if product.rank == 0 and isinstance(base, Symbol) and self.is_given(name) and name[:1].islower():
+                said = f"`{name}(…)` was read as a product of two vectors; "
+                said += f"a function is declared: where {name} = tanh"
+                self.warnings.setdefault(name, said)
+            return product
         symbol = base if isinstance(base, Symbol) else base.base
         raise unknown_function(self.roles, symbol)
 

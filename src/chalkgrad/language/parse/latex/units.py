@@ -9,7 +9,7 @@ from typing import Literal
 
 from chalkgrad.equations.ops import FUNCTIONS
 from chalkgrad.language.parse.latex import commands
-from chalkgrad.language.parse.text import MARKS, number_end, plain
+from chalkgrad.language.parse.text import MARKS, bold_number_end, number_end, plain
 from chalkgrad.language.source import EquationError, Span
 from chalkgrad.language.words import STRUCTURED
 
@@ -122,8 +122,9 @@ class _Units:
 
     def number(self) -> None:
         end = number_end(self.source, self.at)
-        if end == self.at:  # a bold 1
-            self.add("number", plain(self.source[self.at]), self.at + 1)
+        if end == self.at:
+            end = bold_number_end(self.source, self.at)
+            self.add("number", "".join(map(plain, self.source[self.at : end])), end)
         else:
             self.add("number", self.source[self.at : end], end)
 
