@@ -170,13 +170,17 @@ def _remarks(e: NoteEquation, note: Note, file: str) -> Iterator[str]:
 
 def _one_line(error: EquationError, e: NoteEquation | None = None) -> str:
     """Problem, place and help on one line."""
-    place = ""
-    if e is not None and error.labels:
-        span = error.labels[0][0]
-        line = error.text.count("\n", 0, span.start) + 1
-        column = span.start - error.text.rfind("\n", 0, span.start)
-        place = f" (line {line}, column {column})"
+    place = _place(error) if e is not None else ""
     return f"{error.problem}{place}" + (f"; {error.help}" if error.help else "")
+
+
+def _place(error: EquationError) -> str:
+    """Where in the note it stands, in brackets."""
+    if not error.labels:
+        return ""
+    span = error.labels[0][0]
+    line = error.text.count("\n", 0, span.start) + 1
+    return f" (line {line}, column {span.start - error.text.rfind(chr(10), 0, span.start)})"
 
 
 def _quoted(text: str) -> str:
@@ -202,7 +206,7 @@ def _about(layer: NoteLayer) -> Table:
     for warning in layer.warnings:
         table.add_row("  warning", Text(warning, "yellow"))
     if layer.error is not None:
-        table.add_row("  needs", Text(layer.error.problem, "red"))
+        table.add_row("  needs", Text(layer.error.problem + _place(layer.error), "red"))
         if layer.error.help:
             table.add_row("  help", Text(layer.error.help))
     return table

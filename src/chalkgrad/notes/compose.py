@@ -39,9 +39,9 @@ class Composed:
         """Letters that are used as functions."""
         return frozenset(n for m in self.members if m.line for n in names.called(m.line))
 
-    def without_said(self) -> Composed:
-        """The equations alone, and which function a letter is."""
-        return compose(self.members, [s for s in self.said if s.alias])
+    def saying(self, said: Sequence[Said]) -> Composed:
+        """The same equations with this beside them."""
+        return compose(self.members, said)
 
     def moved(self, error: EquationError) -> EquationError:
         """An error about this page with its places in the note; a place that is in no piece is left out."""

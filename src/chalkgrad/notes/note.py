@@ -20,6 +20,9 @@ from chalkgrad.notes.pieces import Equation, Said
 LONGEST = 2_000_000
 """Characters in a note."""
 
+MOST_SHAPES = 20
+"""Shapes in the prose that are tried one by one, where together they do not fit."""
+
 MOST_EQUATIONS = 2000
 """Equations in a note: a long book chapter has a few hundred."""
 
@@ -35,9 +38,9 @@ class NoteEquation:
     ``expression`` without `=`, the same ``again`` as before, or ``not read``.
 
     ``line`` and ``column`` count from 1; ``text`` is the formula as it was read, in text form, or as it was
-    pasted where it could not be read; ``heading`` what it stands under; ``layers`` the layers that it belongs to (for a claim: which one it is
-    about); ``same`` the line of the equation that it repeats, 0 where it repeats none; ``error`` says what is
-    wrong, or why it is no layer.
+    pasted where it could not be read; ``heading`` what it stands under; ``layers`` the layers that it belongs
+    to (for a claim: which one it is about); ``same`` the line of the equation that it repeats, 0 where it
+    repeats none; ``error`` says what is wrong, or why it is no layer.
     """
 
     kind: Kind
@@ -208,22 +211,36 @@ class _Reading:
 
     def read(self, composed: Composed) -> Reading:
         """The meaning of a layer; what the prose says of shapes is left out where it does not fit."""
-        inputs, functions = self.fitting_inputs(composed), self.fitting_functions(composed)
         try:
-            resolved = read(composed.source, inputs, functions)
+            resolved = self.resolved(composed)
         except EquationError as error:
-            fewer = composed.without_said()
-            if fewer.source == composed.source:
-                return composed, None, composed.moved(error), ()
+            kept = [s for s in composed.said if s.needed]
             try:
-                resolved = read(fewer.source, inputs, functions)
+                resolved = self.resolved(composed.saying(kept)) if len(kept) < len(composed.said) else None
             except EquationError:
+                resolved = None
+            if resolved is None:
                 return composed, None, composed.moved(error), ()
-            warning = (
-                f"what the note says beside these equations was left out, it does not fit: {error.problem}"
-            )
-            return fewer, resolved, None, (*resolved.warnings, warning)
+            return self.fitting(composed, kept, resolved)
         return composed, resolved, None, resolved.warnings
+
+    def fitting(self, composed: Composed, kept: list[Said], resolved: Resolved) -> Reading:
+        """The layer with as many of the shapes in the prose as fit; the others are warned of."""
+        left_out: list[str] = []
+        for s in [s for s in composed.said if not s.needed][:MOST_SHAPES]:
+            try:
+                resolved = self.resolved(composed.saying([*kept, s]))
+            except EquationError as error:
+                line = self.line(s.span.start)
+                left_out.append(
+                    f"line {line}: this shape of {s.name} does not fit, left out: {error.problem}"
+                )
+            else:
+                kept = [*kept, s]
+        return composed.saying(kept), resolved, None, (*resolved.warnings, *left_out)
+
+    def resolved(self, composed: Composed) -> Resolved:
+        return read(composed.source, self.fitting_inputs(composed), self.fitting_functions(composed))
 
     def fitting_inputs(self, composed: Composed) -> tuple[str, ...]:
         return tuple(n for n in self.inputs if n in composed.reads and n not in composed.defines)

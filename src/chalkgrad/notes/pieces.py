@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -70,3 +71,11 @@ class Said:
     source: str
     span: Span
     alias: str = ""
+
+    @property
+    def needed(self) -> bool:
+        """Whether it says more than a shape: a role, or a function."""
+        return bool(self.alias) or bool(_ROLE.search(self.source))
+
+
+_ROLE = re.compile(r"\b(?:input|output|parameter|init|zero|scalar)\b|=")

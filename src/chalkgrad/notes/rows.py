@@ -16,7 +16,7 @@ _ROWS = {*commands.ALIGNED, "array"}
 _TOKEN = re.compile(
     r"\\(?P<edge>begin|end)\{(?P<env>[A-Za-z]+)\*?\}(?P<columns>\{[^{}\n]*\}|\[[^\]\n]*\])?"
     r"|(?P<row>\\\\\*?(?:[ \t]*\[[^\]\n]*\])?|\\newline\b|\\cr\b)"
-    r"|(?P<prose>\\(?:text|textrm|textit|textbf|mbox)\{(?:[^{}]|\{[^{}]*\})*\}|\\q?quad\b)"
+    r"|(?P<prose>(?<![_^])\\(?:text|textrm|textit|textbf|mbox)\{(?:[^{}]|\{[^{}]*\})*\}|\\q?quad\b)"
     r"|(?P<comment>(?<!\\)%[^\n]*)"
     r"|(?P<gets>\\(?:leftarrow|gets|coloneqq|triangleq|equiv)\b)"
     r"|(?P<command>\\(?:[A-Za-z]+|.))"

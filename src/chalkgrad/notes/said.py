@@ -80,12 +80,15 @@ def shapes(row: Row) -> Iterator[Said]:
         for each, at in [*waiting, (name, a)]:
             source = f"$${each.strip()} \\in {space.strip()}$$"
             declared = _declared(_DUMMIES[1] + source)
-            if declared:
+            if declared and not _SHIFTED.search(declared[0].name.name):
                 yield Said(declared[0].name.name, source, Span(at, b))
         waiting = []
 
 
-_LEAD = re.compile(r"(?:[,;\s]|\\q?quad\b|\\text\{[^{}]*\})+")
+_LEAD = re.compile(r"\A(?:[,;\s]|\\q?quad\b|\\text\{[^{}]*\})+")
+
+
+_SHIFTED = re.compile(r"(?:minus|plus)\d+$")  # h_{t-1} has the shape of h_t
 
 
 def _declared(source: str) -> tuple[Declaration, ...]:

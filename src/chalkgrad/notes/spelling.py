@@ -83,9 +83,9 @@ def _term(node: Node) -> str:
         case Call(base, args):
             name = _called(base)
             function = name in FUNCTIONS or name.split("[")[0] in STRUCTURED
-            if not function and (name[:1].isupper() or "_" in name):
-                name += " "  # U (r ⊙ h) is a product
             at = not function and all(index_like(a) for a in args)
+            if not (function or at) and (name[:1].isupper() or "_" in name):
+                name += " "  # U (r ⊙ h) is a product
             return f"{name}({', '.join(_index(a) if at else _sum(a) for a in args)})"
         case Binary():
             return _binary(node)
