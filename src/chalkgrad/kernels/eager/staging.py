@@ -1,0 +1,317 @@
+"""How each step of a plan is staged: an equation's value stored, a loop's steps run, a kernel called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from chalkgrad.equations.ir import Equation, Range
+from chalkgrad.equations.walk import reads
+from chalkgrad.kernels.c import matrix
+from chalkgrad.kernels.c.build import CompilerError
+from chalkgrad.kernels.c.loops import Call, compiled, give_up
+from chalkgrad.kernels.eager.code import Frame, Place, Ring, Run, Scope, Stage, Test
+from chalkgrad.kernels.eager.merging import Joined, Merged, Parted
+from chalkgrad.kernels.eager.reads import stacking
+from chalkgrad.kernels.eager.terms import code as staged
+from chalkgrad.kernels.eager.views import Affine, Interval, arranged
+from chalkgrad.kernels.schedule import Block, Loop, Step, equations_of
+
+
+def _made_later(steps: tuple[Merged, ...]) -> dict[int, set[str]]:
+    """For each outermost loop what the steps after it make."""
+    later: dict[int, set[str]] = {}
+    made: set[str] = set()
+    for step in reversed(steps):
+        later[id(step)] = set(made)
+        if isinstance(step, Block | Loop):
+            made |= {e.target for e in equations_of(step)}
+    return later
+
+
+def joining(step: Joined) -> Run:
+    """Puts the parts of a name side by side."""
+
+    def run(f: Frame) -> None:
+        f.store[step.name] = {(): torch.cat([f.store[p][()] for p in step.parts], step.dim)}
+
+    return run
+
+
+def parting(step: Parted) -> Run:
+    """Gives each part its piece of a name."""
+
+    def run(f: Frame) -> None:
+        pieces = f.store[step.name][()].split(step.sizes, step.dim)
+        for name, piece in zip(step.parts, pieces, strict=True):
+            f.store[name] = {(): piece}
+
+    return run
+
+
+def _within(depth: int, low: int, size: int) -> Test:
+    return lambda at: low <= at[depth] < low + size
+
+
+class Staging:
+    """Stages steps: how an equation's value is stored, and what a loop does before and after its steps."""
+
+    def __init__(
+        self,
+        numbers: Mapping[str, int],
+        intervals: Mapping[str, tuple[Interval, ...]],
+        like: Tensor,
+        steps: tuple[Merged, ...],
+        wanted: frozenset[str],
+        ranges: Mapping[str, tuple[Range, ...]] | None,
+    ) -> None:
+        self.numbers = numbers
+        self.ranges = ranges  # where loops may be compiled
+        self.later = _made_later(steps)
+        self.rings: dict[int, Ring] = {}
+        self.deepest = 0
+        loops: dict[str, tuple[tuple[Ring, int], ...]] = {}
+        self._find_loops(steps, (), loops)
+        places = {name: Place(found, loops.get(name, ())) for name, found in intervals.items()}
+        mm = matrix.mm if ranges is not None and matrix.pays() else torch.mm
+        self.stage = Stage(numbers, places, like, staged, mm)
+        self.needed = self._outermost_reads(steps, wanted)
+
+    def _find_loops(
+        self,
+        steps: tuple[Merged, ...],
+        around: tuple[Ring, ...],
+        loops: dict[str, tuple[tuple[Ring, int], ...]],
+    ) -> None:
+        self.deepest = max(self.deepest, len(around))
+        for step in steps:
+            if isinstance(step, Loop):
+                ring = self.rings[id(step)] = Ring(step.axis)
+                self._find_loops(step.body, (*around, ring), loops)
+            elif isinstance(step, Block):
+                e = step.equation
+                found = tuple((ring, e.axes.index(ring.axis)) for ring in around)
+                if len(found) >= len(loops.get(e.target, ())):
+                    loops[e.target] = found
+
+    def _outermost_reads(self, steps: tuple[Merged, ...], wanted: frozenset[str]) -> dict[str, int]:
+        """For each name the fewest of its own loops that some reader shares with it."""
+        needed = dict.fromkeys(wanted, 0)
+
+        def go(steps: tuple[Merged, ...], around: tuple[Ring, ...]) -> None:
+            for step in steps:
+                if isinstance(step, Joined | Parted):
+                    needed.update(dict.fromkeys((step.name, *step.parts), 0))
+                    continue
+                if isinstance(step, Loop):
+                    go(step.body, (*around, self.rings[id(step)]))
+                    continue
+                for read in reads(step.equation.value):
+                    own = [ring for ring, _ in self.stage.places[read.name].loops]
+                    shared = sum(a is b for a, b in zip(own, around, strict=False))
+                    needed[read.name] = min(needed.get(read.name, shared), shared)
+
+        go(steps, ())
+        return needed
+
+    def steps(self, steps: tuple[Merged, ...], around: tuple[Ring, ...]) -> list[Run]:
+        return [self.step(step, around) for step in steps]
+
+    def step(self, step: Merged, around: tuple[Ring, ...]) -> Run:
+        match step:
+            case Block(equation):
+                return self.block(equation, around)
+            case Loop():
+                return self.loop(step, around)
+            case Joined():
+                return joining(step)
+            case Parted():
+                return parting(step)
+
+    # --- one equation ----------------------------------------------------------------------------------
+
+    def interval(self, e: Equation, axis: str) -> Interval:
+        r = e.domain[e.axes.index(axis)]
+        return r.low.value(self.numbers), r.size.value(self.numbers)
+
+    def block(self, e: Equation, around: tuple[Ring, ...]) -> Run:
+        """Computes an equation and puts its value where its name lives."""
+        stage, place = self.stage, self.stage.places[e.target]
+        stage.line = f"{e.target}[{','.join(e.axes)}] = {e.value}"
+        box = {axis: self.interval(e, axis) for axis in e.axes}
+        # Along the innermost loop the loop itself asks an equation only where it is defined.
+        tests = tuple((d + 1, _within(d, *box[ring.axis])) for d, ring in enumerate(around[:-1]))
+        scope = Scope(box, frozenset(e.axes), around, tests=tests)
+        labels = tuple(a for a in e.axes if a not in scope.numbers)
+        shape = [box[a][1] for a in labels]
+        code = stage.tensor(stage.code(e.value, scope))
+        value = stage.lifted(code, len(around), scope).run
+        lay = arranged(code.labels, labels)
+        if len(code.labels) < len(labels) or lay:
+            bare = value
+            value = lambda f: (lay(bare(f)) if lay else bare(f)).expand(shape)  # noqa: E731
+        store = self.storing(e, labels, box, place, len(around))
+
+        def run(f: Frame) -> None:
+            if all(test(f.at) for _, test in tests):
+                store(f, value(f))
+
+        return run if tests else lambda f: store(f, value(f))
+
+    def storing(
+        self, e: Equation, labels: tuple[str, ...], box: Mapping[str, Interval], place: Place, depth: int
+    ) -> Callable[[Frame, Tensor], None]:
+        """How a value over ``labels`` is put into its name's table."""
+        name, deeper = e.target, place.loops[depth:]
+        looped = {position for _, position in place.loops}
+        taken = [labels.index(e.axes[position]) for _, position in deeper]
+        rest = [k for k in range(len(e.axes)) if k not in looped]
+        margins: list[int] = []
+        for k in reversed(rest):
+            (low, size), (first, long) = box[e.axes[k]], place.intervals[k]
+            margins += [low - first, first + long - low - size]
+        if not deeper and not any(margins):
+            if depth == 0:
+
+                def whole(f: Frame, x: Tensor) -> None:
+                    f.store[name] = {(): x}
+
+                return whole
+            if depth == 1:
+
+                def step(f: Frame, x: Tensor) -> None:
+                    f.store[name][(f.at[0],)] = x
+
+                return step
+        lows = [box[labels[k]][0] for k in taken]
+
+        def put(f: Frame, x: Tensor) -> None:
+            held = f.store.setdefault(name, {})
+            parts = {tuple(f.at[:depth]): x}
+            for n, (dim, low) in enumerate(zip(taken, lows, strict=True)):
+                dim -= sum(d < dim for d in taken[:n])
+                parts = {(*k, low + i): y for k, p in parts.items() for i, y in enumerate(p.unbind(dim))}
+            for k, p in parts.items():
+                if any(margins):
+                    p = pad(p, margins)  # the name's other equations fill the rest
+                    p = held[k] + p if k in held else p
+                held[k] = p
+
+        return put
+
+    # --- a loop ----------------------------------------------------------------------------------------
+
+    def loop(self, loop: Loop, around: tuple[Ring, ...]) -> Run:
+        """Runs the body for each position, then stacks what is read after the loop."""
+        if self.ranges is not None and not around and (call := self.compiled(loop, self.ranges)):
+            return self.called(loop, call)
+        ring, depth = self.rings[id(loop)], len(around)
+        spans = {id(step): self.span(step, loop.axis) for step in loop.body}
+        body = list(zip(loop.body, self.steps(loop.body, (*around, ring)), strict=True))
+        low = min(a for a, _ in spans.values())
+        high = max(b for _, b in spans.values())
+        table: dict[tuple[bool, ...], tuple[Run, ...]] = {}
+        active: list[tuple[int, tuple[Run, ...]]] = []
+        for t in range(low, high):
+            here = tuple(spans[id(s)][0] <= t < spans[id(s)][1] for s, _ in body)
+            if here not in table:
+                table[here] = tuple(run for (_, run), on in zip(body, here, strict=True) if on)
+            active.append((t, table[here]))
+        if loop.reverse:
+            active.reverse()
+        before, saved = tuple(ring.before), tuple(ring.saved)
+        made = dict.fromkeys(e.target for e in loop.equations)
+        after = [self.gather(name, depth) for name in made if self.needed[name] <= depth]
+        drop = [name for name in made if self.needed[name] > 0] if depth == 0 else []
+        passing = [(name, reach) for name in drop if (reach := self.reach(name, loop)) is not None]
+        back = -1 if loop.reverse else 1
+
+        def run(f: Frame) -> None:
+            for name in made:
+                f.store.setdefault(name, {})
+            for fill in before:
+                fill(f)
+            at = f.at
+            stale = [(f.store[name], reach * back) for name, reach in passing]
+            for t, steps in active:
+                at[depth] = t
+                for step in steps:
+                    step(f)
+                for held, reach in stale:
+                    held.pop((t - reach,), None)
+            for slot in saved:
+                f.slots[slot] = None
+            for stack in after:
+                stack(f)
+            for name in drop:
+                del f.store[name]
+
+        return run
+
+    def compiled(self, loop: Loop, ranges: Mapping[str, tuple[Range, ...]]) -> Call | None:
+        """The loop as one call of a kernel, None where there is none for it."""
+        made = {e.target for e in loop.equations}
+        if made & self.later[id(loop)]:
+            return None  # an edge that is filled in after the loop
+        wanted = [name for name in made if self.needed[name] == 0]
+        used = made | {r.name for e in loop.equations for r in reads(e.value)}
+        try:
+            return compiled(loop, {n: ranges[n] for n in used}, wanted, self.numbers, self.stage.like.dtype)
+        except CompilerError as error:
+            give_up(error)
+            return None
+
+    def called(self, loop: Loop, call: Call) -> Run:
+        """A kernel in a plan: the steps that are there are put into its tables, and what it made is kept."""
+        made = dict.fromkeys(e.target for e in loop.equations)
+        given = dict.fromkeys(r.name for e in loop.equations for r in reads(e.value) if r.name not in made)
+        wanted = [name for name in made if self.needed[name] == 0]
+
+        def run(f: Frame) -> None:
+            starts = {n: {k[0]: x for k, x in f.store.pop(n, {}).items()} for n in made}
+            tables = call({n: f.store[n][()] for n in given}, starts)
+            for name in wanted:
+                f.store[name] = {(): tables[name]}
+
+        return run
+
+    def reach(self, name: str, loop: Loop) -> int | None:
+        """How many steps back a name of this loop alone is read; None where that is not one number."""
+        place = self.stage.places[name]
+        if len(place.loops) != 1:
+            return None
+        position = place.loops[0][1]
+        found = 0
+        for e in loop.equations:
+            for read in reads(e.value):
+                if read.name == name:
+                    at = Affine.of(read.at[position], self.numbers)
+                    if at.terms != ((loop.axis, 1),) or at.divisor != 1:
+                        return None
+                    found = max(found, abs(at.shift))
+        return found
+
+    def span(self, step: Step, axis: str) -> tuple[int, int]:
+        """From where to where (exclusive) a step of a loop along ``axis`` has something to do."""
+        found = [self.interval(e, axis) for e in equations_of(step)]
+        return min(low for low, _ in found), max(low + size for low, size in found)
+
+    def gather(self, name: str, depth: int) -> Run:
+        """Stacks the steps of loop number ``depth`` of a name."""
+        whole, place = stacking(self.stage, name), self.stage.places[name]
+        outer = [place.intervals[position] for _, position in place.loops[:depth]]
+
+        def run(f: Frame) -> None:
+            held, key = f.store[name], tuple(f.at[:depth])
+            # An outer loop may begin before this name does: a start has no pre-activation.
+            if any(not low <= k < low + size for k, (low, size) in zip(key, outer, strict=True)):
+                return
+            x = whole(held, key)
+            if depth == 0:
+                held.clear()
+            held[key] = x
+
+        return run
