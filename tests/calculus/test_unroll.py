@@ -71,3 +71,25 @@ def test_an_axis_that_is_not_time_stays() -> None:
 def test_without_one_recurrence_there_is_an_error(name: str) -> None:
     with pytest.raises(EquationError):
         written(PAGES[name].text)
+
+
+def test_a_kernel_over_time_has_its_terms_at_every_step() -> None:
+    source = "c[t] = Σ[k<2] w[k] x[t+k]\nh[t] = a c[t] + b h[t-1]\nwhere x[t]: scalar, h[t]: scalar"
+    page = show(written(f"{source}, a: scalar, b: scalar"))
+    assert "c₁ = w₁ x₁ + w₂ x₂" in page
+    assert "c₂ = w₁ x₂ + w₂ x₃" in page
+
+
+def test_a_kernel_of_any_length_cannot_be_written_out() -> None:
+    source = "c[t] = Σ[k] w[k] x[t+k]\nh[t] = a c[t] + b h[t-1]\nwhere x[t]: scalar, h[t]: scalar"
+    with pytest.raises(EquationError, match="runs over all steps at once") as caught:
+        written(f"{source}, a: scalar, b: scalar")
+    assert "Σ[k<3]" in str(caught.value)
+
+
+def test_two_recurrences_at_once_are_refused_also_where_the_page_sets_their_edges() -> None:
+    source = (
+        "r[i,j] = d[i,j] - log(exp(-r[i-1,j]) + exp(-r[i,j-1]))\nwhere d: input, r[-1,·] = 0, r[·,-1] = 0"
+    )
+    with pytest.raises(EquationError, match="runs along i and along j"):
+        written(source)

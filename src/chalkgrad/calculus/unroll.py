@@ -1,7 +1,7 @@
 """A recurrence written out: ``h[t]`` for three steps is h₁, h₂ and h₃, each with an equation of its own.
 
-The steps are counted from one, as on paper: h₀ is what the first step reads. Only the axis of one recurrence
-is written out. What is read along it at an index that stays open, a convolution over time, keeps its axis.
+The steps are counted from one, as on paper: h₀ is what the first step reads. The axis of one recurrence is
+written out, and with it every sum along it, also one over a fixed number of neighbours.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from chalkgrad.equations.ir import (
     Size,
 )
 from chalkgrad.equations.ops import add
-from chalkgrad.equations.walk import needed, reads
+from chalkgrad.equations.walk import needed, nodes, reads
 from chalkgrad.language.source import EquationError
 
 Position = tuple[str, int]
@@ -85,21 +85,23 @@ def unrolled(program: Program, steps: int) -> Unrolled:
     S₂ = X₂ a + S₁ b
     """
     checked_steps(steps)
-    found = _recurrence(program)
-    if found is None:
+    found = _recurrences(program)
+    if not found:
         raise EquationError(
             "there is no recurrence to write out: no name reads itself at another step",
             help="leave --unroll out, or give a page with a state: h[t] = tanh(x[t] W + h[t-1] U)",
         )
-    name, position = found
+    name, position = found[0]
     along = {(s.name, s.position) for s in program.states}
-    if len(both := [_axis(program, name, k) for n, k in sorted(along) if n == name]) > 1:
+    if len(both := [_axis(program, name, k) for n, k in sorted({*found}) if n == name]) > 1:
         raise EquationError(
             f"`{name}` runs along {' and along '.join(both)}, and what is written out is one recurrence",
             help="chalkgrad derive --steps shows its gradient rule by rule",
         )
     recurring = next(r for e in program.defining(name) if (r := e.domain[position]).size.symbols)
-    [symbol] = recurring.size.symbols
+    if len(recurring.size.symbols) != 1:
+        raise _cannot(name)
+    (symbol,) = recurring.size.symbols
     size = Size((), steps - recurring.size.const)
     program = _sized(program, {symbol: size})
     along = {
@@ -109,10 +111,10 @@ def unrolled(program: Program, steps: int) -> Unrolled:
     return _Unroller(program, _places(program, {(name, position), *along}), low).run(recurring.axis, steps)
 
 
-def _recurrence(program: Program) -> Position | None:
-    """A name and the axis along which it is read at a shift of itself."""
-    for s in program.states:
-        return s.name, s.position
+def _recurrences(program: Program) -> list[Position]:
+    """The names and the axes along which something is read at a shift of itself; the states first."""
+    if program.states:
+        return [(s.name, s.position) for s in program.states]
     leads = {n.name: needed(program.equations, [n.name]) for n in program.names}
     found = [
         (r.name, k, i)
@@ -123,7 +125,7 @@ def _recurrence(program: Program) -> Position | None:
     ]
     # h[t-1], or the whole past, Σ[s<t] c[s]
     shifted = [(name, k) for name, k, i in found if i.plain() is None]
-    return next(iter([*shifted, *((name, k) for name, k, _ in found)]), None)
+    return shifted or [(name, k) for name, k, _ in found][:1]
 
 
 def _axis(program: Program, name: str, position: int) -> str:
@@ -185,24 +187,31 @@ def _places(program: Program, start: set[Position]) -> set[Position]:
             here = {r.axis for k, r in enumerate(e.domain) if (e.target, k) in found}
             looked = [((r.name, k), i) for r in reads(e.value) for k, i in enumerate(r.at)]
             here |= {a for place, i in looked if place in found for a in i.axes}
+            # A kernel of three over time, Σ[k<3] w[k] x[t+k]: every step has its three terms.
+            short = {r.axis for r in _summed(e.value) if r.size.constant is not None}
+            here |= {a for _, i in looked if {*i.axes} & here and {*i.axes} <= here | short for a in i.axes}
             found |= {(e.target, k) for k, r in enumerate(e.domain) if r.axis in here}
             found |= {place for place, i in looked if i.axes and {*i.axes} <= here}
-        for position in _open(program, found):
-            found.discard(position)
         grown = len(found) > before
+    for name, _ in _open(program, found):
+        raise _cannot(name)
     return found
 
 
+def _summed(e: Expr) -> Iterator[Range]:
+    """The ranges of every sum in an expression."""
+    return (r for n in nodes(e) if isinstance(n, Reduce) for r in n.over)
+
+
 def _open(program: Program, found: Collection[Position]) -> Iterator[Position]:
-    """Axes of what is given that some read looks at along an axis that stays."""
+    """Axes that some read looks at along an axis of time and one that stays."""
     for e in program.equations:
         here = {r.axis for k, r in enumerate(e.domain) if (e.target, k) in found}
-        for r in reads(e.value):
-            for k, i in enumerate(r.at):
-                given = program[r.name].role != "defined"
-                partly = bool({*i.axes} & here) and not {*i.axes} <= here
-                if given and partly and (r.name, k) in found:
-                    yield r.name, k
+        looked = [((r.name, k), i) for r in reads(e.value) for k, i in enumerate(r.at)]
+        here |= {a for place, i in looked if place in found for a in i.axes}
+        for place, i in looked:
+            if {*i.axes} & here and not {*i.axes} <= here:
+                yield place
 
 
 # --- writing out ---------------------------------------------------------------------------------------
@@ -376,5 +385,5 @@ def _holds(c: Condition) -> bool | None:
 def _cannot(name: str) -> EquationError:
     return EquationError(
         f"`{name}` runs over all steps at once, and that cannot be written out step by step",
-        help="chalkgrad derive without --unroll shows it whole",
+        help="give a sum over neighbours a number, Σ[k<3]; without --unroll it is shown whole",
     )
