@@ -42,6 +42,7 @@ CASES: dict[str, tuple[str, str]] = {
     "two steps in a quotient": (RNN, "∂J[T]/∂h[t] = ȳ[t]"),
     "a shape in a claim": (RNN, "∂b = Σ[t] ∂a[t] where x[t]: 3"),
     "a slope without a name": (RNN, "∂b = Σ[t] softmax'(∂a[t])"),
+    "a step from nowhere": (RNN, "∂b[-j] = Σ[t] ∂a[t,j]"),
     "outside of all steps": (RNN, "∂h[T+1] = ȳ[T]"),
 }
 

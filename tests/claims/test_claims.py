@@ -112,6 +112,7 @@ WRONG = {
     "a dot product for ⊙": (
         RNN, "∂a[t] = ∂h[t] (1 - h[t]²)", "right with ∂h[t] ⊙ (1 - h[t]²) in place of ∂h[t] (1 - h[t]²)"
     ),
+    "a size in a product": (RNN, "∂h[t] = ȳ[t] + T ∂a[t+1] W_hᵀ", "its term T ∂a[t+1] W_hᵀ gives ∂h["),
     "transposed": (RNN, "∂W_x = Σ[t] ∂a[t]ᵀ x[t]", "it is transposed"),
     "no sum": (RNN, "∂b = ∂a[t]", "the sum over t is missing"),
     "no slope": (RNN, "∂b = Σ[t] ∂h[t]", "the derivative of tanh is missing"),

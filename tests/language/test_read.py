@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import chalkgrad
+from chalkgrad.equations.show import show
 from chalkgrad.equations.verify import written
 from chalkgrad.language.resolve import read
 from pages import PAGES
@@ -198,3 +199,8 @@ def test_a_start_may_be_written_with_its_other_index(rng: torch.Generator) -> No
     net = chalkgrad.layer("h[t,j] = tanh(x[t,j] + h[t-1,j])\nh[0,j] = a[j]", a=3, init={"a": 0.5})
     x = torch.randn(2, 1, 3, generator=rng)
     torch.testing.assert_close(net(x)[:, 0], torch.tanh(x[:, 0] + 0.5))
+
+
+def test_a_size_under_a_product_element_by_element_is_its_number() -> None:
+    [equation] = read("y[t] = x[t] ⊙ D where x[t]: D").program.equations
+    assert show(equation) == "y[t,j] = x[t,j] D"

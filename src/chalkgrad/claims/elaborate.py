@@ -6,8 +6,10 @@ outside of them, as a printed derivation says. Only what a claim defines itself 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from chalkgrad.claims.claim import DELTA, Claim, Claims
 from chalkgrad.claims.extent import Extent
@@ -57,6 +59,13 @@ def elaborate(ground: Ground, claims: Claims, sides: Sequence[Side], sense: Sens
     attempt = _Attempt(roles, ground, {s.target: s.claim for s in sides}, sense, claims.defined)
     attempt.run()
     return attempt.program()
+
+
+def unmarked(error: EquationError) -> EquationError:
+    """The error with claimed gradients under the names that the claim has for them."""
+    plain = partial(re.sub, rf"{CLAIMED}\d*", "")
+    labels = tuple((span, plain(note)) for span, note in error.labels)
+    return EquationError(plain(error.problem), error.text, labels, plain(error.help))
 
 
 def _fixed(item: Node, page: Page) -> bool:
@@ -111,6 +120,9 @@ class _Elaborator(Elaborator):
         steps = self.roles.recurrence
         last = isinstance(item, Symbol) and item.name not in scope.index and item.name.lower() in steps
         return found + 1 if last and self.attempt.sense.length else found
+
+    def follow(self, node: Node, other: Node, scope: Scope) -> None:
+        """No rank is open here that could follow another: what is not on the page is a size."""
 
     def timed_letter(self, name: str) -> str | None:
         page = self.attempt.ground.page

@@ -11,7 +11,7 @@ from torch import Tensor
 from chalkgrad.calculus.normalise import normalise
 from chalkgrad.claims.changes import MOST_TRIED, changes, summed
 from chalkgrad.claims.claim import DELTA, Claim, Claims, Quotient, head
-from chalkgrad.claims.elaborate import CLAIMED, Side, elaborate
+from chalkgrad.claims.elaborate import CLAIMED, Side, elaborate, unmarked
 from chalkgrad.claims.ground import Draw, Ground, Page, agree, first_difference
 from chalkgrad.claims.jacobian import verdict as jacobian_verdict
 from chalkgrad.claims.outcome import Outcome, Verdict, figure
@@ -165,7 +165,10 @@ class Grader:
         self.refuse_missing_step(claim)
         name = f"∂{claim.about}{CLAIMED}"
         sides = [Side(f"{name}{k}", claim, r) for k, r in enumerate(rights)]
-        program = elaborate(ground, self.claims, sides, reading.sense)
+        try:
+            program = elaborate(ground, self.claims, sides, reading.sense)
+        except EquationError as error:
+            raise unmarked(error) from None
         given = {n.name: ground.values[self.spelled(n.name, reading.sense)] for n in program.given()}
         targets = [s.target for s in sides]
         found = Runner(normalise(program))(given, ground.numbers, targets)

@@ -91,14 +91,11 @@ def _terms(grader: Grader, found: Found, reading: Reading, at: tuple[int, ...]) 
     left, right = unmatched(claimed, derived)
     name = grader.place(claim, at, reading)
     if left and right:
-        a, b = left[0], right[0]
-        more = " (there are more)" if len(left) > 1 or len(right) > 1 else ""
-        yield (
-            f"its term {a.shown} gives {name} {figure(a.value[at].item())}, and should be "
-            f"{' + '.join(t.shown for t in right) if len(left) == 1 else b.shown}, which gives "
-            f"{figure(sum(t.value[at].item() for t in right) if len(left) == 1 else b.value[at].item())}"
-            + (more if len(left) > 1 else "")
-        )
+        meant = right if len(left) == 1 else right[:1]
+        figures = figure(left[0].value[at].item()), figure(sum(t.value[at].item() for t in meant))
+        yield f"its term {left[0].shown} gives {name} {figures[0]}"
+        more = ", and there are more" if len(left) > 1 else ""
+        yield f"it should be {' + '.join(t.shown for t in meant)}, which gives {figures[1]}{more}"
     elif left:
         yield f"its term {left[0].shown} is one too many: it gives {name} {figure(left[0].value[at].item())}"
     elif right:

@@ -124,7 +124,7 @@ class Elaborator(Reader):
         inner = node.body if isinstance(node, Group) else node
         if not isinstance(inner, Symbol) or inner.name in self.shapes or not self.is_given(inner.name):
             return
-        if not inner.name[:1].isupper():
+        if not inner.name[:1].isupper() or self.size_named(inner.name, scope) is not None:
             return
         if isinstance(other, Symbol) and other.name not in self.shapes and self.is_given(other.name):
             return
