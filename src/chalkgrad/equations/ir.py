@@ -10,7 +10,7 @@ There is no convolution node, no recurrence node and no time node: ``x[i+p]`` an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -288,12 +288,27 @@ class Program:
 
     @cached_property
     def symbols(self) -> tuple[str, ...]:
-        """Every size symbol, in order of appearance."""
+        """Every size symbol, in order of appearance: in the names' axes, then how far sums go."""
         found: dict[str, None] = {}
-        for n in self.names:
-            for r in n.ranges:
-                found.update(dict.fromkeys((*r.size.symbols, *r.low.symbols)))
+        summed = (r for e in self.equations for r in _summed(e.value))
+        for r in (*(r for n in self.names for r in n.ranges), *summed):
+            found.update(dict.fromkeys((*r.size.symbols, *r.low.symbols)))
         return tuple(found)
+
+
+def _summed(e: Expr) -> Iterator[Range]:
+    """The ranges of every reduction in an expression."""
+    match e:
+        case Reduce(_, over, body) | ArgMax(over, _, body):
+            yield from over
+            yield from _summed(body)
+        case Apply(_, args):
+            for a in args:
+                yield from _summed(a)
+        case Guard(_, body):
+            yield from _summed(body)
+        case _:
+            return
 
 
 def full(ranges: tuple[Range, ...]) -> tuple[Index, ...]:

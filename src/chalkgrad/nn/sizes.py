@@ -242,4 +242,5 @@ def small_numbers(resolved: Resolved, sizes: Mapping[str, Given]) -> dict[str, i
                     f"with {chosen} the size {r.size} of `{n.name}` is {r.size.value(known)}",
                     help="give larger inputs or smaller kernels",
                 )
+    numbers.check_reads()
     return known
