@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import io
 import re
+import sys
 
 import typer
 from typer.models import CommandInfo
@@ -51,6 +53,9 @@ for registered in (*app.registered_commands, *lm.app.registered_commands):
 
 def main() -> None:
     """Run the command line: the entry point of the script ``chalkgrad``."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without Σ shows its number
     app()
 
 
