@@ -256,6 +256,24 @@ def test_an_input_that_no_layer_reads_is_refused() -> None:
         read_note("$$h_t = \\tanh(x_t W)$$", inputs="q")
 
 
+def test_a_constant_is_part_of_what_reads_it_and_else_only_numbers() -> None:
+    matrix = "$$A = \\begin{bmatrix} 1 & 2 \\\\ 3 & 4 \\end{bmatrix}$$"
+    alone = read_note(f"{matrix} $$\\eta = 10^{{-3}}$$")
+    assert [e.kind for e in alone.equations] == ["numbers", "numbers"]
+    assert alone.layers == ()
+    (layer,) = read_note(f"{matrix} $$h_t = \\tanh(A x_t)$$").layers
+    assert layer.text == "A = [[1, 2], [3, 4]]\nh[t] = tanh(A x[t])"
+
+
+def test_only_the_shapes_that_fit_are_taken() -> None:
+    (layer,) = read_note(
+        "$W \\in \\mathbb{R}^{H \\times D}$, $x_t \\in \\mathbb{R}^{3 \\times 4}$\n\n"
+        "$$h_t = \\tanh(W x_t + U h_{t-1})$$"
+    ).layers
+    assert layer.text == "h[t] = tanh(W x[t] + U h[t-1])\nwhere W: H×D"
+    assert layer.warnings[0].startswith("line 1: this shape of x_t does not fit, left out: ")
+
+
 # --- kinds of files ------------------------------------------------------------------------------------
 
 

@@ -49,7 +49,7 @@ class _Node:
 def families(
     equations: Sequence[Equation], headings: Sequence[Heading]
 ) -> tuple[tuple[Family, ...], dict[int, int]]:
-    """The layers of a note, and for each equation that only says again what stands before, which one."""
+    """The layers of a note (what reads nothing is none); for each equation that repeats one, which one."""
     nodes = [
         _Node(
             k,
@@ -76,6 +76,7 @@ def families(
     found, again = _families(nodes, _joined(nodes, tree))
     kept: list[Family] = []
     shown: list[tuple[frozenset[str], Family]] = []
+    found = [f for f in found if any(names.reads(line) for k in f.all if (line := equations[k].line))]
     for f in sorted([*found, *fences], key=lambda f: f.members[0]):
         texts = frozenset(equations[k].text for k in f.all)
         before = next((g for known, g in shown if texts <= known), None)

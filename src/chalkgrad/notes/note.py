@@ -274,7 +274,7 @@ class _Reading:
     ) -> NoteEquation:
         kind: Kind = e.kind
         if kind == "layer" and not member:
-            kind = "again"
+            kind = "again" if same is not None else "numbers"
         if kind == "claim":
             member = self.claimed(e, layers)
         line = self.line(e.span.start)
