@@ -30,7 +30,7 @@ def read(
     r"""Find the equations of a whole note, and say what each is: part of a layer, a claim about a gradient,
     or none.
 
-    Formulas stand between $$…$$, \\\[…\\], $…$, in environments such as align, and in fences marked math or
+    Formulas stand between $$…$$, \\[…\], $…$, in environments such as align, and in fences marked math or
     chalk. Equations that read one another are one layer. NOTE.md#2 is layer 2 wherever a command takes WHAT.
 
     Examples:
