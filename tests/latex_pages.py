@@ -37,17 +37,20 @@ LATEX: dict[str, Pasted] = {
         ((3, 4, 3),),
     ),
     "C5": Pasted(
-        r"[f * g](i)=\sum_{a \in \mathbb{Z}^{d}} f(a) g(i-a)=\sum_{a \in \mathbb{Z}^{d}} f(i-a) g(a)=[g * f](i)",
+        r"[f * g](i)=\sum_{a \in \mathbb{Z}^{d}} f(a) g(i-a)"
+        r"=\sum_{a \in \mathbb{Z}^{d}} f(i-a) g(a)=[g * f](i)",
         {"inputs": "g", "f": 3},
         ((5,),),
     ),
     "C5, two axes": Pasted(
-        r"[f * g](i)=\sum_{a \in \mathbb{Z}^{d}} f(a) g(i-a)=\sum_{a \in \mathbb{Z}^{d}} f(i-a) g(a)=[g * f](i)",
+        r"[f * g](i)=\sum_{a \in \mathbb{Z}^{d}} f(a) g(i-a)"
+        r"=\sum_{a \in \mathbb{Z}^{d}} f(i-a) g(a)=[g * f](i)",
         {"inputs": "g", "f": (3, 2), "d": 2},
         ((5, 4),),
     ),
     "C5, three axes": Pasted(
-        r"[f * g](i)=\sum_{a \in \mathbb{Z}^{3}} f(a) g(i-a)=\sum_{a \in \mathbb{Z}^{3}} f(i-a) g(a)=[g * f](i)",
+        r"[f * g](i)=\sum_{a \in \mathbb{Z}^{3}} f(a) g(i-a)"
+        r"=\sum_{a \in \mathbb{Z}^{3}} f(i-a) g(a)=[g * f](i)",
         {"inputs": "g", "f": (2, 2, 2)},
         ((2, 3, 2),),
     ),
@@ -91,7 +94,8 @@ LATEX: dict[str, Pasted] = {
     "R4": Pasted(
         r"h_j^{(t)} = \tau(a_{j}^{(t)})"
         "\n"
-        r"a_j^{(t)} = \boldsymbol{w}_{j}\boldsymbol{h}^{(t-1)} + \boldsymbol{u}_{j}\boldsymbol{x}^{(t)} + b_{j}",
+        r"a_j^{(t)} = \boldsymbol{w}_{j}\boldsymbol{h}^{(t-1)}"
+        r" + \boldsymbol{u}_{j}\boldsymbol{x}^{(t)} + b_{j}",
         {**TAU, **SIZES},
         same="R4",
     ),
@@ -150,7 +154,8 @@ LATEX: dict[str, Pasted] = {
         same="G3 after",
     ),
     "G4": Pasted(
-        r"h_t = \tanh(W x_t + R h_{t-1} + b) \\ g_t = \tanh(Q x_t + S g_{t+1} + d) \\ y_t = V h_t + U g_t + c",
+        r"h_t = \tanh(W x_t + R h_{t-1} + b) \\ g_t = \tanh(Q x_t + S g_{t+1} + d)"
+        r" \\ y_t = V h_t + U g_t + c",
         {"x": 3, "h": 4, "g": 2, "y": 3},
         same="G4",
     ),

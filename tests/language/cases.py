@@ -89,7 +89,8 @@ CASES: dict[str, Case] = {
     "star beside a capital": Case("i_t = \\sigma(W_{xi} * X_t + W_{hi} * H_{t-1} + b_i)"),
     "integral": Case("[f * g](x)=\\int_{\\mathbb{R}^{d}} f(z) g(x-z) \\mathrm{d} z"),
     "probability": Case(
-        "P\\left(X_{1}, \\ldots, X_{t}\\right)=\\prod_{s=1}^{t} P\\left(X_{s} \\mid X_{s-1}, \\ldots, X_{1}\\right)"
+        "P\\left(X_{1}, \\ldots, X_{t}\\right)"
+        "=\\prod_{s=1}^{t} P\\left(X_{s} \\mid X_{s-1}, \\ldots, X_{1}\\right)"
     ),
     "derivative in LaTeX": Case(
         "\\frac{\\partial \\mathcal{L}}{\\partial w_{i}}=\\sum_{j} \\delta_{j} x_{i+j-1}"
