@@ -7,7 +7,6 @@ python -m bench.run --quick    three sizes, within a minute
 from __future__ import annotations
 
 import csv
-import os
 from collections import defaultdict
 from datetime import date
 from math import exp, log
@@ -35,7 +34,6 @@ def run(
     out: Annotated[Path, typer.Option(help="The folder for the tables.")] = RESULTS,
 ) -> None:
     """Time our layers beside their peers, and write how many times as long the peers take."""
-    os.environ.setdefault("CHALKGRAD_KERNELS", "on")
     torch.set_num_threads(threads)
     seconds = seconds or (0.6 if quick else 3.0)
     told, rows = Console(), list[Row]()

@@ -23,7 +23,7 @@ _given_up: list[str] = []
 
 def kernels_wanted() -> bool:
     """Whether loops are to be compiled: not with ``CHALKGRAD_KERNELS=off``, nor after a compiler failed."""
-    return not _given_up and os.environ.get("CHALKGRAD_KERNELS", "") == "on"
+    return not _given_up and os.environ.get("CHALKGRAD_KERNELS", "") != "off"
 
 
 def give_up(error: CompilerError) -> None:
