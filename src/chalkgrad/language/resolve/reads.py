@@ -104,7 +104,7 @@ class Reader:
         if name in self.sizes:
             return Size.symbol(name)
         small = name.lower()
-        if name != small and small in scope.index and scope.index[small].plain():
+        if name != small and small in scope.intervals and scope.index[small].plain():
             return scope.intervals[small].size
         return None
 
