@@ -274,6 +274,11 @@ def test_only_the_shapes_that_fit_are_taken() -> None:
     assert layer.warnings[0].startswith("line 1: this shape of x_t does not fit, left out: ")
 
 
+def test_a_fence_marked_chalk_is_a_layer_as_it_stands() -> None:
+    (layer,) = read_note("where x: input\n\n```chalk\ny[i] = w x[i]\nwhere x: input\n```\n").layers
+    assert layer.error is None
+
+
 # --- kinds of files ------------------------------------------------------------------------------------
 
 

@@ -198,6 +198,8 @@ class _Reading:
 
     def about(self, members: list[Equation]) -> list[Said]:
         """What the note says of the names of these equations, in their part or in those above it."""
+        if any(m.piece.whole for m in members):
+            return []  # a fence marked chalk says all of it itself
         used = {n for m in members for n in _symbols_of(m)}
         called = {n for m in members if m.line for n in names.called(m.line)}
         found: dict[str, Said] = {}
