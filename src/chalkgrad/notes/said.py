@@ -22,9 +22,13 @@ _DUMMIES = ("q[i] = q[i]\n", "$$q=q$$\n")
 """An equation to stand before a ``where``, in text form and in LaTeX."""
 
 
+LONGEST_WHERE = 600
+"""Characters after which a ``where`` has ended: seven lines."""
+
+
 def wheres(text: str, start: int, end: int, offset: int = 0) -> list[Said]:
     """What a line that begins with ``where`` says; nothing where it is prose."""
-    for source in _shorter(text[start:end]):
+    for source in _shorter(text[start : min(end, start + LONGEST_WHERE)]):
         for dummy in _DUMMIES:
             declared, lead = _declared(dummy + source), len(dummy)
             if declared:
