@@ -69,7 +69,8 @@ def check(
         given: dict[str, Any] = {
             n: _size(n, v) for n, v in pairs([*(size or []), *(more or [])], "--size", "D=3").items()
         }
-        warn(read(source_of(what), inputs, functions).warnings)
+        counts = {n: k for n, k in given.items() if isinstance(k, int)}
+        warn(read(source_of(what), inputs, functions, counts).warnings)
         if claim:
             claims = [_lines(c) for c in claim]
             if python:
@@ -91,7 +92,7 @@ def check(
         if python:
             from chalkgrad.claims.function import grade_function
 
-            resolved = read(source_of(what), inputs, functions)
+            resolved = read(source_of(what), inputs, functions, counts)
             graded = grade_function(resolved, python, functions=functions, at=at, sizes=given, seed=seed)
             print(graded)
             raise typer.Exit(0 if graded else 1)

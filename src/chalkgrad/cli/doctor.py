@@ -67,7 +67,7 @@ def _try() -> int:
         print(f"\nno kernel was made: {failed}")
         return 1
     took = perf_counter() - begun
-    W, U, b = (p.detach() for p in (net.W, net.U, net.b))
+    W, U, b = (net.get_parameter(name).detach() for name in "WUb")
     h, wrong = torch.zeros(3, 16, dtype=torch.float64), 0.0
     for t in range(10):
         h = torch.tanh(x[:, t] @ W + h @ U + b)

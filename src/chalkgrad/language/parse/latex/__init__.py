@@ -2,7 +2,7 @@
 
 regions    which characters are mathematics, which prose, which a ``where``
 units      characters → letters, commands, braces, signs
-items      units → names with their scripts, fractions, roots, signs
+items      units → names with their scripts, fractions, roots, signs (the nodes are in tree)
 segments   items → equations, one after the other
 indices    which letters are indices in an equation, and what each script says
 write      items → tokens, the same that the text form has

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from chalkgrad.language.parse.latex.items import Digits, Item, Name, Scripted, Sign
 from chalkgrad.language.parse.latex.segments import mark_of
+from chalkgrad.language.parse.latex.tree import Digits, Item, Name, Scripted, Sign
 
 OPEN, CLOSE = {"(", "["}, {")", "]"}
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from chalkgrad.language.parse.latex.items import Digits, Item, Name, Scripted
 from chalkgrad.language.parse.latex.scripts import (
     Piece,
     Slot,
@@ -24,6 +23,7 @@ from chalkgrad.language.parse.latex.scripts import (
     slots,
 )
 from chalkgrad.language.parse.latex.segments import Segment, mark_of
+from chalkgrad.language.parse.latex.tree import Digits, Item, Name, Scripted
 from chalkgrad.language.source import EquationError, Span
 from chalkgrad.language.words import STRUCTURED
 
@@ -147,7 +147,7 @@ def _own(page: Page, e: Equation) -> Iterator[str]:
     """The letters of a left side that are indices."""
     used = list(_script_letters(e))
     lone_use = {a for a, alone in used if alone}
-    sure_use = {a for a, alone in used if not alone}
+    sure_use = {a for a, alone in used if not alone} | set(_read_beside(e.right, e.bound))
     for item in scripted(e.left):
         for slot in slots(item):
             beside = {lone(p) for p in slot.pieces} - {""}
@@ -212,6 +212,25 @@ def _bracket_letters(left: Segment) -> Iterator[str]:
         depth += (mark in "([") - (mark in ")]") if mark else 0
         if depth and isinstance(item, Name) and not item.text.isupper():
             yield item.text
+
+
+def _read_beside(right: Segment, bound: frozenset[str]) -> Iterator[str]:
+    """The letters in round brackets that hold a summed letter, and signs alone: i and p of g(i+p)."""
+    inner: list[Item] = []
+    opened = False
+    for item in right:
+        mark = mark_of(item)
+        if mark == "(":
+            inner, opened = [], True
+        elif mark == ")" and opened:
+            found = letters(tuple(inner))
+            if bound & set(found):
+                yield from found
+            opened = False
+        elif opened and (isinstance(item, Name | Digits) or mark in ("+", "-", ",")):
+            inner.append(item)
+        else:
+            opened = False
 
 
 def _are_indices(found: tuple[str, ...], known: set[str] | frozenset[str]) -> bool:

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from typing import NoReturn
 
 from chalkgrad.language.parse.latex.indices import LIKELY, Page, indices_of
-from chalkgrad.language.parse.latex.items import Digits, Item, Name, Scripted, Sign, name_of
 from chalkgrad.language.parse.latex.scripts import (
     Piece,
     Slot,
@@ -19,6 +18,7 @@ from chalkgrad.language.parse.latex.scripts import (
     slots,
 )
 from chalkgrad.language.parse.latex.segments import mark_of
+from chalkgrad.language.parse.latex.tree import Digits, Item, Name, Scripted, Sign, name_of
 from chalkgrad.language.parse.text import Kind, Token
 from chalkgrad.language.source import EquationError, Span
 

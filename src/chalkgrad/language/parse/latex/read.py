@@ -7,10 +7,11 @@ from chalkgrad.language.parse.cursor import MOST_EQUATIONS, too_many_equations
 from chalkgrad.language.parse.latex import commands
 from chalkgrad.language.parse.latex.brackets import partners
 from chalkgrad.language.parse.latex.indices import survey
-from chalkgrad.language.parse.latex.items import Break, Digits, Item, Name, Scripted, Sign, items, name_of
+from chalkgrad.language.parse.latex.items import items
 from chalkgrad.language.parse.latex.regions import Region, regions
 from chalkgrad.language.parse.latex.scripts import inside
 from chalkgrad.language.parse.latex.segments import Segment, mark_of, segments
+from chalkgrad.language.parse.latex.tree import Break, Digits, Item, Name, Scripted, Sign, name_of
 from chalkgrad.language.parse.latex.units import Unit, units
 from chalkgrad.language.parse.latex.write import Writer
 from chalkgrad.language.parse.text import Token

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,11 +44,9 @@ def regions(source: str) -> list[Region]:
 
     Raises EquationError for a formula that is opened and not closed.
     """
-    wheres = [
-        Region("where", m.start(), _where_end(source, m.end(), len(source)))
-        for m in _WHERE_OF_FORMULA.finditer(source)
-    ]
-    blocks = [b for b in _blocks(source) if not any(w.start < b.start < w.end for w in wheres)]
+    wheres = list(_wheres(_WHERE_OF_FORMULA, source, 0, len(source)))
+    said = {k for w in wheres for k in range(w.start + 1, w.end)}
+    blocks = [b for b in _blocks(source) if b.start not in said]
     outside = _outside(source, sorted([*blocks, *wheres], key=lambda r: r.start))
     if not any(source[b.start] in "$`" or source.startswith(("\\[", "\\("), b.start) for b in blocks) and any(
         _SAYS.search(_WHERE_LINE.sub("", source[a:b])) for a, b in outside
@@ -58,11 +57,7 @@ def regions(source: str) -> list[Region]:
     if displayed:  # the inline formulas of a note that say nothing are prose: the step $t$, the weights $W$
         blocks = [b for b in blocks if not _is_inline(source, b) or _SAYS.search(source, b.start, b.end)]
     found = [r for b in blocks for r in _with_wheres(source, b.start, b.end)]
-    found += [
-        Region("where", m.start(), _where_end(source, m.end(), b))
-        for a, b in outside
-        for m in _WHERE.finditer(source, a, b)
-    ]
+    found += [w for a, b in outside for w in _wheres(_WHERE, source, a, b)]
     return sorted([*found, *wheres], key=lambda r: r.start)
 
 
@@ -75,6 +70,13 @@ def _is_inline(source: str, block: Region) -> bool:
 
 
 _WHERE_LINE = re.compile(r"(?<!\w)where\s[^\n]*")
+
+
+def _wheres(pattern: re.Pattern[str], source: str, start: int, end: int) -> Iterator[Region]:
+    """Each `where` with the rest of its line, one after the other."""
+    while m := pattern.search(source, start, end):
+        start = max(m.end(), _where_end(source, m.end(), end))
+        yield Region("where", m.start(), start)
 
 
 def _with_wheres(source: str, start: int, end: int) -> list[Region]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from chalkgrad.language.parse.latex.items import Digits, Fraction, Item, Matrix, Name, Root, Scripted, Sign
 from chalkgrad.language.parse.latex.segments import mark_of
+from chalkgrad.language.parse.latex.tree import Digits, Fraction, Item, Matrix, Name, Root, Scripted, Sign
 from chalkgrad.language.source import Span
 
 _STARS = {

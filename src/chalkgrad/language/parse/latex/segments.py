@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chalkgrad.language.parse.latex.items import Break, Digits, Item, Name, Sign, base_of
+from chalkgrad.language.parse.latex.tree import Break, Digits, Item, Name, Sign, base_of
 
 _OPEN, _CLOSE = {"(", "["}, {")", "]"}
 _RELATIONS = {"=", "≤", "≥", "<", ">", "∈"}

@@ -8,7 +8,10 @@ from dataclasses import replace
 from chalkgrad.equations.ops import FUNCTIONS
 from chalkgrad.language.parse.latex.brackets import CLOSE, OPEN, is_index, marks, partners
 from chalkgrad.language.parse.latex.indices import is_big
-from chalkgrad.language.parse.latex.items import (
+from chalkgrad.language.parse.latex.names import NameWriter, ends
+from chalkgrad.language.parse.latex.scripts import Piece, label, slots
+from chalkgrad.language.parse.latex.segments import mark_of
+from chalkgrad.language.parse.latex.tree import (
     Break,
     Digits,
     Fraction,
@@ -21,9 +24,6 @@ from chalkgrad.language.parse.latex.items import (
     base_of,
     name_of,
 )
-from chalkgrad.language.parse.latex.names import NameWriter, ends
-from chalkgrad.language.parse.latex.scripts import Piece, label, slots
-from chalkgrad.language.parse.latex.segments import mark_of
 from chalkgrad.language.parse.text import Token
 from chalkgrad.language.source import Span
 from chalkgrad.language.words import STRUCTURED
