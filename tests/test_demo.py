@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from chalkgrad.demo import language
+from chalkgrad.demo import language, own_cell
 from chalkgrad.demo.__main__ import main
 from chalkgrad.demo.board import WIDTH, broken
 
@@ -76,6 +76,17 @@ def test_the_model_learns_writes_and_is_measured(tmp_path: Path) -> None:
     assert "after 3 steps:" in said
     before, after = map(float, re.search(r"([\d.]+) before, ([\d.]+) after", said).groups())  # type: ignore[union-attr]
     assert 0 < after < before < 8
+
+
+def test_a_cell_as_a_loop_and_as_equations_is_the_same_layer_timed_twice() -> None:
+    console, page = board()
+    own_cell.scene(console, size=(3, 2, 4), seconds=0)
+    scene = page.getvalue()
+    assert max(map(len, scene.splitlines())) <= WIDTH
+    assert len(scene.splitlines()) <= SCREEN
+    found = re.search(r"outputs differ by (\S+) at most", " ".join(scene.split()))
+    assert found
+    assert float(found[1]) < 1e-5
 
 
 def test_a_scene_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
