@@ -37,7 +37,7 @@ def scene(console: Console, size: tuple[int, int, int] = SIZE, seconds: float = 
     show(console, "# the same as a loop, the input's products before it\n" + LOOP)
     torch.manual_seed(0)
     net = chalkgrad.layer(EQUATIONS, x=units, h=units)
-    given = {name: p for name, p in net.named_parameters()}
+    given = dict(net.named_parameters())
     x = torch.randn(rows, steps, units)
     ours, theirs = net(x)[0], by_loop(x, given)
     difference = (ours - theirs).abs().max().item()
@@ -55,8 +55,8 @@ def scene(console: Console, size: tuple[int, int, int] = SIZE, seconds: float = 
     console.print()
     say(
         console,
-        f"Forward and backward over {steps} steps, {rows} examples, {units} units: the loop takes {ratio:.1f} times",
-        f"as long. The outputs differ by {difference:.0e} at most.",
+        f"Forward and backward over {steps} steps, {rows} examples, {units} units:",
+        f"the loop takes {ratio:.1f} times as long. The outputs differ by {difference:.0e} at most.",
         "The loop over t is found in the equations, compiled once, and kept.",
     )
 

@@ -36,9 +36,17 @@ class Kernel:
     rows: str
 
 
-def emit(lowered: Lowered, names: Mapping[str, tuple[Range, ...]], double: bool) -> Kernel:
-    """The C of a loop; ``names`` gives the axes of everything it reads and makes."""
-    return Emitter(lowered, names, double).kernel()
+def emit(
+    lowered: Lowered,
+    names: Mapping[str, tuple[Range, ...]],
+    double: bool,
+    together: tuple[tuple[str, ...], ...] = (),
+) -> Kernel:
+    """The C of a loop; ``names`` gives the axes of everything it reads and makes.
+
+    Each group of ``together`` are tables of one shape that share a buffer, side by side along the last axis.
+    """
+    return Emitter(lowered, names, double, together).kernel()
 
 
 class Emitter(Products):

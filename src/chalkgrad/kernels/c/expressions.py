@@ -40,6 +40,7 @@ class Expressions:
     lowered: Lowered
     names: Mapping[str, tuple[Range, ...]]
     double: bool
+    joint: tuple[tuple[str, ...], ...] = ()  # tables that lie side by side in one buffer
     sizes: dict[Size, str] = field(default_factory=dict[Size, str])
     places: dict[str, Place] = field(default_factory=dict[str, Place])
     letters: dict[str, str] = field(default_factory=dict[str, str])
@@ -199,10 +200,11 @@ class Expressions:
         for k, name in enumerate(low.tables):
             axes = self.names[name]
             order = self.order(name)
+            beside = [str(len(group)) for group in self.joint if name in group]
             strides = ["1"] * len(axes)
             for place, j in enumerate(order[:-1]):
                 inner = [self.size(axes[i].size) for i in order[place + 1 :]]
-                strides[j] = f"({' * '.join(inner)})"
+                strides[j] = f"({' * '.join([*inner, *beside])})"
             self.places[name] = Place(f"t{k}", tuple(strides), tuple(r.low for r in axes))
         for k, name in enumerate(low.scratch):
             axes = self.names[name]

@@ -46,23 +46,35 @@ def compiled(
     wanted: Collection[str],
     numbers: Mapping[str, int],
     dtype: torch.dtype,
+    together: Mapping[str, tuple[str, ...]],
 ) -> Call | None:
     """A loop as one call, None where it cannot be lowered. Raises CompilerError.
 
     ``names`` gives the axes of all that the loop reads and makes; ``wanted`` is what is read after it.
+    ``together`` names buffers in which tables of one shape lie side by side; they are given back too.
     """
-    made = _made(loop, tuple(sorted(names.items())), frozenset(wanted), dtype == torch.float64)
-    return None if made is None else _bound(*made, names, numbers, dtype)
+    made = _made(
+        loop,
+        tuple(sorted(names.items())),
+        frozenset(wanted),
+        dtype == torch.float64,
+        tuple(together.values()),
+    )
+    return None if made is None else _bound(*made, names, numbers, dtype, together)
 
 
 @lru_cache(maxsize=256)
 def _made(
-    loop: Loop, names: tuple[tuple[str, tuple[Range, ...]], ...], wanted: frozenset[str], double: bool
+    loop: Loop,
+    names: tuple[tuple[str, tuple[Range, ...]], ...],
+    wanted: frozenset[str],
+    double: bool,
+    together: tuple[tuple[str, ...], ...],
 ) -> tuple[Kernel, Callable[..., int]] | None:
     lowered = lower(loop, wanted)
     if lowered is None:
         return None
-    kernel = emit(lowered, dict(names), double)
+    kernel = emit(lowered, dict(names), double, together)
     function = load(kernel.source, ENTRY)
     function.restype = ctypes.c_int
     function.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int] + [ctypes.c_void_p] * 2
@@ -75,6 +87,7 @@ def _bound(
     names: Mapping[str, tuple[Range, ...]],
     numbers: Mapping[str, int],
     dtype: torch.dtype,
+    together: Mapping[str, tuple[str, ...]],
 ) -> Call:
     sizes = (ctypes.c_int64 * max(1, len(kernel.numbers)))(*(s.value(numbers) for s in kernel.numbers))
     shapes: list[tuple[str, list[int], tuple[int, ...], int, int]] = []
@@ -85,7 +98,14 @@ def _bound(
         first = ranges[order[0]].low.value(numbers)
         shapes.append((name, shape, back, first, -1 if steps is None else steps.value(numbers)))
     pointers = ctypes.c_void_p * max(1, len(kernel.given) + len(shapes))
+    by_name = {name: (shape, back) for name, shape, back, _, _ in shapes}
+    filled = {name: (steps, shape[0]) for name, shape, _, _, steps in shapes}
     parallel, number = team()
+
+    def whole(name: str, steps: Mapping[str, Mapping[int, Tensor]]) -> bool:
+        """Whether the loop and the start fill a table; what they leave out reads as zero."""
+        by_loop, long = filled[name]
+        return by_loop + len(steps.get(name, {})) == long
 
     def call(given: Mapping[str, Tensor], steps: Mapping[str, Mapping[int, Tensor]]) -> dict[str, Tensor]:
         held: list[Tensor] = []
@@ -97,11 +117,18 @@ def _bound(
             held.append(x)
             strides += x.stride()[:-1]
         tables: dict[str, Tensor] = {}
-        for name, shape, back, low, filled in shapes:
-            there = steps.get(name, {})
-            whole = filled + len(there) == shape[0]  # what the loop and the start leave out reads as zero
-            table = torch.empty(shape, dtype=dtype) if whole else torch.zeros(shape, dtype=dtype)
-            for t, part in there.items():
+        places: dict[str, Tensor] = {}
+        for buffer, parts in together.items():
+            shape, back = by_name[parts[0]]
+            made = torch.zeros if any(not whole(n, steps) for n in parts) else torch.empty
+            joint = made((*shape[:-1], len(parts) * shape[-1]), dtype=dtype)
+            places.update(zip(parts, joint.split(shape[-1], -1), strict=True))
+            tables[buffer] = joint.permute(back)
+        for name, shape, back, low, _ in shapes:
+            table = places.get(name)
+            if table is None:
+                table = (torch.empty if whole(name, steps) else torch.zeros)(shape, dtype=dtype)
+            for t, part in steps.get(name, {}).items():
                 table[t - low] = part
             held.append(table)
             tables[name] = table.permute(back)

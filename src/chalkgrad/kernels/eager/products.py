@@ -65,9 +65,12 @@ def product(
         right = _grouped(b, (batch, inner, columns), sizes)
         call: Callable[[Tensor, Tensor], Tensor] = torch.bmm
         plain = len(batch) == len(rows) == len(columns) == 1
+    elif columns and max(len(rows), len(inner), len(columns)) > 1:
+        call = _as_it_lies(a, b, rows, inner, columns, kept, sizes, mm)
+        return Product(False, None, None, call, None, tuple(x for x in kept if x in labels))
     elif columns:
         left, right = _grouped(a, (rows, inner), sizes), _grouped(b, (inner, columns), sizes)
-        call, plain = mm, len(rows) == len(columns) == 1
+        call, plain = mm, True
     else:
         left, right = _grouped(a, (rows, inner), sizes), _grouped(b, (inner,), sizes)
         call, plain = torch.mv, len(rows) == 1
@@ -81,6 +84,39 @@ def product(
 
     ordered = tuple(labels[k] for k in order)
     return Product(False, left, right, call, None if plain and not moved else finish, ordered)
+
+
+def _as_it_lies(
+    a: Labels,
+    b: Labels,
+    rows: list[str],
+    inner: list[str],
+    columns: list[str],
+    kept: Sequence[str],
+    sizes: Mapping[str, int],
+    mm: Callable[[Tensor, Tensor], Tensor],
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """A matrix product whose axes are flattened in the order in which the operands lie in memory.
+
+    What is summed is flattened in the order of the larger operand: where they differ, the smaller is copied.
+    """
+    order = [x for x in kept if x in rows or x in columns]
+
+    def lying(x: Tensor, labels: Labels, axes: list[str]) -> list[str]:
+        return sorted(axes, key=lambda label: -x.stride(labels.index(label)))
+
+    def flat(x: Tensor, labels: Labels, *groups: list[str]) -> Tensor:
+        x = x.permute([labels.index(label) for group in groups for label in group])
+        return x.reshape([prod(sizes[label] for label in group) for group in groups])
+
+    def call(x: Tensor, y: Tensor) -> Tensor:
+        over = lying(x, a, inner) if x.numel() >= y.numel() else lying(y, b, inner)
+        above, beside = lying(x, a, rows), lying(y, b, columns)
+        z = mm(flat(x, a, above, over), flat(y, b, over, beside))
+        found = [*above, *beside]
+        return z.reshape([sizes[label] for label in found]).permute([found.index(label) for label in order])
+
+    return call
 
 
 def _grouped(labels: Labels, groups: Sequence[Sequence[str]], sizes: Mapping[str, int]) -> View | None:

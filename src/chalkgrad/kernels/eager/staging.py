@@ -33,9 +33,11 @@ def _made_later(steps: tuple[Merged, ...]) -> dict[int, set[str]]:
 
 
 def joining(step: Joined) -> Run:
-    """Puts the parts of a name side by side."""
+    """Puts the parts of a name side by side, where a loop has not made them so."""
 
     def run(f: Frame) -> None:
+        if step.name in f.store:
+            return
         f.store[step.name] = {(): torch.cat([f.store[p][()] for p in step.parts], step.dim)}
 
     return run
@@ -71,6 +73,7 @@ class Staging:
         self.numbers = numbers
         self.ranges = ranges  # where loops may be compiled
         self.later = _made_later(steps)
+        self.joins = [step for step in steps if isinstance(step, Joined)]
         self.rings: dict[int, Ring] = {}
         self.deepest = 0
         loops: dict[str, tuple[tuple[Ring, int], ...]] = {}
@@ -259,16 +262,38 @@ class Staging:
         wanted = [name for name in made if self.needed[name] == 0]
         used = made | {r.name for e in loop.equations for r in reads(e.value)}
         try:
-            return compiled(loop, {n: ranges[n] for n in used}, wanted, self.numbers, self.stage.like.dtype)
+            return compiled(
+                loop,
+                {n: ranges[n] for n in used},
+                wanted,
+                self.numbers,
+                self.stage.like.dtype,
+                self.together(loop, wanted),
+            )
         except CompilerError as error:
             give_up(error)
             return None
+
+    def together(self, loop: Loop, wanted: list[str]) -> dict[str, tuple[str, ...]]:
+        """The tables of a loop that are to lie side by side, by the name that joins them."""
+        found: dict[str, tuple[str, ...]] = {}
+        taken: set[str] = set()
+        position = {e.target: e.axes.index(loop.axis) for e in loop.equations}
+        for join in self.joins:
+            last = len(self.stage.places[join.parts[0]].intervals) - 1
+            alike = len({self.stage.places[p].intervals for p in join.parts}) == 1
+            whole = all(p in wanted and p not in taken for p in join.parts)
+            if alike and whole and join.dim == last and all(position[p] != last for p in join.parts):
+                found[join.name] = join.parts
+                taken |= set(join.parts)
+        return found
 
     def called(self, loop: Loop, call: Call) -> Run:
         """A kernel in a plan: the steps that are there are put into its tables, and what it made is kept."""
         made = dict.fromkeys(e.target for e in loop.equations)
         given = dict.fromkeys(r.name for e in loop.equations for r in reads(e.value) if r.name not in made)
         wanted = [name for name in made if self.needed[name] == 0]
+        wanted += self.together(loop, wanted)
 
         def run(f: Frame) -> None:
             starts = {n: {k[0]: x for k, x in f.store.pop(n, {}).items()} for n in made}
