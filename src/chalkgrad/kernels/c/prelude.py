@@ -184,8 +184,32 @@ static inline void column(R *out, int64_t so, const R *a, int64_t sa, int64_t sk
   }
 }
 
+// Few rows leave too little to do while a product waits for the one before: several whole panels at once.
+#define SEVERAL(ROWS, MANY)                                                                         \
+  static inline void several_##ROWS(R *out, int64_t so, const R *a, int64_t sa, const R *w, int64_t K) { \
+    V c[ROWS][2 * MANY];                                                                            \
+    for (int m = 0; m < ROWS; m++) for (int p = 0; p < 2 * MANY; p++) c[m][p] = (V){0};             \
+    for (int64_t k = 0; k < K; k++, w += PANEL)                                                     \
+      for (int p = 0; p < MANY; p++) {                                                              \
+        V u = *(const V *)(w + p * K * PANEL), v = *(const V *)(w + p * K * PANEL + WIDE);          \
+        for (int m = 0; m < ROWS; m++) {                                                            \
+          R x = a[m * sa + k];                                                                      \
+          c[m][2 * p] += x * u; c[m][2 * p + 1] += x * v;                                           \
+        }                                                                                           \
+      }                                                                                             \
+    for (int m = 0; m < ROWS; m++)                                                                  \
+      for (int p = 0; p < 2 * MANY; p++) *(U *)(out + m * so + p * WIDE) = c[m][p];                 \
+  }
+SEVERAL(1, 4) SEVERAL(2, 3) SEVERAL(3, 2)
+
 // out[m, n] = Σ[k] a[m, k] w[k, n] for rows m of strides so and sa, w packed
 static void product(R *out, int64_t so, const R *a, int64_t sa, const R *w, int64_t M, int64_t K, int64_t N) {
+  if (M == 1) for (; N >= 4 * PANEL; N -= 4 * PANEL, out += 4 * PANEL, w += 4 * K * PANEL)
+    several_1(out, so, a, sa, w, K);
+  if (M == 2) for (; N >= 3 * PANEL; N -= 3 * PANEL, out += 3 * PANEL, w += 3 * K * PANEL)
+    several_2(out, so, a, sa, w, K);
+  if (M == 3) for (; N >= 2 * PANEL; N -= 2 * PANEL, out += 2 * PANEL, w += 2 * K * PANEL)
+    several_3(out, so, a, sa, w, K);
   for (int64_t n = 0; n < N; n += PANEL, w += K * PANEL) column(out + n, so, a, sa, 1, w, M, K, N - n, 0);
 }
 """
