@@ -50,7 +50,7 @@ def compiler() -> tuple[str, ...]:
         import ziglang  # pyright: ignore[reportMissingImports]  # noqa: F401
     except ImportError:
         raise CompilerError(
-            "no C compiler was found: install gcc or clang, or: pip install ziglang"
+            'no C compiler was found: install gcc or clang, or: pip install "chalkgrad[compiler]"'
         ) from None
     return (sys.executable, "-m", "ziglang", "cc")
 
