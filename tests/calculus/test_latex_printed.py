@@ -30,6 +30,7 @@ H = Size.symbol("H")
     [
         ("W_x", "W_{x}"),
         ("W_X_1", "W_{X}^{(1)}"),
+        ("∂(f∗g)", r"\partial (f * g)"),
         ("h_tilde", r"\tilde{h}"),
         ("a_h_tilde", r"a_{\tilde{h}}"),
         ("α", r"\alpha"),

@@ -189,6 +189,9 @@ def letter(name: str) -> str:
         return "\\" + (command.capitalize() if "CAPITAL" in words else command)
     if name == "ℒ":
         return r"\mathcal{L}"
+    if name.startswith("(") and "∗" in name:
+        f, _, g = name[1:-1].partition("∗")
+        return f"({letter(f)} * {letter(g)})"  # of [f * g](i)
     return name if len(name) == 1 else rf"\mathrm{{{name}}}"
 
 
