@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 from chalkgrad.language.source import EquationError, EquationWarning
 
 if TYPE_CHECKING:
+    from chalkgrad.claims.check import check
     from chalkgrad.drawing.draw import draw
-    from chalkgrad.nn.check import check
     from chalkgrad.nn.layer import Layer, layer
     from chalkgrad.pipeline import derive
     from chalkgrad.tracing.trace import trace
 
 # Loaded when first asked for: deriving needs no torch, and `chalkgrad --help` should not wait for it.
 _WHERE = {
-    "check": "chalkgrad.nn.check",
+    "check": "chalkgrad.claims.check",
     "derive": "chalkgrad.pipeline",
     "draw": "chalkgrad.drawing.draw",
     "Layer": "chalkgrad.nn.layer",

@@ -242,9 +242,10 @@ def test_what_needs_no_gradient_gets_none(net: Layer, x: Tensor) -> None:
     net.W_xi.requires_grad_(True)
     net.zero_grad()
     net(x)[0].sum().backward()
-    assert all_equal(
-        rest, [g for p, g in zip(net.parameters(), gradients(net), strict=True) if p is not net.W_xi]
-    )
+    # Other products are merged where one gradient is not wanted, so that sums are rounded elsewhere.
+    whole = [g for p, g in zip(net.parameters(), gradients(net), strict=True) if p is not net.W_xi]
+    for a, b in zip(rest, whole, strict=True):
+        torch.testing.assert_close(a, b)
     frozen = net.requires_grad_(False)(x.requires_grad_())[0]
     frozen.sum().backward()
     assert x.grad is not None

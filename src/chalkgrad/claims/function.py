@@ -15,7 +15,7 @@ from torch import Tensor
 
 from chalkgrad.claims.calling import Calling, Passing, Steps, shape_of
 from chalkgrad.claims.changes import MOST_TRIED, changes
-from chalkgrad.claims.grade import Found, Grader
+from chalkgrad.claims.grader import Found, Grader
 from chalkgrad.claims.ground import BATCH, Ground, agree, first_difference
 from chalkgrad.claims.loading import load
 from chalkgrad.claims.outcome import Outcome, Verdict, figure

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from chalkgrad.claims.changes import MOST_TRIED, alike, changes
 from chalkgrad.claims.claim import Claim
+from chalkgrad.claims.grader import Found, Grader
 from chalkgrad.claims.ground import BATCH, Draw, agree
 from chalkgrad.claims.outcome import figure
 from chalkgrad.claims.readings import Reading, readings
@@ -23,9 +23,6 @@ from chalkgrad.equations.ops import OPS
 from chalkgrad.language.parse.syntax import Big, Group, Negate, Node
 from chalkgrad.language.parse.written import written
 from chalkgrad.language.source import EquationError
-
-if TYPE_CHECKING:
-    from chalkgrad.claims.grade import Found, Grader
 
 
 def findings(grader: Grader, found: Found, reading: Reading) -> Iterator[str]:

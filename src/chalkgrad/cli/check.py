@@ -60,9 +60,9 @@ def check(
         chalkgrad check rnn --claim "∂W_h = Σ\[t] h\[t-1]ᵀ ∂a\[t]"
     """
     with complaints():
+        from chalkgrad.claims.check import check as checked
         from chalkgrad.language.resolve import read
         from chalkgrad.language.source import EquationError
-        from chalkgrad.nn.check import check as checked
         from chalkgrad.zoo import source_of
 
         functions = pairs(function, "--function", "τ=tanh")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import perf_counter
 
 import torch
@@ -61,7 +61,7 @@ def scene(console: Console, size: tuple[int, int, int] = SIZE, seconds: float = 
     )
 
 
-def by_loop(x: Tensor, p: dict[str, Tensor]) -> Tensor:
+def by_loop(x: Tensor, p: Mapping[str, Tensor]) -> Tensor:
     """The cell as one writes it with torch: the input's products before the loop."""
     x_f, x_g = x @ p["W_f"] + p["b_f"], x @ p["W"] + p["b"]
     h = x.new_zeros(x.shape[0], p["U"].shape[0])

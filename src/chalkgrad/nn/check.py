@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
 
 import torch
 from torch import Tensor
@@ -18,9 +17,6 @@ from chalkgrad.nn.claims import hold_claims
 from chalkgrad.nn.operator import System
 from chalkgrad.nn.sizes import Given, own_part, small_numbers
 from chalkgrad.zoo import source_of
-
-if TYPE_CHECKING:
-    from chalkgrad.claims.outcome import Outcome
 
 AGAINST_AUTOGRAD, AGAINST_DIFFERENCES = 1e-9, 1e-6
 """Largest relative errors of a right gradient in float64: rounding, and the error of a central difference."""
@@ -72,62 +68,29 @@ class Check:
         return "\n".join(lines)
 
 
-@overload
 def check(
     what: str | Path,
     *,
     inputs: str | Iterable[str] | None = None,
     functions: Mapping[str, str] | None = None,
-    claim: None = None,
     seed: int = 0,
     progress: Progress | None = None,
     **sizes: Given,
-) -> Check: ...
-@overload
-def check(
-    what: str | Path,
-    *,
-    inputs: str | Iterable[str] | None = None,
-    functions: Mapping[str, str] | None = None,
-    claim: str | Iterable[str],
-    seed: int = 0,
-    progress: Progress | None = None,
-    **sizes: Given,
-) -> Outcome: ...
-def check(
-    what: str | Path,
-    *,
-    inputs: str | Iterable[str] | None = None,
-    functions: Mapping[str, str] | None = None,
-    claim: str | Iterable[str] | None = None,
-    seed: int = 0,
-    progress: Progress | None = None,
-    **sizes: Given,
-) -> Check | Outcome:
-    """Whether the derived gradient of every input, parameter and start is right; with ``claim``, whether
-    gradients derived by hand are.
+) -> Check:
+    """Whether the derived gradient of every input, parameter and start is right.
 
     The gradient of a random weighting of outputs and states, two examples, float64, is compared with torch's
-    autograd through the forward equations and with central differences. A claim (an equation such as
-    ``∂W = Σ[t] x[t]ᵀ ∂h[t]``, or several) is compared with what is derived. Sizes that are not given are
-    small. Raises EquationError.
+    autograd through the forward equations and with central differences. Sizes that are not given are small.
+    Raises EquationError.
 
     >>> print(check("h[t] = tanh(x[t] W)", x=2, h=3))  # doctest: +ELLIPSIS
     ∂x  2×5×2  autograd ...  differences ...  right
     ∂W  2×3    autograd ...  differences ...  right
-    >>> print(check("h[t] = x[t] W", claim="∂W = Σ[t] x[t]ᵀ ∂h[t]"))
-    ∂W = Σ[t] x[t]ᵀ ∂h[t]
-      right
-    the claim is right (T=5, |x|=3, |h|=4)
     """
     counts = {n: k for n, k in sizes.items() if isinstance(k, int)}
     resolved = read(source_of(what), inputs, functions, counts)
     sizes = {n: k for n, k in sizes.items() if n not in resolved.axes}
     hold_claims(resolved)
-    if claim is not None:
-        from chalkgrad.claims.grade import grade  # it stands above this folder, and is needed only here
-
-        return grade(resolved, claim, functions=functions, sizes=sizes, seed=seed, progress=progress)
     numbers = small_numbers(resolved, sizes)
     system = System(normalise(batch(resolved.program)))
     states = (s.name for s in resolved.program.states)
