@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 import chalkgrad
+from chalkgrad.kernels.c import matrix
 
 GRID = (
     (100, 1, 64), (100, 1, 256), (100, 8, 128), (100, 32, 128),
@@ -178,6 +179,18 @@ def against_loop(cell: str, size: tuple[int, int, int], compiled: bool = False) 
     theirs: Module = torch.compile(peer) if compiled else peer
     name = f"{cell} as a loop" + (" under torch.compile" if compiled else "")
     return Cell(name, size, ours, theirs, (list(ours.parameters()), list(peer.parameters())), x)
+
+
+PRODUCTS = ((3200, 256, 1024), (800, 128, 512), (100, 64, 256))
+"""(M, K, N) of products before and after a loop."""
+
+
+def against_torch_mm(size: tuple[int, int, int]) -> tuple[Callable[[], object], Callable[[], object]]:
+    """The kernels' own product of matrices beside torch's."""
+    m, k, n = size
+    a, b = torch.randn(m, k), torch.randn(k, n)
+    torch.testing.assert_close(matrix.mm(a, b), a @ b, rtol=1e-4, atol=1e-3)
+    return lambda: matrix.mm(a, b), lambda: torch.mm(a, b)
 
 
 def cells(sizes: tuple[tuple[int, int, int], ...]) -> Iterator[Callable[[], Cell]]:

@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from bench.cells import GRID, QUICK, cells
+from bench.cells import GRID, PRODUCTS, QUICK, against_torch_mm, cells
 from bench.measure import Pair, machine, pair
 
 RESULTS = Path(__file__).parent / "results"
@@ -43,6 +43,8 @@ def run(
         cell = make()
         for kind, do in (("training", cell.training), ("forward", cell.forward)):
             rows.append((cell.peer, kind, cell.size, pair(do(True), do(False), seconds)))
+    for size in PRODUCTS:
+        rows.append(("torch.mm of M×K by K×N", "forward", size, pair(*against_torch_mm(size), seconds)))
     for line in summary(rows):
         told.print(line, highlight=False)
     if not quick:
@@ -65,7 +67,11 @@ def write(rows: list[Row], out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     lines = [f"{date.today()}: {machine()}", "", "peer's time / ours, medians of runs in turn.", ""]
     lines += [f"    {line}" for line in summary(rows)]
-    lines += ["", "| peer | | T, B, H | ours, ms | theirs, ms | ratio |", "|---|---|---|--:|--:|--:|"]
+    lines += [
+        "",
+        "| peer | | T, B, H (M, K, N) | ours, ms | theirs, ms | ratio |",
+        "|---|---|---|--:|--:|--:|",
+    ]
     for peer, kind, size, m in rows:
         lines.append(
             f"| {peer} | {kind} | {', '.join(map(str, size))} | {m.ours * 1e3:.2f} | {m.theirs * 1e3:.2f} "
