@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from chalkgrad.cli.page import Function, Inputs, What, complaints, pairs, waiting, warn
+from chalkgrad.cli.page import Function, Inputs, What, complaints, pairs, sizes, waiting, warn
 
 
 def check(
@@ -66,9 +66,7 @@ def check(
         from chalkgrad.zoo import source_of
 
         functions = pairs(function, "--function", "τ=tanh")
-        given: dict[str, Any] = {
-            n: _size(n, v) for n, v in pairs([*(size or []), *(more or [])], "--size", "D=3").items()
-        }
+        given: dict[str, Any] = {**sizes([*(size or []), *(more or [])])}
         counts = {n: k for n, k in given.items() if isinstance(k, int)}
         warn(read(source_of(what), inputs, functions, counts).warnings)
         if claim:
@@ -99,10 +97,10 @@ def check(
         with waiting("differences") as progress:
             outcome = checked(what, inputs=inputs, functions=functions, seed=seed, progress=progress, **given)
     print(outcome)
-    sizes = ", ".join(f"{s}={n}" for s, n in outcome.sizes.items())
+    chosen = ", ".join(f"{s}={n}" for s, n in outcome.sizes.items())
     wrong = [r.name for r in outcome.rows if not r.right]
     verdict = "every gradient is right" if not wrong else "wrong: " + ", ".join(f"∂{n}" for n in wrong)
-    print(f"{verdict} ({sizes})" if sizes else verdict)
+    print(f"{verdict} ({chosen})" if chosen else verdict)
     raise typer.Exit(0 if outcome else 1)
 
 
@@ -114,16 +112,3 @@ def _lines(claim: str) -> str:
     path = Path(name)
     named = 0 < len(name) < 200 and not any(c in name for c in "=\n") and (path.suffix or path.exists())
     return source_of(path) if named else claim
-
-
-def _size(name: str, value: str) -> int | tuple[int, ...]:
-    from chalkgrad.language.source import EquationError
-
-    parts = value.strip("()").split(",")
-    try:
-        numbers = tuple(int(p) for p in parts if p.strip())
-    except ValueError:
-        raise EquationError(
-            f"--size {name}={value}: a size is a whole number", help=f"--size {name}=3"
-        ) from None
-    return numbers[0] if len(numbers) == 1 else numbers

@@ -43,12 +43,12 @@ def code(
         chalkgrad code "y\[i] = Σ\[p] w\[p] x\[i+p] where x: input" -o conv.py
     """
     with complaints():
+        from chalkgrad.files import write
         from chalkgrad.kernels.script import script
         from chalkgrad.language.resolve import read
         from chalkgrad.language.source import EquationError
         from chalkgrad.nn.claims import hold_claims
         from chalkgrad.nn.sizes import small_numbers
-        from chalkgrad.tracing.files import write
         from chalkgrad.zoo import source_of
 
         if numpy and torch:

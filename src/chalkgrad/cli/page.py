@@ -12,7 +12,8 @@ import typer
 What = Annotated[
     str,
     typer.Argument(
-        metavar="WHAT", help="A standard layer (see `chalkgrad zoo`), a file, or equations in quotes."
+        metavar="WHAT",
+        help="A standard layer (see `chalkgrad zoo`), a file, a layer of a note (NOTE.md#2), or equations.",
     ),
 ]
 Inputs = Annotated[

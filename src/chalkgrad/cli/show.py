@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from chalkgrad.cli.page import Function, Inputs, What, complaints, pairs, warn
+from chalkgrad.cli.page import Function, Inputs, What, complaints, pairs, sizes, warn
 
 if TYPE_CHECKING:
     from chalkgrad.equations.ir import Range
@@ -70,18 +71,10 @@ def show(
         elif stage is Stage.derive:
             _derived(resolved)
         else:
-            _scheduled(resolved, {n: _number(n, v) for n, v in pairs(size, "--size", "D=64").items()})
+            _scheduled(resolved, sizes(size, "D=64"))
 
 
-def _number(name: str, value: str) -> int:
-    from chalkgrad.language.source import EquationError
-
-    if not value.strip().isdigit() or not int(value):
-        raise EquationError(f"--size {name}={value}: a size is a whole number", help=f"--size {name}=64")
-    return int(value)
-
-
-def _scheduled(resolved: Resolved, sizes: dict[str, int]) -> None:
+def _scheduled(resolved: Resolved, given: Mapping[str, int | tuple[int, ...]]) -> None:
     from chalkgrad.calculus.batch import batch
     from chalkgrad.calculus.normalise import normalise
     from chalkgrad.kernels.account import account
@@ -89,15 +82,13 @@ def _scheduled(resolved: Resolved, sizes: dict[str, int]) -> None:
     from chalkgrad.nn.operator import system_of
     from chalkgrad.nn.sizes import small_numbers
 
-    numbers = {
-        "batch": 2,
-        **small_numbers(resolved, {n: k for n, k in sizes.items() if n != "batch"}),
-        **sizes,
-    }
+    rows = given.get("batch", 2)
+    numbers = small_numbers(resolved, {n: k for n, k in given.items() if n != "batch"})
+    numbers["batch"] = rows if isinstance(rows, int) else rows[0]
     program = normalise(batch(resolved.program))
     system = system_of(program)
-    given = tuple(n.name for n in program.given("input", "parameter", "start"))
-    saved, derived = system.saved_for(given), system.derived(given)
+    wrt = tuple(n.name for n in program.given("input", "parameter", "start"))
+    saved, derived = system.saved_for(wrt), system.derived(wrt)
     console = Console(highlight=False)
     shown = ", ".join(f"{s}={n}" for s, n in numbers.items())
     forward = tuple(dict.fromkeys((*program.outputs, *saved)))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from chalkgrad.cli.page import Function, Inputs, What, complaints, pairs, waiting, warn
+from chalkgrad.cli.page import Function, Inputs, What, complaints, pairs, sizes, waiting, warn
 
 
 def trace(
@@ -52,11 +52,11 @@ def trace(
     with complaints():
         from rich.console import Console
 
-        from chalkgrad.tracing.files import write
+        from chalkgrad.files import write
         from chalkgrad.tracing.trace import trace as traced
 
         functions = pairs(function, "--function", "τ=tanh")
-        given = pairs([*(size or []), *(more or [])], "--size", "D=2")
+        given = sizes([*(size or []), *(more or [])], "D=2")
         found = traced(
             what,
             values,
@@ -66,7 +66,7 @@ def trace(
             seed=seed,
             inputs=inputs,
             functions=functions,
-            **{n: _size(n, v) for n, v in given.items()},
+            **given,
         )
         warn(found.warnings)
         if json is not None:
@@ -76,15 +76,3 @@ def trace(
     print(page)
     if json is not None:
         print(f"\nall numbers: {json}")
-
-
-def _size(name: str, value: str) -> int | tuple[int, ...]:
-    from chalkgrad.language.source import EquationError
-
-    try:
-        numbers = tuple(int(p) for p in value.strip("()").split(",") if p.strip())
-    except ValueError:
-        raise EquationError(
-            f"--size {name}={value}: a size is a whole number", help=f"--size {name}=2"
-        ) from None
-    return numbers[0] if len(numbers) == 1 else numbers

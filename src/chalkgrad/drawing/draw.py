@@ -15,9 +15,9 @@ from chalkgrad.calculus.latex import symbol
 from chalkgrad.drawing.graph import Graph, folded
 from chalkgrad.drawing.unrolled import unrolled
 from chalkgrad.equations.ir import Program
+from chalkgrad.files import write
 from chalkgrad.language.resolve import Resolved, read
 from chalkgrad.language.source import EquationError
-from chalkgrad.tracing.files import write
 from chalkgrad.zoo import source_of
 
 if TYPE_CHECKING:
