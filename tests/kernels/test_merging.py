@@ -9,8 +9,7 @@ from tests.pages import PAGES
 from chalkgrad.calculus.batch import batch
 from chalkgrad.calculus.normalise import normalise
 from chalkgrad.kernels.eager import Runner
-from chalkgrad.kernels.eager.merging import Joined, Merged, Parted, merged
-from chalkgrad.kernels.schedule import Block, schedule
+from chalkgrad.kernels.eager.merging import Joined, Merged, Parted, planned
 from chalkgrad.language.resolve import read
 from chalkgrad.nn.operator import system_of
 
@@ -23,15 +22,7 @@ def steps(text: str, backward: bool = False) -> tuple[Merged, ...]:
     if backward:
         given = tuple(n.name for n in program.given("input", "parameter", "start"))
         known, program = system.saved_for(given), system.derived(given).program
-    ordered = schedule(program, program.outputs, frozenset(known))
-    intervals = {
-        n.name: tuple((r.low.value(NUMBERS), r.size.value(NUMBERS)) for r in n.ranges) for n in program.names
-    }
-    for step in ordered:
-        for e in step.equations if not isinstance(step, Block) else (step.equation,):
-            ranges = tuple((r.low.value(NUMBERS), r.size.value(NUMBERS)) for r in e.domain)
-            intervals.setdefault(e.target, ranges)
-    return merged(ordered, intervals, frozenset(program.outputs), NUMBERS)[0]
+    return planned(program, program.outputs, known, NUMBERS).steps
 
 
 def joined(found: tuple[Merged, ...]) -> list[tuple[str, ...]]:

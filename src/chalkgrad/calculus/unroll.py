@@ -370,16 +370,7 @@ def _holds(c: Condition) -> bool | None:
     """Whether a condition holds; None while that depends on an axis or a size."""
     if c.index.terms or c.index.shift.constant is None:
         return None
-    value = c.index.shift.constant
-    match c.kind:
-        case "nonnegative":
-            return value >= 0
-        case "zero":
-            return value == 0
-        case "divisible":
-            return value % c.divisor == 0
-        case _:
-            assert_never(c.kind)
+    return c.holds(c.index.shift.constant)
 
 
 def _cannot(name: str) -> EquationError:

@@ -9,8 +9,7 @@ from itertools import product
 from chalkgrad.calculus.loss import losses
 from chalkgrad.claims.claim import DELTA, Claims, names_read
 from chalkgrad.claims.ground import Draw, Page
-from chalkgrad.language.parse.syntax import Indexed, Node, Symbol, parts
-from chalkgrad.language.resolve.roles import index_symbols
+from chalkgrad.language.parse.syntax import Node, Symbol, nodes
 
 
 @dataclass(frozen=True)
@@ -102,13 +101,7 @@ def _named(claims: Claims) -> set[str]:
 def _names_last_step(claims: Claims, page: Page) -> bool:
     """Whether some index is made of T, which is the last step on a page, and may be their number."""
     steps = {a.upper() for a in page.resolved.recurrence}
-    nodes: list[Node] = [n for c in claims.claims for n in (*c.at, c.right)]
-    nodes += [n for h in claims.helpers for n in (h.left, h.right)]
-    while nodes:
-        node = nodes.pop()
-        nodes += parts(node)
-        if isinstance(node, Indexed) and steps & {a for i in node.at for a in index_symbols(i)}:
-            return True
-        if isinstance(node, Symbol) and node.name in steps:
-            return True
-    return False
+    sides: list[Node] = [n for c in claims.claims for n in (*c.at, c.right)]
+    sides += [n for h in claims.helpers for n in (h.left, h.right)]
+    # An index is one of the nodes too: h[T] holds the symbol T.
+    return any(isinstance(n, Symbol) and n.name in steps for side in sides for n in nodes(side))

@@ -133,6 +133,16 @@ class Condition:
     kind: Literal["nonnegative", "zero", "divisible"] = "nonnegative"
     divisor: int = 1
 
+    def holds(self, value: int) -> bool:
+        """Whether it holds where the index has this value."""
+        match self.kind:
+            case "nonnegative":
+                return value >= 0
+            case "zero":
+                return value == 0
+            case "divisible":
+                return value % self.divisor == 0
+
     def __str__(self) -> str:
         match self.kind:
             case "nonnegative":

@@ -10,8 +10,8 @@ from chalkgrad.equations.ir import Apply, ArgMax, Equation, Expr, Guard, Program
 from chalkgrad.equations.show import show
 from chalkgrad.equations.walk import children, reads
 from chalkgrad.kernels.c.lower import Nest, Pointwise, Product, lower
-from chalkgrad.kernels.eager.merging import Joined, Parted, merged
-from chalkgrad.kernels.schedule import Block, Loop, schedule
+from chalkgrad.kernels.eager.merging import Joined, Parted, planned
+from chalkgrad.kernels.schedule import Block, Loop
 
 BYTES = 4
 """Of a number in float32, in which the account is kept."""
@@ -43,19 +43,10 @@ def account(
 
     ``kernels`` says that loops are compiled where they can be.
     """
-    ordered = schedule(program, tuple(wanted), frozenset(known))
-    ranges: dict[str, tuple[Range, ...]] = {}
-    for step in ordered:
-        for e in step.equations if isinstance(step, Loop) else (step.equation,):
-            ranges[e.target] = e.domain
-    ranges |= {n.name: n.ranges for n in program.names}
-    intervals = {
-        n: tuple((r.low.value(numbers), r.size.value(numbers)) for r in rs) for n, rs in ranges.items()
-    }
-    steps, intervals = merged(ordered, intervals, frozenset(wanted), numbers)
-    ledger = _Ledger(numbers, intervals)
+    plan = planned(program, tuple(wanted), known, numbers)
+    ledger = _Ledger(numbers, plan.intervals)
     found: list[Entry] = []
-    for step in steps:
+    for step in plan.steps:
         match step:
             case Block(e):
                 found.append(ledger.equation(e, "a product" if _is_product(e) else "whole, with torch"))

@@ -19,9 +19,10 @@ from chalkgrad.language.parse.syntax import (
     Power,
     Symbol,
     Transpose,
+    nodes,
     parts,
 )
-from chalkgrad.language.resolve.roles import index_like
+from chalkgrad.language.resolve.roles import index_like, index_symbols
 from chalkgrad.language.words import STRUCTURED
 
 
@@ -113,13 +114,7 @@ def is_differential(node: Node) -> bool:
 
 def holds(node: Node, letter: str) -> bool:
     """Whether a name that begins with ``letter`` stands anywhere in a tree."""
-    todo = [node]
-    while todo:
-        found = todo.pop()
-        if isinstance(found, Symbol) and found.name.startswith(letter):
-            return True
-        todo += parts(found)
-    return False
+    return any(isinstance(n, Symbol) and n.name.startswith(letter) for n in nodes(node))
 
 
 def is_arithmetic(node: Node) -> bool:
@@ -153,14 +148,7 @@ def _is_number(node: Node) -> bool:
 def _letters(left: Node) -> Iterator[str]:
     items = left.at if isinstance(left, Indexed) else left.args if isinstance(left, Call) else ()
     for item in items:
-        yield from _symbols(item)
-
-
-def _symbols(node: Node) -> Iterator[str]:
-    if isinstance(node, Symbol):
-        yield node.name
-    for p in parts(node):
-        yield from _symbols(p)
+        yield from index_symbols(item)
 
 
 def _reads(node: Node, letters: frozenset[str]) -> Iterator[str]:
@@ -187,7 +175,9 @@ def reads_at_indices(line: Line) -> frozenset[str]:
 
 def _called(node: Node, letters: frozenset[str]) -> Iterator[str]:
     match node:
-        case Call(Symbol(name), args) if not all(index_like(a) and {*_symbols(a)} <= letters for a in args):
+        case Call(Symbol(name), args) if not all(
+            index_like(a) and {*index_symbols(a)} <= letters for a in args
+        ):
             yield name
         case Big(_, binders, _):
             letters = letters | {b.index.name for b in binders}

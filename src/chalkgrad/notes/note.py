@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from chalkgrad.language.parse.syntax import Symbol, parts
+from chalkgrad.language.parse.syntax import Symbol, nodes
 from chalkgrad.language.resolve import Resolved, read
 from chalkgrad.language.source import EquationError
 from chalkgrad.notes import families as families_
@@ -316,11 +316,5 @@ def _names_of(layer: NoteLayer) -> set[str]:
 def _symbols_of(e: Equation) -> set[str]:
     if e.line is None:
         return set()
-    todo = [e.line.left, e.line.right, *e.line.chain]
-    found: set[str] = set()
-    while todo:
-        node = todo.pop()
-        todo += parts(node)
-        if isinstance(node, Symbol):
-            found.add(node.name)
-    return found
+    sides = (e.line.left, e.line.right, *e.line.chain)
+    return {node.name for side in sides for node in nodes(side) if isinstance(node, Symbol)}

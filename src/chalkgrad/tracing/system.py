@@ -77,13 +77,7 @@ class System:
         if any(a not in steps for a in c.index.axes):
             return None
         value = c.index.shift.value(self.numbers) + sum(k * steps[a] for a, k in c.index.terms)
-        match c.kind:
-            case "nonnegative":
-                return value >= 0
-            case "zero":
-                return value == 0
-            case "divisible":
-                return value % c.divisor == 0
+        return c.holds(value)
 
     def here(self, e: Expr, steps: Steps) -> Expr:
         """The expression at these steps: decided guards are gone, and so is what they hold back."""

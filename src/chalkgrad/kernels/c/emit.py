@@ -32,7 +32,6 @@ class Kernel:
     numbers: tuple[Size, ...]
     given: tuple[str, ...]
     tables: tuple[tuple[str, tuple[int, ...], Size | None], ...]
-    axis: str
     rows: str
 
 
@@ -55,12 +54,14 @@ class Emitter(Products):
     def kernel(self) -> Kernel:
         low = self.lowered
         self.place_names()
-        packs, steps = [], []
-        for k, stage in enumerate(low.stages):
+        packs: list[str] = []
+        steps: list[str] = []
+        for stage in low.stages:
             match stage:
                 case Product():
-                    packs.append(self.packing(stage, k))
-                    steps.append(self.product(stage, k))
+                    number = len(packs)
+                    packs.append(self.packing(stage, number))
+                    steps.append(self.product(stage, number))
                 case Pointwise(equations):
                     steps.append(self.together(equations))
                 case Nest(e):
@@ -90,7 +91,7 @@ class Emitter(Products):
                 self.entry(packs),
             ]
         )
-        return Kernel(source, tuple(self.sizes), low.given, tables, low.axis, low.rows)
+        return Kernel(source, tuple(self.sizes), low.given, tables, low.rows)
 
     # --- the function's frame --------------------------------------------------------------------------
 

@@ -184,12 +184,10 @@ class Expressions:
         )
 
     def steps_of(self) -> list[Range]:
+        """The intervals of the loop's axis, each equation's once."""
         axis = self.lowered.axis
-        found = {
-            r.low: r for s in self.lowered.stages for e in equations_in(s) for r in e.domain if r.axis == axis
-        }
-        every = [r for s in self.lowered.stages for e in equations_in(s) for r in e.domain if r.axis == axis]
-        return list(dict.fromkeys([*found.values(), *every]))
+        every = (r for s in self.lowered.stages for e in equations_in(s) for r in e.domain if r.axis == axis)
+        return list(dict.fromkeys(every))
 
     def place_names(self) -> None:
         low = self.lowered

@@ -12,10 +12,8 @@ class Products(Expressions):
 
     # --- matrix products -------------------------------------------------------------------------------
 
-    def number_of(self, stage: Product) -> int:
-        return [s for s in self.lowered.stages if isinstance(s, Product)].index(stage)
-
-    def packing(self, s: Product, _: int) -> str:
+    def packing(self, s: Product, number: int) -> str:
+        """The weight of product number ``number``, packed."""
         place, over, columns = self.places[s.weight.name], s.over, range_of(s.equation, s.column)
         k, n = [], []
         start = {over.axis: Index((), over.low), s.column: Index((), columns.low)}
@@ -24,28 +22,25 @@ class Products(Expressions):
             n.append(f"{i.coefficient(s.column)} * {stride}")
         origin = self.element(s.weight.name, tuple(i.substitute(start) for i in s.weight.at))
         return (
-            f"    pack(packed[{self.number_of(s)}], &{origin}, {' + '.join(k)}, {' + '.join(n)}, "
+            f"    pack(packed[{number}], &{origin}, {' + '.join(k)}, {' + '.join(n)}, "
             f"{self.size(over.size)}, {self.size(columns.size)});"
         )
 
-    def product(self, s: Product, _: int) -> str:
-        e, number = s.equation, self.number_of(s)
-        columns = range_of(e, s.column)
+    def product(self, s: Product, number: int) -> str:
+        """The product at one step."""
+        e, columns = s.equation, range_of(s.equation, s.column)
         free = [r for r in e.domain if r.axis != self.lowered.axis]
         rows = free[:-1]
         tests, inside = [self.condition(c) for c in s.conditions], self.inside(e)
         start: dict[str, Index] = {s.column: Index((), columns.low)}
-        count = "1"
+        row, begin, count, stride = None, "0", "1", "0"
         if rows:
             (row,) = rows
             shared = row.axis == self.lowered.rows
             begin = "first" if shared else self.size(row.low)
             count = "last - first" if shared else self.size(row.size)
-            out = self.element(e.target, tuple(Index.axis(a).substitute(start) for a in e.axes))
             stride = self.places[e.target].strides[e.axes.index(row.axis)]
-        else:
-            row, begin, stride = None, "0", "0"
-            out = self.element(e.target, tuple(Index.axis(a).substitute(start) for a in e.axes))
+        out = self.element(e.target, tuple(Index.axis(a).substitute(start) for a in e.axes))
         declare = f"int64_t {self.letter(row.axis)} = {begin};" if row else ""
         left, left_stride, fill = self.left(s, row, number)
         lines = [

@@ -8,12 +8,12 @@ where it had several small ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from chalkgrad.equations.ir import Apply, Equation, Expr, Index, Range, Read, Reduce, Size
+from chalkgrad.equations.ir import Apply, Equation, Expr, Index, Program, Range, Read, Reduce, Size
 from chalkgrad.equations.walk import reads
-from chalkgrad.kernels.schedule import Block, Loop, Step, equations_of
+from chalkgrad.kernels.schedule import Block, Loop, Step, equations_of, schedule
 
 Interval = tuple[int, int]
 
@@ -59,6 +59,30 @@ class _Merging:
     joined: dict[tuple[tuple[str, ...], int], Joined] = field(
         default_factory=dict[tuple[tuple[str, ...], int], Joined]
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The steps for some names at some sizes: as scheduled, and merged; ranges and intervals by name."""
+
+    ordered: tuple[Step, ...]
+    steps: tuple[Merged, ...]
+    ranges: Mapping[str, tuple[Range, ...]]
+    intervals: Mapping[str, tuple[Interval, ...]]
+
+
+def planned(
+    program: Program, wanted: Sequence[str], known: Collection[str], numbers: Mapping[str, int]
+) -> Planned:
+    """What computes ``wanted`` where ``known`` is there already, at the sizes ``numbers``."""
+    ordered = schedule(program, wanted, frozenset(known))
+    ranges = {e.target: e.domain for step in ordered for e in equations_of(step)}
+    ranges |= {n.name: n.ranges for n in program.names}
+    intervals = {
+        n: tuple((r.low.value(numbers), r.size.value(numbers)) for r in own) for n, own in ranges.items()
+    }
+    steps, intervals = merged(ordered, intervals, frozenset(wanted), numbers)
+    return Planned(ordered, steps, ranges, intervals)
 
 
 def merged(
@@ -340,4 +364,4 @@ def _made_at(steps: Sequence[Merged]) -> dict[str, int]:
     return found
 
 
-__all__ = ["Joined", "Merged", "Parted", "merged"]
+__all__ = ["Joined", "Merged", "Parted", "Planned", "merged", "planned"]

@@ -19,9 +19,9 @@ from chalkgrad.equations.ir import Program
 from chalkgrad.equations.walk import reads
 from chalkgrad.kernels.c.loops import kernels_wanted
 from chalkgrad.kernels.eager.code import Frame, Run
-from chalkgrad.kernels.eager.merging import Joined, Merged, Parted, merged
+from chalkgrad.kernels.eager.merging import Joined, Merged, Parted, planned
 from chalkgrad.kernels.eager.staging import Staging
-from chalkgrad.kernels.schedule import equations_of, schedule
+from chalkgrad.kernels.schedule import equations_of
 
 _PLANS = 64
 """How many plans a runner keeps: lengths may change from call to call."""
@@ -123,24 +123,18 @@ def _stage(
     like: Tensor,
     compile: bool,
 ) -> Plan:
-    ordered = schedule(program, wanted, known)
-    equations = [e for step in ordered for e in equations_of(step)]
+    plan = planned(program, wanted, known, numbers)
+    equations = [e for step in plan.ordered for e in equations_of(step)]
     made = {e.target for e in equations}
     used = dict.fromkeys((*wanted, *(r.name for e in equations for r in reads(e.value))))
-    intervals = {
-        n.name: tuple((r.low.value(numbers), r.size.value(numbers)) for r in n.ranges) for n in program.names
-    }
-    for e in equations:
-        intervals.setdefault(e.target, tuple((r.low.value(numbers), r.size.value(numbers)) for r in e.domain))
-    steps, intervals = merged(ordered, intervals, frozenset(wanted), numbers)
-    ranges = {e.target: e.domain for e in equations} | {n.name: n.ranges for n in program.names}
-    staging = Staging(numbers, intervals, like, steps, frozenset(wanted), ranges if compile else None)
+    steps, ranges = plan.steps, plan.ranges if compile else None
+    staging = Staging(numbers, plan.intervals, like, steps, frozenset(wanted), ranges)
     last = {name: k for k, step in enumerate(steps) for name in _touched(step)}
     runs = [
         _forgetting(run, tuple(name for name, at in last.items() if at == k and name not in wanted))
         for k, run in enumerate(staging.steps(steps, ()))
     ]
-    shapes = {n: tuple(size for _, size in intervals[n]) for n in used if n not in made}
+    shapes = {n: tuple(size for _, size in plan.intervals[n]) for n in used if n not in made}
     return Plan(wanted, shapes, tuple(runs), staging.deepest, staging.stage.slots)
 
 

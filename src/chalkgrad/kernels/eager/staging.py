@@ -12,7 +12,7 @@ from chalkgrad.equations.ir import Equation, Range
 from chalkgrad.equations.walk import reads
 from chalkgrad.kernels.c import matrix
 from chalkgrad.kernels.c.build import CompilerError
-from chalkgrad.kernels.c.loops import Call, compiled, give_up
+from chalkgrad.kernels.c.loops import compiled, give_up
 from chalkgrad.kernels.eager.code import Frame, Place, Ring, Run, Scope, Stage, Test
 from chalkgrad.kernels.eager.merging import Joined, Merged, Parted
 from chalkgrad.kernels.eager.reads import stacking
@@ -209,8 +209,8 @@ class Staging:
 
     def loop(self, loop: Loop, around: tuple[Ring, ...]) -> Run:
         """Runs the body for each position, then stacks what is read after the loop."""
-        if self.ranges is not None and not around and (call := self.compiled(loop, self.ranges)):
-            return self.called(loop, call)
+        if self.ranges is not None and not around and (kernel := self.kernel(loop, self.ranges)):
+            return kernel
         ring, depth = self.rings[id(loop)], len(around)
         spans = {id(step): self.span(step, loop.axis) for step in loop.body}
         body = list(zip(loop.body, self.steps(loop.body, (*around, ring)), strict=True))
@@ -254,25 +254,34 @@ class Staging:
 
         return run
 
-    def compiled(self, loop: Loop, ranges: Mapping[str, tuple[Range, ...]]) -> Call | None:
-        """The loop as one call of a kernel, None where there is none for it."""
-        made = {e.target for e in loop.equations}
-        if made & self.later[id(loop)]:
+    def kernel(self, loop: Loop, ranges: Mapping[str, tuple[Range, ...]]) -> Run | None:
+        """The loop as one call, None where there is no kernel for it.
+
+        The steps that are there are put into its tables, and what it made is kept.
+        """
+        made = dict.fromkeys(e.target for e in loop.equations)
+        if self.later[id(loop)] & made.keys():
             return None  # an edge that is filled in after the loop
+        given = dict.fromkeys(r.name for e in loop.equations for r in reads(e.value) if r.name not in made)
         wanted = [name for name in made if self.needed[name] == 0]
-        used = made | {r.name for e in loop.equations for r in reads(e.value)}
+        together = self.together(loop, wanted)
+        used = {n: ranges[n] for n in (*made, *given)}
         try:
-            return compiled(
-                loop,
-                {n: ranges[n] for n in used},
-                wanted,
-                self.numbers,
-                self.stage.like.dtype,
-                self.together(loop, wanted),
-            )
+            call = compiled(loop, used, wanted, self.numbers, self.stage.like.dtype, together)
         except CompilerError as error:
             give_up(error)
             return None
+        if call is None:
+            return None
+        kept = (*wanted, *together)
+
+        def run(f: Frame) -> None:
+            starts = {n: {k[0]: x for k, x in f.store.pop(n, {}).items()} for n in made}
+            tables = call({n: f.store[n][()] for n in given}, starts)
+            for name in kept:
+                f.store[name] = {(): tables[name]}
+
+        return run
 
     def together(self, loop: Loop, wanted: list[str]) -> dict[str, tuple[str, ...]]:
         """The tables of a loop that are to lie side by side, by the name that joins them."""
@@ -287,21 +296,6 @@ class Staging:
                 found[join.name] = join.parts
                 taken |= set(join.parts)
         return found
-
-    def called(self, loop: Loop, call: Call) -> Run:
-        """A kernel in a plan: the steps that are there are put into its tables, and what it made is kept."""
-        made = dict.fromkeys(e.target for e in loop.equations)
-        given = dict.fromkeys(r.name for e in loop.equations for r in reads(e.value) if r.name not in made)
-        wanted = [name for name in made if self.needed[name] == 0]
-        wanted += self.together(loop, wanted)
-
-        def run(f: Frame) -> None:
-            starts = {n: {k[0]: x for k, x in f.store.pop(n, {}).items()} for n in made}
-            tables = call({n: f.store[n][()] for n in given}, starts)
-            for name in wanted:
-                f.store[name] = {(): tables[name]}
-
-        return run
 
     def reach(self, name: str, loop: Loop) -> int | None:
         """How many steps back a name of this loop alone is read; None where that is not one number."""

@@ -6,6 +6,7 @@ Node      = Number | Symbol | Indexed | Call | Binary | Negate | Power | Transpo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -161,6 +162,13 @@ class Text:
     lines: tuple[Line, ...]
     declarations: tuple[Declaration, ...]
     latex: bool = False
+
+
+def nodes(node: Node) -> Iterator[Node]:
+    """The node and everything in it, each before what is inside it."""
+    yield node
+    for p in parts(node):
+        yield from nodes(p)
 
 
 def parts(node: Node) -> tuple[Node, ...]:

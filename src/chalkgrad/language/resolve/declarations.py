@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from chalkgrad.language.parse.syntax import Big, Binder, Declaration, Node, Symbol, parts
+from chalkgrad.language.parse.syntax import Big, Binder, Declaration, Symbol, nodes
 from chalkgrad.language.resolve.roles import Definition, Roles, Use, index_symbols
 from chalkgrad.language.source import Span
 
@@ -96,12 +96,10 @@ def whole_sizes(roles: Roles) -> set[str]:
 
 def binders(roles: Roles) -> Iterator[Binder]:
     """Every summed index on the page."""
-    nodes: list[Node] = [d.right for d in roles.definitions.values()]
-    while nodes:
-        node = nodes.pop()
-        nodes += parts(node)
-        if isinstance(node, Big):
-            yield from node.binders
+    for definition in roles.definitions.values():
+        for node in nodes(definition.right):
+            if isinstance(node, Big):
+                yield from node.binders
 
 
 def check_start(roles: Roles, along: Mapping[int, list[tuple[int, Span]]], start: Definition) -> None:

@@ -5,7 +5,7 @@ Both are rewritten in the syntax tree, before any name has a meaning.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from chalkgrad.equations.ops import FUNCTIONS
@@ -25,7 +25,7 @@ from chalkgrad.language.parse.syntax import (
     Symbol,
     Text,
     Transpose,
-    parts,
+    nodes,
 )
 from chalkgrad.language.resolve.roles import index_like, index_symbols
 from chalkgrad.language.source import EquationError
@@ -52,7 +52,7 @@ def written_out(text: Text, numbers: Mapping[str, int]) -> Text:
 def axes_named(text: Text) -> frozenset[str]:
     """The names that say how many axes an index has: d of ``a∈ℤ^d``."""
     sides = (s for line in text.lines for s in (line.left, line.right, *line.chain))
-    bigs = (n for s in sides for n in _nodes(s) if isinstance(n, Big))
+    bigs = (n for s in sides for n in nodes(s) if isinstance(n, Big))
     return frozenset(b.axes.name for n in bigs for b in n.binders if isinstance(b.axes, Symbol))
 
 
@@ -91,12 +91,6 @@ def _bounds(b: Binder, again: Callable[[Node], Node]) -> Binder:
 def _symbol(node: Node) -> Symbol:
     assert isinstance(node, Symbol)
     return node
-
-
-def _nodes(node: Node) -> Iterator[Node]:
-    yield node
-    for p in parts(node):
-        yield from _nodes(p)
 
 
 # --- [g * f](i) ----------------------------------------------------------------------------------------
@@ -144,7 +138,7 @@ def _turned(line: Line) -> Line:
 def _all_axes(line: Line, text: Text, numbers: Mapping[str, float]) -> Line:
     sides = (line.left, line.right, *line.chain)
     binders = [
-        b for s in sides for n in _nodes(s) if isinstance(n, Big) for b in n.binders if b.axes is not None
+        b for s in sides for n in nodes(s) if isinstance(n, Big) for b in n.binders if b.axes is not None
     ]
     if not binders:
         return line
@@ -185,7 +179,7 @@ def _partners(letters: set[str], sides: tuple[Node, ...]) -> frozenset[str]:
     items = [
         {*index_symbols(item)}
         for s in sides
-        for n in _nodes(s)
+        for n in nodes(s)
         for item in (n.at if isinstance(n, Indexed) else n.args if isinstance(n, Call) else ())
         if index_like(item)
     ]
