@@ -153,6 +153,10 @@ def test_input_that_lies_apart_in_memory_is_read_where_it_lies(monkeypatch: pyte
     both_agree(layer(text, x=3), [normal(3, 5, 2).permute(2, 1, 0), wide[:, :, 3:]], monkeypatch)
 
 
+def test_an_input_in_two_products_gets_the_gradients_of_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    both_agree(layer("h[t] = tanh(x[t] W + x[t] V + h[t-1] U)", x=3, h=4), [normal(2, 5, 3)], monkeypatch)
+
+
 def test_a_layer_gives_the_same_numbers_each_time(
     threads: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -292,7 +292,8 @@ class Staging:
             last = len(self.stage.places[join.parts[0]].intervals) - 1
             alike = len({self.stage.places[p].intervals for p in join.parts}) == 1
             whole = all(p in wanted and p not in taken for p in join.parts)
-            if alike and whole and join.dim == last and all(position[p] != last for p in join.parts):
+            once = len(set(join.parts)) == len(join.parts)  # x W + x V: the same gradient beside itself
+            if alike and whole and once and join.dim == last and all(position[p] != last for p in join.parts):
                 found[join.name] = join.parts
                 taken |= set(join.parts)
         return found
