@@ -10,13 +10,13 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.kernels.comparing import F64, count_calls, normal
 from tests.pages import PAGES
 from torch import Tensor
 
 import chalkgrad
 from chalkgrad.calculus.batch import batch
 from chalkgrad.calculus.normalise import normalise
-from chalkgrad.kernels.c import loops
 from chalkgrad.kernels.c.build import load
 from chalkgrad.kernels.c.lower import Lowered, Nest, Pointwise, Product, lower
 from chalkgrad.kernels.c.prelude import prelude
@@ -25,7 +25,6 @@ from chalkgrad.language.resolve import read
 from chalkgrad.nn.layer import Layer
 from chalkgrad.nn.operator import system_of
 
-F64 = torch.float64
 ZOO = ("rnn", "lstm", "lstm_peephole", "gru", "gru_after")
 RECURRENT = [p for p in PAGES if read(PAGES[p].text).program.states]
 
@@ -35,10 +34,6 @@ def threads() -> Iterator[Callable[[int], None]]:
     before = torch.get_num_threads()
     yield torch.set_num_threads
     torch.set_num_threads(before)
-
-
-def normal(*shape: int, dtype: torch.dtype = F64, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
 def tensors(result: Any) -> list[Tensor]:
@@ -70,19 +65,6 @@ def both_agree(net: Layer, xs: list[Tensor], monkeypatch: pytest.MonkeyPatch, wi
     assert len(compiled) == len(eager)
     for a, b in zip(compiled, eager, strict=True):
         torch.testing.assert_close(a, b, rtol=within, atol=within)
-
-
-def count_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A list that grows with every kernel that a plan is given."""
-    calls: list[str] = []
-    bound = loops._bound
-
-    def counted(*args: Any) -> Any:
-        call = bound(*args)
-        return lambda *a: (calls.append("called"), call(*a))[1]
-
-    monkeypatch.setattr(loops, "_bound", counted)
-    return calls
 
 
 def layer(name: str, dtype: torch.dtype = F64, **sizes: int) -> Layer:

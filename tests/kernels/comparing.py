@@ -1,0 +1,53 @@
+"""A loop both ways: compiled and step by step, with all that comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from chalkgrad.kernels.c import loops
+from chalkgrad.nn.operator import System
+
+F64 = torch.float64
+
+
+def normal(*shape: int, dtype: torch.dtype = F64, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def count_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A list that grows with every call of a kernel, in plans that are made from now on."""
+    calls: list[str] = []
+    bound = loops._bound
+
+    def counted(*args: Any) -> Any:
+        call = bound(*args)
+        return lambda *a: (calls.append("called"), call(*a))[1]
+
+    monkeypatch.setattr(loops, "_bound", counted)
+    return calls
+
+
+def values_and_gradients(
+    system: System,
+    given: Mapping[str, Tensor],
+    numbers: Mapping[str, int],
+    kernels: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> dict[str, Tensor]:
+    """Outputs, states, and gradients by all that is given, of a loss that weighs every number differently."""
+    monkeypatch.setenv("CHALKGRAD_KERNELS", kernels)
+    program = system.program
+    wanted = tuple(dict.fromkeys((*program.outputs, *(s.name for s in program.states))))
+    leaves = {n: x.detach().requires_grad_() for n, x in given.items()}
+    found = system(leaves, numbers, wanted)
+    weights = [normal(*y.shape, dtype=y.dtype, seed=70 + k) for k, y in enumerate(found)]
+    grads = torch.autograd.grad(found, list(leaves.values()), weights, materialize_grads=True)
+    return {
+        **{n: y.detach() for n, y in zip(wanted, found, strict=True)},
+        **{f"∂{n}": g for n, g in zip(leaves, grads, strict=True)},
+    }
