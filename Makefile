@@ -3,7 +3,7 @@
 # make test       setup, check, and every fast test; what continuous integration runs
 # make test-all   the same with the slow tests
 # make demo       the tour: a convolution, an RNN, gates, a cell of your own, a language model; three minutes
-# make bench      our layers beside their peers, timed in turn: fifteen minutes (BENCH=--quick: one)
+# make bench      our layers beside their peers, timed in turn: twelve minutes (BENCH=--quick: one)
 # make clean      removes the environment and all caches
 #
 # On Linux torch's default wheel brings several gigabytes of CUDA. For the CPU alone, give the index that
@@ -47,7 +47,9 @@ test-all: check
 demo: $(READY)
 	$(BIN)/python -m chalkgrad.demo
 
+# What cannot be had here, the bench names and leaves out.
 bench: $(READY)
+	-$(PIP) install --group bench
 	$(BIN)/python -m bench.run $(BENCH)
 
 clean:

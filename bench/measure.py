@@ -6,6 +6,7 @@ import ctypes
 import platform
 import statistics
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from time import perf_counter
@@ -30,18 +31,30 @@ class Pair:
         return self.theirs / self.ours
 
 
-def pair(ours: Do, theirs: Do, seconds: float) -> Pair:
-    """Both in turn for about ``seconds``, three rounds at least, after one that warms up."""
+def pair(ours: Do, theirs: Do, seconds: float, settle: float = 0.0) -> Pair:
+    """Both in turn for about ``seconds``, three rounds at least, after one that warms up.
+
+    Threads wait for more work with the processor held, for some milliseconds. Where the two have threads of
+    their own, each turn begins with ``settle`` seconds of the same work that are not counted.
+    """
     ours()
     theirs()
     spent: tuple[list[float], list[float]] = ([], [])
     begun = perf_counter()
     while len(spent[0]) < 3 or perf_counter() - begun < seconds:
         for do, times in zip((ours, theirs), spent, strict=True):
-            at = perf_counter()
+            at = turn = perf_counter()
+            while at - turn < settle:
+                do()
+                at = perf_counter()
             do()
             times.append(perf_counter() - at)
     return Pair(statistics.median(spent[0]), statistics.median(spent[1]))
+
+
+def median(do: Do, seconds: float) -> float:
+    """Median seconds of one call, three at least, after one that warms up."""
+    return pair(do, lambda: None, seconds).ours
 
 
 # --- the machine ---------------------------------------------------------------------------------------
@@ -69,20 +82,23 @@ int width(void) { return BYTES / 4; }
 """
 
 
-@lru_cache(maxsize=1)
-def peak() -> float:
-    """GFLOP/s of multiply-adds on one core, float32; 0 where there is no compiler."""
+def peak(threads: int) -> float:
+    """GFLOP/s of multiply-adds, float32, on so many threads at once; 0 where there is no compiler.
+
+    All at once, as two threads of one core share what multiplies.
+    """
     try:
         function, width = load(_PEAK, "multiply_add"), load(_PEAK, "width")()
     except CompilerError:
         return 0.0
     function.argtypes, function.restype = [ctypes.c_longlong, ctypes.c_float], ctypes.c_float
     rounds, best = 2_000_000, float("inf")
-    for _ in range(5):
-        at = perf_counter()
-        function(rounds, 0.999)
-        best = min(best, perf_counter() - at)
-    return 2 * 12 * width * rounds / best / 1e9
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in range(5):
+            at = perf_counter()
+            list(pool.map(lambda _: function(rounds, 0.999), range(threads)))
+            best = min(best, perf_counter() - at)
+    return threads * 2 * 12 * width * rounds / best / 1e9
 
 
 @lru_cache(maxsize=1)
@@ -102,6 +118,6 @@ def machine() -> str:
     return (
         f"{processor_name()} ({platform.machine()}), {torch.get_num_threads()} threads, "
         f"torch {torch.__version__}, python {platform.python_version()}; "
-        f"multiply-adds {peak():.0f} GFLOP/s a core, "
+        f"multiply-adds {peak(torch.get_num_threads()):.0f} GFLOP/s, "
         f"torch.mm {library():.0f} GFLOP/s"
     )
