@@ -1,107 +1,86 @@
-"""How much of the machine's multiply-adds a layer uses: the whole step, and the compiled loops alone."""
+"""How much of the machine's multiply-adds a layer uses: the whole step, and the loop by itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from time import perf_counter
-from typing import Any
-from unittest.mock import patch
+from collections.abc import Iterator
 
 import torch
+from torch import Tensor, nn
 
 import chalkgrad
 from bench.cells import GRID, Size, side
-from bench.fresh import fresh
 from bench.measure import median, peak
 from bench.tables import Job, Kind, Plan, Row
-from bench.torch_nn import PEERS
-from chalkgrad.kernels.c import loops
-from chalkgrad.nn.layer import Layer
 
 SIZES = tuple(size for size in GRID if size[1] >= 32 and size[2] >= 256)
 
+LOOPS_ALONE = {
+    "lstm": """
+        i[t] = σ(x_i[t] + h[t-1] W_i + b_i)
+        f[t] = σ(x_f[t] + h[t-1] W_f + b_f)
+        g[t] = tanh(x_g[t] + h[t-1] W_g + b_g)
+        o[t] = σ(x_o[t] + h[t-1] W_o + b_o)
+        c[t] = f[t] ⊙ c[t-1] + i[t] ⊙ g[t]
+        h[t] = o[t] ⊙ tanh(c[t])
+        where x_i[t]: H, x_f[t]: H, x_g[t]: H, x_o[t]: H, h[t]: H
+    """,
+    "gru_after": """
+        z[t] = σ(x_z[t] + U_z h[t-1])
+        r[t] = σ(x_r[t] + U_r h[t-1])
+        n[t] = tanh(x_n[t] + r[t] ⊙ (U h[t-1] + b_u))
+        h[t] = (1 - z[t]) ⊙ h[t-1] + z[t] ⊙ n[t]
+        where x_z[t]: H, x_r[t]: H, x_n[t]: H, h[t]: H
+    """,
+    "rnn": """
+        h[t] = tanh(x_h[t] + h[t-1] W_h)
+        where x_h[t]: H, h[t]: H
+    """,
+}
+"""The same recurrences when the input has been multiplied already. Where the weights need no gradient
+either, all products stand in the loops: the state's, and on the way back the gradient's."""
+
 
 def jobs(plan: Plan) -> list[Job]:
-    def job(name: str, size: Size) -> Iterator[Row]:
-        for kind, *figures in fresh(measured, name, size, plan.threads, plan.seconds / 2):
-            yield (name, kind, *size, *figures)
-
-    names, sizes = (("lstm",), SIZES[:1]) if plan.quick else (PEERS, SIZES)
-    return [lambda name=name, size=size: job(name, size) for name in names for size in sizes]
+    names, sizes = (("lstm",), SIZES[:1]) if plan.quick else (LOOPS_ALONE, SIZES)
+    return [lambda name=name, size=size: rows(name, size, plan) for name in names for size in sizes]
 
 
-def flops(net: Layer, T: int, B: int, training: bool) -> int:
-    """Of the matrix products: a multiply-add for each entry of a matrix, step and example; the gradients of
-    the weights and of what they are multiplied by cost as much again each."""
-    entries = sum(p.numel() for p in net.parameters() if p.dim() == 2)
-    return 2 * T * B * entries * (3 if training else 1)
+def multiplied(net: nn.Module, T: int, B: int) -> int:
+    """FLOPs of a forward pass's products: a multiply-add for each entry of a matrix, step and example."""
+    return 2 * T * B * sum(p.numel() for p in net.parameters() if p.dim() == 2)
 
 
-def recurrent_flops(net: Layer, T: int, B: int, training: bool) -> int:
-    """The part of them that stands in the loops: the state's products, and in the way back their transposes.
-
-    These layers' matrices are H×H, and half of them are the state's.
-    """
-    return flops(net, T, B, False) // 2 * (2 if training else 1)
-
-
-def measured(name: str, size: Size, threads: int, seconds: float) -> list[tuple[Any, ...]]:
-    """For training and forward: GFLOP, milliseconds and share of the peak; the same two of the loops."""
-    torch.set_num_threads(threads)
+def rows(name: str, size: Size, plan: Plan) -> Iterator[Row]:
     T, B, H = size
-    spent = [0.0]
-    with patch.object(loops, "load", _timed(loops.load, spent)):
-        net = chalkgrad.layer(name, D=H, H=H)
-        both = side(net, [*net.parameters()], torch.randn(B, T, H))
-        both.training()
-        both.forward()
-    found: list[tuple[Any, ...]] = []
-    for training, do in ((True, both.training), (False, both.forward)):
-        most = peak(threads) * 1e9
-        inside: list[float] = []
+    net, alone = chalkgrad.layer(name, D=H, H=H), chalkgrad.layer(LOOPS_ALONE[name], H=H)
+    whole = side(net, [*net.parameters()], torch.randn(B, T, H))
+    gates = [torch.randn(B, T, H, requires_grad=True) for _ in range(LOOPS_ALONE[name].count("x_") // 2)]
+    alone.requires_grad_(False)
 
-        def step(do: Callable[[], Any] = do, inside: list[float] = inside) -> None:
-            spent[0] = 0.0
-            do()
-            inside.append(spent[0])
+    def forward() -> Tensor:
+        with torch.no_grad():
+            return alone(*gates)[0]
 
-        whole, loop = median(step, seconds), sorted(inside)[len(inside) // 2]
-        work, recurrent = flops(net, T, B, training), recurrent_flops(net, T, B, training)
-        found.append((
-            "training" if training else "forward",
-            work / 1e9, whole * 1e3, work / whole / most, loop * 1e3, recurrent / loop / most,
-        ))  # fmt: skip
-    return found
+    def training() -> object:
+        return torch.autograd.grad(alone(*gates)[0].sum(), gates)
 
-
-def _timed(load: Callable[[str, str], Any], spent: list[float]) -> Callable[[str, str], Any]:
-    """``load``, giving functions that add the seconds of each call to ``spent[0]``."""
-
-    class Timed:
-        def __init__(self, function: Any) -> None:
-            self.function = function
-
-        def __setattr__(self, name: str, value: Any) -> None:
-            if name == "function":
-                object.__setattr__(self, name, value)
-            else:
-                setattr(self.function, name, value)  # the types of its arguments
-
-        def __call__(self, *arguments: Any) -> Any:
-            at = perf_counter()
-            result = self.function(*arguments)
-            spent[0] += perf_counter() - at
-            return result
-
-    return lambda source, entry: Timed(load(source, entry))
+    # Each gradient of a product costs as much as the product: two of them in training, one in a loop.
+    for kind, do, in_loop, products, in_loops in (
+        ("training", whole.training, training, 3, 2),
+        ("forward", whole.forward, forward, 1, 1),
+    ):
+        most = peak(plan.threads) * 1e9
+        work, inside = products * multiplied(net, T, B), in_loops * multiplied(alone, T, B)
+        took, loop = median(do, plan.seconds / 2), median(in_loop, plan.seconds / 2)
+        yield name, kind, *size, work / 1e9, took * 1e3, work / took / most, loop * 1e3, inside / loop / most
 
 
 KIND = Kind(
     name="limit",
     says="Multiply-adds of the matrix products (two FLOP each; input, state and, in training, all gradients) "
     "as a share of what the machine does when it does nothing else, measured on all threads at once just "
-    "before. `loops` is the time in the compiled loops alone, and their share with the products in them.",
-    columns=("layer", "kind", "T", "B", "H", "GFLOP", "ours (ms)", "share", "loops (ms)", "loops' share"),
+    "before. `loop` is the recurrence by itself: its input multiplied already, no gradients of its weights.",
+    columns=("layer", "kind", "T", "B", "H", "GFLOP", "ours (ms)", "share", "loop (ms)", "loop's share"),
     named=2,
     figure="share",
     unit="of the peak",

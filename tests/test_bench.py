@@ -137,25 +137,31 @@ def test_a_fresh_process_returns_what_is_asked_or_says_what_went_wrong() -> None
         fresh(os.getenv, 3)
 
 
-@pytest.mark.parametrize("name", PEERS)
+@pytest.mark.parametrize("name", limit.LOOPS_ALONE)
 def test_the_work_of_a_step_is_what_the_plan_counts(name: str) -> None:
     T, B, H = SMALL
-    net = chalkgrad.layer(name, D=H, H=H)
-    program = normalise(batch(read(source_of(name)).program))
-    numbers = {"batch": B, "T": T, "D": H, "H": H}
-    entries = account(program, program.outputs, (), numbers, kernels=True)
-    inside = sum(e.flops for e in entries if e.depth and "product" in e.how)
-    before = sum(e.flops for e in entries if not e.depth and "product" in e.how)
-    assert limit.recurrent_flops(net, T, B, training=False) == inside
-    assert limit.flops(net, T, B, training=False) == inside + before
-    assert limit.flops(net, T, B, training=True) == 3 * (inside + before)
+
+    def counted(page: str) -> tuple[int, int]:
+        """FLOPs of products before the loop and in it."""
+        program = normalise(batch(read(page).program))
+        numbers = {"batch": B, "T": T, "D": H, "H": H}
+        found = [0, 0]
+        for e in account(program, program.outputs, (), numbers, kernels=True):
+            found[e.depth] += e.flops if "product" in e.how else 0
+        return found[0], found[1]
+
+    before, inside = counted(source_of(name))
+    alone = limit.LOOPS_ALONE[name]
+    assert counted(alone) == (0, inside)
+    assert limit.multiplied(chalkgrad.layer(name, D=H, H=H), T, B) == before + inside
+    assert limit.multiplied(chalkgrad.layer(alone, H=H), T, B) == inside
 
 
-def test_the_loops_alone_take_part_of_the_whole_time() -> None:
-    found = fresh(limit.measured, "rnn", SMALL, 1, 0.0)
-    assert [kind for kind, *_ in found] == ["training", "forward"]
-    for _, _, whole, _, loops, _ in found:
-        assert 0 < loops < whole
+def test_a_layer_s_limit_is_measured_forward_and_in_training() -> None:
+    found = list(limit.rows("rnn", SMALL, Plan(quick=True, threads=1, seconds=0.0)))
+    assert [row[:5] for row in found] == [("rnn", "training", *SMALL), ("rnn", "forward", *SMALL)]
+    assert [len(row) for row in found] == [len(limit.KIND.columns)] * 2
+    assert found[0][5] == pytest.approx(3 * float(found[1][5]))
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peaks are read from Linux's /proc")
