@@ -133,3 +133,17 @@ def test_what_is_drawn_gives_the_same_compiled(page: Drawn, points: list[Sizes])
 def test_hundreds_of_drawn_pages_give_the_same_compiled(page: Drawn, points: list[Sizes]) -> None:
     target(float(len(page.text)))
     agree(page, points)
+
+
+FOUND = {
+    "an input in two products": "h[t] = tanh(x[t] W + x[t] V + h[t-1] U)\nwhere x[t]: D, h[t]: H",
+    "an input in two products, normed": "h[t] = layernorm(h[t-1] + x[t] W + x[t] V)\nwhere x[t]: D, h[t]: H",
+}
+"""What was once computed wrong."""
+
+
+@pytest.mark.parametrize("found", FOUND)
+@pytest.mark.parametrize("double", [False, True])
+def test_what_was_once_found_gives_the_same_compiled(found: str, double: bool) -> None:
+    numbers = {"batch": 2, "T": 3, "D": 3, "H": 5}
+    agree(Drawn(FOUND[found], smooth=True), [Sizes(numbers, double, 1, "contiguous")])
