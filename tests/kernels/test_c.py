@@ -18,9 +18,10 @@ import chalkgrad
 from chalkgrad.calculus.batch import batch
 from chalkgrad.calculus.normalise import normalise
 from chalkgrad.kernels.c.build import load
-from chalkgrad.kernels.c.lower import Lowered, Nest, Pointwise, Product, lower
+from chalkgrad.kernels.c.lower import Lowered, Nest, Pointwise, Product
 from chalkgrad.kernels.c.prelude import prelude
-from chalkgrad.kernels.schedule import Loop, schedule
+from chalkgrad.kernels.c.segment import Matrices, Segment, segment
+from chalkgrad.kernels.schedule import schedule
 from chalkgrad.language.resolve import read
 from chalkgrad.nn.layer import Layer
 from chalkgrad.nn.operator import system_of
@@ -85,7 +86,7 @@ def test_the_zoo_gives_the_same_compiled(name: str, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [p for p in RECURRENT if p != "X2"])
+@pytest.mark.parametrize("page", RECURRENT)
 def test_every_page_gives_the_same_compiled(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
     text, sizes, shapes = PAGES[page]
     both_agree(layer(text, **sizes), [normal(3, *s, seed=k) for k, s in enumerate(shapes)], monkeypatch)
@@ -183,26 +184,37 @@ def test_what_torch_records_itself_runs_eagerly(monkeypatch: pytest.MonkeyPatch)
 # --- what becomes of a loop ----------------------------------------------------------------------------
 
 
-def lowered(text: str) -> Lowered:
+def of_its_loop(text: str) -> tuple[Segment, Lowered]:
     program = normalise(batch(read(text).program))
-    (loop,) = (s for s in schedule(program, program.outputs) if isinstance(s, Loop))
-    found = lower(loop, program.outputs)
-    assert found is not None
-    return found
+    names = {n.name: n.ranges for n in program.names}
+    found = segment(schedule(program, program.outputs), program.outputs, names)
+    (loop,) = (p for p in found.parts if isinstance(p, Lowered))
+    return found, loop
+
+
+def lowered(text: str) -> Lowered:
+    return of_its_loop(text)[1]
 
 
 def test_an_lstm_is_four_products_and_one_group() -> None:
-    loop = lowered(PAGES["G1"].text)
+    whole, loop = of_its_loop(PAGES["G1"].text)
     assert [type(s) for s in loop.stages] == [Product] * 4 + [Pointwise]
-    assert set(loop.tables) == {"c", "h"}
-    assert {"i", "f", "g", "o"} <= loop.local
+    assert {"i", "f", "g", "o"} <= whole.local
+    assert whole.kept == ("h",)
+    assert "c" in whole.tables
     assert loop.rows == "batch"
+
+
+def test_the_inputs_of_all_gates_are_one_product_of_many_columns() -> None:
+    whole, _ = of_its_loop(PAGES["G1"].text)
+    assert [len(p.factors) for p in whole.parts if isinstance(p, Matrices)] == [4]
 
 
 def test_a_product_of_a_product_is_computed_in_a_buffer_first() -> None:
     loop = lowered(PAGES["G3 before"].text)
     (inner,) = (s for s in loop.stages if isinstance(s, Product) and s.equation.target.startswith("a_h"))
-    assert {r.name for r in (inner.weight,)} == {"U"}
+    assert inner.weight.name == "U"
+    assert inner.left.name == f"{inner.equation.target}·left"
 
 
 def test_what_is_no_product_is_a_nest_of_its_own() -> None:

@@ -18,7 +18,7 @@ def doctor() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from chalkgrad.kernels.c import build, threads
+    from chalkgrad.kernels.c import build, runtime
 
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_row("chalkgrad", version("chalkgrad"))
@@ -35,7 +35,7 @@ def doctor() -> None:
     objects = [*build.folder().glob("*.so")]
     size = sum(p.stat().st_size for p in objects) / 2**20
     table.add_row("cache", f"{build.folder()}, {len(objects)} kernels, {size:.1f} MiB")
-    shared = "torch's own" if threads.team()[0] else "one: torch's team was not found"
+    shared = "torch's own" if runtime.team() is not None else "one: torch's team was not found"
     table.add_row("threads", shared)
     if os.environ.get("CHALKGRAD_KERNELS") == "off":
         table.add_row("switched off", "by CHALKGRAD_KERNELS=off")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
 from chalkgrad.equations.ir import Apply, ArgMax, Equation, Expr, Guard, Program, Range, Reduce
 from chalkgrad.equations.show import show
 from chalkgrad.equations.walk import children, reads
-from chalkgrad.kernels.c.lower import Nest, Pointwise, Product, lower
+from chalkgrad.kernels.c.loops import can_be_compiled
+from chalkgrad.kernels.c.lower import Lowered, Nest, Pointwise, Product, equations_in
+from chalkgrad.kernels.c.segment import Matrices, Part, Sum, segment
 from chalkgrad.kernels.eager.merging import Joined, Parted, planned
-from chalkgrad.kernels.schedule import Block, Loop
+from chalkgrad.kernels.schedule import Block, Compiled, Loop
 
 BYTES = 4
 """Of a number in float32, in which the account is kept."""
@@ -43,7 +45,7 @@ def account(
 
     ``kernels`` says that loops are compiled where they can be.
     """
-    plan = planned(program, tuple(wanted), known, numbers)
+    plan = planned(program, tuple(wanted), known, numbers, can_be_compiled if kernels else None)
     ledger = _Ledger(numbers, plan.intervals)
     found: list[Entry] = []
     for step in plan.steps:
@@ -55,7 +57,11 @@ def account(
             case Parted(name, parts, _, _):
                 found.append(Entry(f"{', '.join(parts)} are pieces of {name}", "views", 0, 0))
             case Loop():
-                found += ledger.loop(step, kernels)
+                found += ledger.loop(step)
+            case Compiled(steps):
+                used = {n: plan.ranges[n] for e in step.equations for n in (e.target, *_names(e))}
+                for part in segment(steps, tuple(wanted), used).parts:
+                    found += ledger.part(part)
     return tuple(found)
 
 
@@ -97,39 +103,62 @@ class _Ledger:
         own = self.points(e.over) if isinstance(e, Reduce | ArgMax) else 1
         return own * max((self.most(c) for c in children(e)), default=1)
 
-    def loop(self, loop: Loop, kernels: bool) -> Iterator[Entry]:
-        equations = loop.equations
-        span = [r for e in equations for r in e.domain if r.axis == loop.axis]
+    def loop(self, loop: Loop) -> Iterator[Entry]:
+        """A loop that runs with torch."""
+        yield self.head(loop.axis, loop.reverse, loop.equations, "step by step in Python")
+        yield from (self.equation(e, "", 1) for e in loop.equations)
+
+    def head(
+        self, axis: str, reverse: bool, equations: Sequence[Equation], how: str, depth: int = 0
+    ) -> Entry:
+        """A loop as a whole."""
+        span = [r for e in equations for r in e.domain if r.axis == axis]
         steps = max(r.high.value(self.numbers) for r in span) - min(r.low.value(self.numbers) for r in span)
-        lowered = lower(loop, {e.target for e in equations}) if kernels else None
-        way = "backwards" if loop.reverse else "forwards"
-        names = {n for e in equations for n in (e.target, *(r.name for r in reads(e.value)))}
-        how = (
-            f"compiled{', ' + lowered.rows + ' shared among threads' if lowered.rows else ''}"
-            if lowered
-            else "step by step in Python"
-        )
-        if kernels and lowered is None:
-            how += ": a loop inside a loop is not compiled yet"
-        entries = [self.equation(e, "", 1) for e in equations]
-        yield Entry(
-            f"loop over {loop.axis}, {way}, {steps} steps",
+        return Entry(
+            f"loop over {axis}, {'backwards' if reverse else 'forwards'}, {steps} steps",
             how,
-            sum(e.flops for e in entries),
-            self.bytes_of(names),
+            sum(self.equation(e, "").flops for e in equations),
+            self.bytes_of({n for e in equations for n in (e.target, *_names(e))}),
+            depth,
         )
-        if lowered is None:
-            yield from entries
-            return
-        for stage in lowered.stages:
+
+    def part(self, part: Part) -> Iterator[Entry]:
+        """A part of a compiled call."""
+        match part:
+            case Lowered():
+                shared = f", {part.rows} shared among threads" if part.rows else ""
+                yield self.head(part.axis, part.reverse, equations_in(part), f"compiled{shared}")
+                yield from self.stages(part, 1)
+            case Matrices(factors):
+                for k, f in enumerate(factors):
+                    more = "added to it, " if f.more else ""
+                    how = "a product with the same left side" if k else f"{more}a product, compiled"
+                    yield self.equation(f.equation, how)
+            case Sum(e):
+                yield self.equation(e, "rows added up, compiled")
+            case Pointwise((e,)):
+                yield self.equation(e, "point by point, compiled")
+            case Pointwise() | Nest() | Product():
+                raise AssertionError(part)
+
+    def stages(self, loop: Lowered, depth: int) -> Iterator[Entry]:
+        """What a compiled loop does in each step."""
+        for stage in loop.stages:
             match stage:
                 case Product(e):
-                    yield self.equation(e, "a product with packed weights", 1)
+                    yield self.equation(e, "a product with packed weights", depth)
                 case Nest(e):
-                    yield self.equation(e, "a sum, point by point", 1)
+                    yield self.equation(e, "a sum, point by point", depth)
                 case Pointwise(together):
                     for k, e in enumerate(together):
-                        yield self.equation(e, "point by point" if k == 0 else "  together with it", 1)
+                        yield self.equation(e, "point by point" if k == 0 else "  together with it", depth)
+                case Lowered():
+                    yield self.head(stage.axis, stage.reverse, equations_in(stage), "inside it", depth)
+                    yield from self.stages(stage, depth + 1)
+
+
+def _names(e: Equation) -> set[str]:
+    return {r.name for r in reads(e.value)}
 
 
 def _is_product(e: Equation) -> bool:

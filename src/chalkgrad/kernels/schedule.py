@@ -77,7 +77,19 @@ class Loop:
 Step = Block | Loop
 
 
-def equations_of(step: Step) -> tuple[Equation, ...]:
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """Steps that run as one call of compiled code."""
+
+    steps: tuple[Step, ...]
+
+    @property
+    def equations(self) -> tuple[Equation, ...]:
+        """Every equation of every step."""
+        return tuple(e for step in self.steps for e in equations_of(step))
+
+
+def equations_of(step: Step | Compiled) -> tuple[Equation, ...]:
     """The equations that a step computes."""
     return (step.equation,) if isinstance(step, Block) else step.equations
 

@@ -1,20 +1,24 @@
-"""Stages → C: one function per loop, every step inside.
+"""A segment of a plan → C: one function for each part, every step of a loop inside, and one that calls them.
 
 Sizes, shifts and strides come in as numbers, so that one object serves all sizes. A given tensor is read
-through its strides, its last axis side by side in memory; what the loop makes lives in tables with the
-loop's axis first, or in scratch of one step.
+through its strides, its last axis side by side in memory; what is made lives in tables with its loop's axis
+first, or in scratch of one step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chalkgrad.equations.ir import Equation, Index, Range
+from chalkgrad.equations.ir import Equation, Index
 from chalkgrad.equations.size import Size
-from chalkgrad.kernels.c.lower import Lowered, Nest, Pointwise, Product, equations_in
+from chalkgrad.equations.walk import reads
+from chalkgrad.kernels.c.expressions import range_of
+from chalkgrad.kernels.c.lower import Lowered, Nest, Pointwise, Product, Stage, equations_in, meetings
 from chalkgrad.kernels.c.prelude import prelude
-from chalkgrad.kernels.c.products import Products, range_of
+from chalkgrad.kernels.c.products import Products
+from chalkgrad.kernels.c.segment import Matrices, Part, Segment, Sum, equations_of_part
 
 ENTRY = "chalkgrad_kernel"
 
@@ -23,180 +27,241 @@ ENTRY = "chalkgrad_kernel"
 class Kernel:
     """C source, and what it is called with.
 
-    ``numbers`` are sizes in order, ``given`` names of tensors; ``tables`` are the names that it fills, each
-    with the order of its axes in memory and how many steps the loop fills whole (None where only in part).
-    ``rows`` is the axis that is shared out among threads.
+    ``numbers`` are sizes in order, ``given`` names of tensors; ``kept`` are the names that it makes, each
+    with the order of its axes in memory.
     """
 
     source: str
     numbers: tuple[Size, ...]
     given: tuple[str, ...]
-    tables: tuple[tuple[str, tuple[int, ...], Size | None], ...]
-    rows: str
+    kept: tuple[tuple[str, tuple[int, ...]], ...]
 
 
-def emit(
-    lowered: Lowered,
-    names: Mapping[str, tuple[Range, ...]],
-    double: bool,
-    together: tuple[tuple[str, ...], ...] = (),
-) -> Kernel:
-    """The C of a loop; ``names`` gives the axes of everything it reads and makes.
-
-    Each group of ``together`` are tables of one shape that share a buffer, side by side along the last axis.
-    """
-    return Emitter(lowered, names, double, together).kernel()
+def emit(segment: Segment, double: bool) -> Kernel:
+    """The C of a segment."""
+    return Emitter(segment, double).kernel()
 
 
 class Emitter(Products):
     """Writes a whole kernel."""
 
     def kernel(self) -> Kernel:
-        low = self.lowered
         self.place_names()
-        packs: list[str] = []
-        steps: list[str] = []
-        for stage in low.stages:
-            match stage:
-                case Product():
-                    number = len(packs)
-                    packs.append(self.packing(stage, number))
-                    steps.append(self.product(stage, number))
-                case Pointwise(equations):
-                    steps.append(self.together(equations))
-                case Nest(e):
-                    steps.append(self.nest(e))
-        tables = tuple((n, self.order(n), self.filled_steps(n)) for n in low.tables)
-        body = "\n".join(steps)
-        tests = "\n".join(f"    const int {v} = {self.test(c)};" for c, v in self.conditions.items())
-        first = min_of(self.size(r.low) for r in self.steps_of())
-        last = max_of(self.size(r.high) for r in self.steps_of())
-        t = self.letter(low.axis)
-        loop = (
-            f"for (int64_t {t} = {last} - 1; {t} >= {first}; {t}--)"
-            if low.reverse
-            else f"for (int64_t {t} = {first}; {t} < {last}; {t}++)"
-        )
-        source = "\n".join(
+        self.rooms: list[str] = [self.room(n) for n in (*self.segment.tables, *self.segment.scratch)]
+        parts = [self.function(k, part) for k, part in enumerate(self.segment.parts)]
+        source = "\n".join([prelude(self.double), FRAME, *parts, self.entry()])
+        kept = tuple((n, self.order(n)) for n in self.segment.kept)
+        return Kernel(source, tuple(self.sizes), self.segment.given, kept)
+
+    # --- the frame -------------------------------------------------------------------------------------
+
+    def function(self, k: int, part: Part) -> str:
+        """One part as a function of its own."""
+        match part:
+            case Lowered():
+                body = self.loop_part(part)
+            case Matrices():
+                body = self.matrices(part)
+            case Sum():
+                body = self.sum(part)
+            case Pointwise((e,)):
+                body = self.whole(e)
+            case Nest(e):
+                body = self.whole(e)
+            case _:
+                raise AssertionError(part)
+        self.bounds = {}
+        about = f"// {', '.join(dict.fromkeys(e.target for e in equations_of_part(part)))}"
+        return "\n".join(
             [
-                prelude(self.double),
-                *self.signature(),
-                "static void steps(const struct arguments *z, int64_t first, int64_t last) {",
-                *self.unpacking(),
-                f"  {loop} {{",
-                tests,
+                about,
+                f"static void part_{k}(const struct call *z, const int64_t me, const int64_t threads) {{",
+                *self.unpacking(body),
                 body,
-                "  }",
                 "}",
-                self.entry(packs),
             ]
         )
-        return Kernel(source, tuple(self.sizes), low.given, tables, low.rows)
 
-    # --- the function's frame --------------------------------------------------------------------------
-
-    def signature(self) -> list[str]:
-        return [
-            "struct arguments { const int64_t *n; void *const *p; const int64_t *s; R **packed, **scratch; };"
-        ]
-
-    def unpacking(self) -> list[str]:
-        low = self.lowered
-        lines = ["  const int64_t *restrict n = z->n; (void)n;"]
+    def unpacking(self, body: str) -> list[str]:
+        """The pointers and numbers that a part names."""
+        used = set(re.findall(r"\b(?:[ptw]\d+|s\d+_\d+|packed\d+)\b", body))
+        whole = self.segment
+        lines = ["  const int64_t *const n = z->n; (void)n;"]
         at = 0
-        for k, name in enumerate(low.given):
-            lines.append(f"  const R *p{k} = z->p[{k}]; (void)p{k};")
-            for j in range(len(self.names[name]) - 1):
-                lines.append(f"  const int64_t s{k}_{j} = z->s[{at}]; (void)s{k}_{j};")
+        for k, name in enumerate(whole.given):
+            if f"p{k}" in used:
+                lines.append(f"  const R *const restrict p{k} = z->p[{k}];  // {name}")
+            for j in range(len(whole.names[name]) - 1):
+                if f"s{k}_{j}" in used:
+                    lines.append(f"  const int64_t s{k}_{j} = z->s[{at}];")
                 at += 1
-        for k in range(len(low.tables)):
-            lines.append(f"  R *t{k} = z->p[{len(low.given) + k}]; (void)t{k};")
-        for k in range(len(low.scratch)):
-            lines.append(f"  R *w{k} = z->scratch[{k}]; (void)w{k};")
+        first = len(whole.given)
+        for k, name in enumerate((*whole.kept, *whole.tables)):
+            if f"t{k}" in used:
+                inside = k >= len(whole.kept)
+                where = f"z->w[{k - len(whole.kept)}]" if inside else f"z->p[{first + k}]"
+                lines.append(f"  R *const t{k} = {where};  // {name}")
+        for k, name in enumerate(whole.scratch):
+            if f"w{k}" in used:
+                lines.append(f"  R *const w{k} = z->w[{len(whole.tables) + k}];  // {name}, one step")
+        lines += [
+            f"  R *const {p} = z->w[{p.removeprefix('packed')}];" for p in sorted(used) if p[:2] == "pa"
+        ]
         return lines
 
-    def entry(self, packs: Sequence[str]) -> str:
-        low = self.lowered
-        rows = next(
-            (r for s in low.stages for e in equations_in(s) for r in e.domain if r.axis == low.rows), None
-        )
-        first, last = (self.size(rows.low), self.size(rows.high)) if rows else ("0", "1")
-        scratch = [self.step_size(name) for name in low.scratch]
-        products = [s for s in low.stages if isinstance(s, Product)]
-        packed = [
-            f"({self.size(p.over.size)} * AROUND_PANEL({self.size(range_of(p.equation, p.column).size)}))"
-            for p in products
-        ]
-        lefts = [self.filled.get(k, "0") for k in range(len(products))]
-        total = " + ".join([f"AROUND({x})" for x in (*packed, *scratch, *lefts)]) or "1"
-        given = self.unpacking()
+    def entry(self) -> str:
+        """The function that is called: memory, threads, the parts one after the other."""
+        parts = self.segment.parts
+        rooms = [self.matrix_room(p) for p in parts if isinstance(p, Matrices)]
+        each = rooms[0] if rooms else "0"
+        for r in rooms[1:]:
+            each = f"most({each}, {r})"
+        calls: list[str] = []
+        since: tuple[set[str], set[str]] = (set(), set())
+        for k, part in enumerate(parts):
+            equations = equations_of_part(part)
+            makes = {e.target for e in equations}
+            takes = {r.name for e in equations for r in reads(e.value)} - makes
+            if makes & (since[0] | since[1]) or takes & since[0]:
+                calls.append("  if (threads > 1) z->run->barrier();")
+                since = (set(), set())
+            since = (since[0] | makes, since[1] | takes)
+            calls.append(f"  part_{k}(z, me, threads);")
         lines = [
-            "#define AROUND(x) (((x) + 15) / 16 * 16)",
-            "#define AROUND_PANEL(x) (((x) + PANEL - 1) / PANEL * PANEL)",
-            "struct shared {",
-            "  const struct arguments *z; int64_t first, last; int threads; int (*number)(void);",
-            "};",
+            "static void all(const struct call *z, int64_t me, int64_t threads) {",
+            *calls,
+            "}",
             "static void share(void *data) {",
-            "  const struct shared *q = data;",
-            "  int64_t me = q->number(), rows = q->last - q->first;",
-            "  steps(q->z, q->first + rows * me / q->threads, q->first + rows * (me + 1) / q->threads);",
+            "  struct call *z = data;",
+            "  all(z, z->run->number(), z->run->count());",
             "}",
             f"int {ENTRY}(const int64_t *n, void *const *p, const int64_t *s, int threads,",
-            "    void (*parallel)(void (*)(void *), void *, unsigned, unsigned), int (*number)(void)) {",
-            f"  int64_t total = {total};",
-            "  char *memory = malloc(total * sizeof(R) + 64);",
+            "    const struct runtime *run) {",
+            f"  const int64_t rooms[] = {{{', '.join([*self.rooms, '0'])}}};",
+            f"  const int64_t each = AROUND({each});",
+            f"  R *w[{len(self.rooms) + 1}];",
+            f"  void *memory = run->reserve(w, rooms, {len(self.rooms)}, each * threads);",
             "  if (!memory) return 1;",
-            "  R *next = (R *)(((uintptr_t)memory + 63) / 64 * 64);",
-            f"  R *packed[{len(products) or 1}], *scratch[{len(low.scratch) + len(products) or 1}];",
-            "  struct arguments arguments = {n, p, s, packed, scratch}, *z = &arguments;",
-        ]
-        for k, x in enumerate(packed):
-            lines.append(f"  packed[{k}] = next; next += AROUND({x});")
-        for k, x in enumerate((*scratch, *lefts)):
-            lines.append(f"  scratch[{k}] = next; next += AROUND({x});")
-        if packs:
-            lines += ["  {", *(f"  {line}" for line in given), *packs, "  }"]
-        lines += [
-            f"  int64_t first = {first}, last = {last};",
-            "  if (threads > last - first) threads = (int)(last - first);",
-            "  if (threads > 1 && parallel) {",
-            "    struct shared q = {z, first, last, threads, number};",
-            "    parallel(share, &q, (unsigned)threads, 0);",
-            "  } else steps(z, first, last);",
+            f"  struct call z = {{n, p, s, w, w[{len(self.rooms)}], each, run}};",
+            "  if (threads > 1) run->parallel(share, &z, (unsigned)threads, 0);",
+            "  else all(&z, 0, 1);",
             "  free(memory);",
             "  return 0;",
             "}",
         ]
         return "\n".join(lines)
 
-    def step_size(self, name: str) -> str:
-        """How many numbers one step of a name has."""
-        axes = [r for j, r in enumerate(self.names[name]) if j != self.position(name)]
-        return f"({' * '.join(self.size(r.size) for r in axes) or '1'})"
+    # --- a loop ----------------------------------------------------------------------------------------
+
+    def loop_part(self, loop: Lowered) -> str:
+        """Weights packed, then all steps: each thread with its rows, or with its columns of every stage."""
+        self.around, self.conditions = (loop,), {}
+        rows = next((range_of(e, loop.rows) for e in equations_in(loop)), None) if loop.rows else None
+        packed: dict[int, str] = {}
+        packs: list[str] = []
+        for k, s in enumerate(loop.stages):
+            if isinstance(s, Product):
+                size = range_of(s.equation, s.column).size
+                packed[k] = f"packed{len(self.rooms)}"
+                self.rooms.append(f"({self.size(s.over.size)} * AROUND_PANEL({self.size(size)}))")
+                packs.append(self.packing(s, packed[k]))
+        if rows:
+            self.bounds = {loop.rows: ("first", "last")}
+        nested = any(isinstance(s, Lowered) for s in loop.stages)
+        waits = meetings(loop.stages, loop.axis, (*self.segment.kept, *self.segment.tables))
+        body: list[str] = []
+        for k, s in enumerate(loop.stages):
+            if waits[k] and not nested:
+                body.append("    if (parts > 1) z->run->barrier();")
+            body.append(self.stage(s, packed.get(k, "")))
+        tests = [f"    const int {v} = {self.test(c)};" for c, v in self.conditions.items()]
+        steps = self.steps(loop)
+        self.around = ()
+        low, high = (self.size(rows.low), self.size(rows.high)) if rows else ("0", "1")
+        count = self.size(rows.size) if rows else "1"
+        return "\n".join(
+            [
+                *packs,
+                *(["  if (threads > 1) z->run->barrier();"] if packs else []),
+                f"  int64_t first = {low}, last = {high}, part = 0, parts = 1;",
+                f"  const int way = sharing({count}, {self.work(loop)}, {int(rows is not None)}, "
+                f"{int(not nested)}, threads);",
+                f"  if (way == ROWS) {{ first = {low} + {count} * me / threads; "
+                f"last = {low} + {count} * (me + 1) / threads; }}",
+                "  else if (way == COLUMNS) { part = me; parts = threads; }",
+                "  else if (me) return;",
+                f"  {steps} {{",
+                *tests,
+                *body,
+                "  }",
+            ]
+        )
+
+    def stage(self, s: Stage, packed: str) -> str:
+        before = self.bounds
+        match s:
+            case Product():
+                text = self.product(s, packed)
+            case Pointwise(equations):
+                text = self.together(equations)
+            case Nest(e):
+                text = self.nest(e)
+            case Lowered():
+                text = self.inner(s)
+        self.bounds = before
+        return text
+
+    def inner(self, loop: Lowered) -> str:
+        """A loop inside a loop: its steps one after the other within a step of the other one."""
+        self.around = (*self.around, loop)
+        body = [self.stage(s, "") for s in loop.stages]
+        steps = self.steps(loop)
+        self.around = self.around[:-1]
+        return "\n".join([f"    {steps} {{", *body, "    }"])
+
+    def split(self, e: Equation) -> str:
+        """The test for what has no axis to share out: one thread does it."""
+        free = self.free(e)
+        if not free:
+            return "if (part == 0) "
+        if len(self.around) == 1 and free[-1].axis not in self.bounds:
+            self.sharing(free[-1])
+        elif free[-1].axis in self.bounds and len(self.around) == 1:
+            # The rows themselves are the last axis: where columns are shared out, so are they.
+            (first, last), (a, b) = self.bounds[free[-1].axis], self.cut(free[-1])
+            low = self.size(free[-1].low)
+            self.bounds = {
+                **self.bounds,
+                free[-1].axis: (
+                    f"(parts > 1 ? {low} + {a} : {first})",
+                    f"(parts > 1 ? {low} + {b} : {last})",
+                ),
+            }
+        return ""
 
     # --- pointwise -------------------------------------------------------------------------------------
 
     def together(self, equations: Sequence[Equation]) -> str:
         """Pointwise equations in one nest; a variant without any test where every condition holds."""
+        alone = self.split(equations[0])
         general = self.group(equations)
         self.held = True
         plain = self.group(equations)
         self.held = False
-        tests = [v for v in self.conditions.values() if _mentions(general, v)]
+        tests = [v for v in self.conditions.values() if re.search(rf"\b{v}\b", general)]
         if not tests:
-            return plain
-        return f"    if ({' && '.join(tests)}) {{\n{plain}\n    }} else {{\n{general}\n    }}"
+            return f"    {alone}{{\n{plain}\n    }}"
+        return f"    {alone}if ({' && '.join(tests)}) {{\n{plain}\n    }} else {{\n{general}\n    }}"
 
     def group(self, equations: Sequence[Equation]) -> str:
-        first = equations[0]
-        free = [r for r in first.domain if r.axis != self.lowered.axis]
+        free = self.free(equations[0])
         lines: list[str] = []
         self.locals = {}
         for e in equations:
             value = self.expression(e.value)
             v = self.variable("v")
-            tests = [t for t in self.inside(e) if t != "1"]
-            kept = e.target not in self.lowered.local
+            tests = self.inside(e)
+            kept = e.target not in self.segment.local
             store = f"{self.element(e.target, tuple(map(Index.axis, e.axes)))} = {v};" if kept else ""
             if tests:
                 lines.append(f"R {v} = 0; if ({' && '.join(tests)}) {{ {v} = {value}; {store} }}")
@@ -213,33 +278,64 @@ class Emitter(Products):
 
     def nest(self, e: Equation) -> str:
         """An equation with sums, point by point."""
+        alone = self.split(e)
         tests = self.inside(e)
-        free = [r for r in e.domain if r.axis != self.lowered.axis]
         target = self.element(e.target, tuple(map(Index.axis, e.axes)))
-        line = f"{self.loops(free)} {target} = {self.expression(e.value)};"
-        return f"    if ({' && '.join(tests)}) {{ {line} }}" if tests else f"    {{ {line} }}"
+        line = f"{self.loops(self.free(e))} {target} = {self.expression(e.value)};"
+        return f"    {alone}if ({' && '.join(tests)}) {{ {line} }}" if tests else f"    {alone}{{ {line} }}"
+
+    # --- over whole tables -----------------------------------------------------------------------------
+
+    def whole(self, e: Equation) -> str:
+        """An equation over all its axes, in the order of the result's memory; the outermost is shared out."""
+        axes = [e.domain[j] for j in self.order(e.target)]
+        target = self.element(e.target, tuple(map(Index.axis, e.axes)))
+        if not axes:
+            return f"  if (me == 0) {target} = {self.expression(e.value)};"
+        low, size = self.size(axes[0].low), self.size(axes[0].size)
+        self.bounds = {
+            axes[0].axis: (f"{low} + {size} * me / threads", f"{low} + {size} * (me + 1) / threads")
+        }
+        *outer, last = [self.loop(r) for r in axes]
+        simd = "" if "({" in (value := self.expression(e.value)) else '_Pragma("omp simd") '
+        return f"  {' '.join(outer)} {simd}{last} {target} = {value};"
+
+    def sum(self, s: Sum) -> str:
+        """Rows added up, the innermost sum apart so that rounding grows with the sides, not with the whole.
+
+        A few columns at a time, so that their sums stay in the first cache.
+        """
+        e = s.equation
+        *rows, last = [e.domain[j] for j in self.order(e.target)]
+        size, low = self.size(last.size), self.size(last.low)
+        i = self.letter(last.axis)
+        self.bounds = {last.axis: ("from", "to")}
+        target = self.element(e.target, tuple(map(Index.axis, e.axes)))
+        *outer, inner = s.over
+        columns = f'_Pragma("omp simd") {self.loop(last)}'
+        end = f"{low} + cut({size}, me + 1, threads)"
+        return "\n".join(
+            [
+                f"  {self.loops(rows)}",
+                f"  for (int64_t from = {low} + cut({size}, me, threads); from < {end}; from += 256) {{",
+                f"    const int64_t to = least(from + 256, {end});",
+                "    R sum[256];",
+                f"    {columns} {target} = 0;",
+                f"    {self.loops(outer)} {{",
+                "      memset(sum, 0, sizeof sum);",
+                f"      {self.loop(inner)} {columns} sum[{i} - from] += {self.expression(s.body)};",
+                f"      {columns} {target} += sum[{i} - from];",
+                "    }",
+                "  }",
+            ]
+        )
 
 
-def _mentions(text: str, variable: str) -> bool:
-    return any(f"{before}{variable}{after}" in text for before in "( " for after in ") ")
-
-
-def min_of(sizes: Iterable[str]) -> str:
-    """The least of some numbers, in C."""
-    found = list(dict.fromkeys(sizes))
-    text = found[0]
-    for s in found[1:]:
-        text = f"least({text}, {s})"
-    return text
-
-
-def max_of(sizes: Iterable[str]) -> str:
-    """The largest of some numbers, in C."""
-    found = list(dict.fromkeys(sizes))
-    text = found[0]
-    for s in found[1:]:
-        text = f"(-least(-({text}), -({s})))"
-    return text
-
+FRAME = """
+struct call {
+  const int64_t *n; void *const *p; const int64_t *s; R *const *w; R *room; int64_t each;
+  const struct runtime *run;
+};
+"""
 
 __all__ = ["ENTRY", "Kernel", "emit"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -12,6 +12,7 @@ from chalkgrad.equations.ir import (
     At,
     Condition,
     Const,
+    Equation,
     Expr,
     Guard,
     Index,
@@ -22,9 +23,10 @@ from chalkgrad.equations.ir import (
 from chalkgrad.equations.size import Size
 from chalkgrad.equations.walk import nodes
 from chalkgrad.kernels.c.lower import Lowered, equations_in
+from chalkgrad.kernels.c.segment import Segment
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class Place:
     """How an element of a name is found: a pointer, one stride per axis (0 where an axis is left out)."""
 
@@ -35,21 +37,22 @@ class Place:
 
 @dataclass
 class Expressions:
-    """Writes expressions of one loop; sizes become numbers that come in, axes C variables."""
+    """Writes expressions of a segment; sizes become numbers that come in, axes C variables.
 
-    lowered: Lowered
-    names: Mapping[str, tuple[Range, ...]]
+    ``around`` are the loops at hand, the outermost first; ``bounds`` says where the axes that threads share
+    out begin and end, in C.
+    """
+
+    segment: Segment
     double: bool
-    joint: tuple[tuple[str, ...], ...] = ()  # tables that lie side by side in one buffer
     sizes: dict[Size, str] = field(default_factory=dict[Size, str])
     places: dict[str, Place] = field(default_factory=dict[str, Place])
     letters: dict[str, str] = field(default_factory=dict[str, str])
+    around: tuple[Lowered, ...] = ()
+    bounds: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
     conditions: dict[Condition, str] = field(default_factory=dict[Condition, str])
     locals: dict[str, str] = field(default_factory=dict[str, str])
     held: bool = False  # whether every condition on the step holds in the variant at hand
-    filled: dict[int, str] = field(
-        default_factory=dict[int, str]
-    )  # products whose left side is computed first
     fresh: int = 0  # how many variables there are
 
     # --- names and numbers -----------------------------------------------------------------------------
@@ -128,7 +131,7 @@ class Expressions:
         return f"c_pow({x}, {_number(value)})"
 
     def condition(self, c: Condition) -> str:
-        if set(c.index.axes) <= {self.lowered.axis}:
+        if self.around and set(c.index.axes) <= {self.around[0].axis}:
             if self.held:
                 return "1"
             return self.conditions.setdefault(c, f"g{len(self.conditions)}")
@@ -149,9 +152,7 @@ class Expressions:
 
     def loop(self, r: Range) -> str:
         i = self.letter(r.axis)
-        low, high = self.size(r.low), self.size(r.high)
-        if r.axis == self.lowered.rows:
-            low, high = "first", "last"
+        low, high = self.bounds.get(r.axis) or (self.size(r.low), self.size(r.high))
         return f"for (int64_t {i} = {low}; {i} < {high}; {i}++)"
 
     def reduction(self, e: Reduce) -> str:
@@ -183,61 +184,94 @@ class Expressions:
             f"{{ {m} = {x}; {p} = (R){i}; c{p} = 1; }} }} {p}; }})"
         )
 
-    def steps_of(self) -> list[Range]:
-        """The intervals of the loop's axis, each equation's once."""
-        axis = self.lowered.axis
-        every = (r for s in self.lowered.stages for e in equations_in(s) for r in e.domain if r.axis == axis)
-        return list(dict.fromkeys(every))
+    # --- loops -----------------------------------------------------------------------------------------
+
+    def free(self, e: Equation) -> list[Range]:
+        """The axes of an equation that are no loop's."""
+        axes = {loop.axis for loop in self.around}
+        return [r for r in e.domain if r.axis not in axes]
+
+    def inside(self, e: Equation) -> list[str]:
+        """The tests that a step lies in the equation's own interval, where a loop is longer."""
+        found: list[str] = []
+        for loop in self.around:
+            own, others = range_of(e, loop.axis), steps_of(loop)
+            t = Index.axis(loop.axis)
+            if any(r.low != own.low for r in others):
+                found.append(self.condition(Condition(t - own.low)))
+            if any(r.high != own.high for r in others):
+                found.append(self.condition(Condition(t * -1 + (own.high - 1))))
+        return [test for test in found if test != "1"]
+
+    def steps(self, loop: Lowered) -> str:
+        """The loop over the steps."""
+        first = min_of(self.size(r.low) for r in steps_of(loop))
+        last = max_of(self.size(r.high) for r in steps_of(loop))
+        t = self.letter(loop.axis)
+        if loop.reverse:
+            return f"for (int64_t {t} = {last} - 1; {t} >= {first}; {t}--)"
+        return f"for (int64_t {t} = {first}; {t} < {last}; {t}++)"
+
+    # --- where names live ------------------------------------------------------------------------------
 
     def place_names(self) -> None:
-        low = self.lowered
-        for k, name in enumerate(low.given):
-            axes = self.names[name]
+        """A pointer and strides for each name: what is given as it lies, the rest in order."""
+        whole = self.segment
+        for k, name in enumerate(whole.given):
+            axes = whole.names[name]
             strides = tuple(f"s{k}_{j}" for j in range(len(axes) - 1)) + (("1",) if axes else ())
             self.places[name] = Place(f"p{k}", strides, tuple(r.low for r in axes))
-        for k, name in enumerate(low.tables):
-            axes = self.names[name]
-            order = self.order(name)
-            beside = [str(len(group)) for group in self.joint if name in group]
-            strides = ["1"] * len(axes)
-            for place, j in enumerate(order[:-1]):
-                inner = [self.size(axes[i].size) for i in order[place + 1 :]]
-                strides[j] = f"({' * '.join([*inner, *beside])})"
-            self.places[name] = Place(f"t{k}", tuple(strides), tuple(r.low for r in axes))
-        for k, name in enumerate(low.scratch):
-            axes = self.names[name]
-            position = self.position(name)
-            rest = [j for j in range(len(axes)) if j != position]
-            strides = ["0"] * len(axes)
-            for place, j in enumerate(rest):
-                inner = [self.size(axes[i].size) for i in rest[place + 1 :]]
-                strides[j] = f"({' * '.join(inner)})" if inner else "1"
-            self.places[name] = Place(f"w{k}", tuple(strides), tuple(r.low for r in axes))
-
-    def position(self, name: str) -> int:
-        """Where the loop's axis stands among a made name's."""
-        return next(
-            e.axes.index(self.lowered.axis)
-            for s in self.lowered.stages
-            for e in equations_in(s)
-            if e.target == name
-        )
+        for stem, group in (("t", (*whole.kept, *whole.tables)), ("w", whole.scratch)):
+            for k, name in enumerate(group):
+                axes = whole.names[name]
+                order = self.order(name)[1 if stem == "w" else 0 :]
+                strides = ["0"] * len(axes)
+                for place, j in enumerate(order):
+                    inner = [self.size(axes[i].size) for i in order[place + 1 :]]
+                    strides[j] = f"({' * '.join(inner)})" if inner else "1"
+                self.places[name] = Place(f"{stem}{k}", tuple(strides), tuple(r.low for r in axes))
 
     def order(self, name: str) -> tuple[int, ...]:
-        """A table's axes in memory: the loop's first."""
-        position = self.position(name)
-        return (position, *(j for j in range(len(self.names[name])) if j != position))
+        """A table's axes in memory: its loop's first."""
+        count, position = len(self.segment.names[name]), self.segment.position.get(name)
+        if position is None:
+            return tuple(range(count))
+        return (position, *(j for j in range(count) if j != position))
 
-    def filled_steps(self, name: str) -> Size | None:
-        """How many steps of a table the loop fills, None where it leaves out a part of one."""
-        equations = [e for s in self.lowered.stages for e in equations_in(s) if e.target == name]
-        axes, position = self.names[name], self.position(name)
-        if len(equations) > 1:
-            return None
-        (e,) = equations
-        rest = [(r.low, r.size) for j, r in enumerate(e.domain) if j != position]
-        whole = [(r.low, r.size) for j, r in enumerate(axes) if j != position]
-        return e.domain[position].size if rest == whole else None
+    def room(self, name: str) -> str:
+        """How many numbers a name has; one step's where it is kept for the step at hand."""
+        axes = self.segment.names[name]
+        if name in self.segment.scratch:
+            axes = [r for j, r in enumerate(axes) if j != self.segment.position[name]]
+        return f"({' * '.join(self.size(r.size) for r in axes) or '1'})"
+
+
+def range_of(e: Equation, axis: str) -> Range:
+    """The interval of one axis of an equation."""
+    return next(r for r in e.domain if r.axis == axis)
+
+
+def steps_of(loop: Lowered) -> list[Range]:
+    """The intervals of the loop's axis, each equation's once."""
+    return list(dict.fromkeys(range_of(e, loop.axis) for e in equations_in(loop)))
+
+
+def min_of(sizes: Iterable[str]) -> str:
+    """The least of some numbers, in C."""
+    found = list(dict.fromkeys(sizes))
+    text = found[0]
+    for s in found[1:]:
+        text = f"least({text}, {s})"
+    return text
+
+
+def max_of(sizes: Iterable[str]) -> str:
+    """The largest of some numbers, in C."""
+    found = list(dict.fromkeys(sizes))
+    text = found[0]
+    for s in found[1:]:
+        text = f"(-least(-({text}), -({s})))"
+    return text
 
 
 def _has_reduction(e: Expr) -> bool:

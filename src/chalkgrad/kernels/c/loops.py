@@ -1,4 +1,4 @@
-"""A compiled loop in a plan of the eager backend: tables are made, the kernel called, the rest let go."""
+"""Steps of a plan as one compiled call: what they keep is made, the function called, the rest let go."""
 
 from __future__ import annotations
 
@@ -7,18 +7,24 @@ import os
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
+from math import prod
 
 import torch
 from torch import Tensor
 
-from chalkgrad.equations.ir import Range
+from chalkgrad.equations.ir import Equation, Range, Reduce
+from chalkgrad.equations.walk import nodes
+from chalkgrad.kernels.c import matrix
 from chalkgrad.kernels.c.build import CompilerError, load
 from chalkgrad.kernels.c.emit import ENTRY, Kernel, emit
-from chalkgrad.kernels.c.lower import lower
-from chalkgrad.kernels.c.threads import count, team
-from chalkgrad.kernels.schedule import Loop
+from chalkgrad.kernels.c.runtime import count, runtime
+from chalkgrad.kernels.c.segment import can_stand, is_product, segment
+from chalkgrad.kernels.schedule import Loop, Step, equations_of
 
 _given_up: list[str] = []
+
+_ALONE = 1_000_000
+"""Operations below which one thread is enough."""
 
 
 def kernels_wanted() -> bool:
@@ -36,48 +42,70 @@ class CompilerWarning(UserWarning):
     """No kernel could be compiled, so that loops run step by step."""
 
 
-Call = Callable[[Mapping[str, Tensor], Mapping[str, Mapping[int, Tensor]]], dict[str, Tensor]]
-"""Given tensors and the steps that are there already → the tables that the loop fills."""
+def can_be_compiled(step: Step, numbers: Mapping[str, int]) -> bool:
+    """Whether a step can be part of a compiled call, and is not better done by the library."""
+    if not can_stand(step):
+        return False
+    large = not isinstance(step, Loop) and is_product(step) and not matrix.pays()
+    return not (large and _operations(equations_of(step), numbers) > matrix.LIBRARY)
+
+
+Call = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
+"""Given tensors by name → what is kept, each with its axes in the order of its name's."""
 
 
 def compiled(
-    loop: Loop,
+    steps: tuple[Step, ...],
     names: Mapping[str, tuple[Range, ...]],
     wanted: Collection[str],
     numbers: Mapping[str, int],
     dtype: torch.dtype,
-    together: Mapping[str, tuple[str, ...]],
-) -> Call | None:
-    """A loop as one call, None where it cannot be lowered. Raises CompilerError.
+) -> Call:
+    """Steps as one call. Raises CompilerError.
 
-    ``names`` gives the axes of all that the loop reads and makes; ``wanted`` is what is read after it.
-    ``together`` names buffers in which tables of one shape lie side by side; they are given back too.
+    ``names`` gives the axes of all that the steps read and make; ``wanted`` is what is read after them.
     """
-    made = _made(
-        loop,
-        tuple(sorted(names.items())),
-        frozenset(wanted),
-        dtype == torch.float64,
-        tuple(together.values()),
+    equations = [e for step in steps for e in equations_of(step)]
+    partial = frozenset(_partial(equations, names, numbers))
+    kernel, function = _made(
+        steps, tuple(sorted(names.items())), frozenset(wanted) | partial, dtype == torch.float64
     )
-    return None if made is None else _bound(*made, names, numbers, dtype, together)
+    return _bound(kernel, function, names, numbers, dtype, partial, _operations(equations, numbers))
+
+
+def _partial(
+    equations: Collection[Equation], names: Mapping[str, tuple[Range, ...]], numbers: Mapping[str, int]
+) -> set[str]:
+    """The names that are not filled everywhere; what is left out reads as zero."""
+    filled: dict[str, int] = {}
+    for e in equations:
+        filled[e.target] = filled.get(e.target, 0) + prod(r.size.value(numbers) for r in e.domain)
+    return {
+        name for name, n in filled.items() if n < prod(r.size.value(numbers) for r in names.get(name, ()))
+    }
+
+
+def _operations(equations: Collection[Equation], numbers: Mapping[str, int]) -> int:
+    """Roughly how much work there is, in points that sums go over."""
+    total = 0
+    for e in equations:
+        sums = [n for n in nodes(e.value) if isinstance(n, Reduce)]
+        inner = max((prod(r.size.value(numbers) for r in n.over) for n in sums), default=20)
+        total += inner * prod(r.size.value(numbers) for r in e.domain)
+    return total
 
 
 @lru_cache(maxsize=256)
 def _made(
-    loop: Loop,
+    steps: tuple[Step, ...],
     names: tuple[tuple[str, tuple[Range, ...]], ...],
     wanted: frozenset[str],
     double: bool,
-    together: tuple[tuple[str, ...], ...],
-) -> tuple[Kernel, Callable[..., int]] | None:
-    lowered = lower(loop, wanted)
-    if lowered is None:
-        return None
-    kernel = emit(lowered, dict(names), double, together)
+) -> tuple[Kernel, Callable[..., int]]:
+    kernel = emit(segment(steps, wanted, dict(names)), double)
     function = load(kernel.source, ENTRY)
     function.restype = ctypes.c_int
-    function.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int] + [ctypes.c_void_p] * 2
+    function.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int, ctypes.c_void_p]
     return kernel, function
 
 
@@ -87,61 +115,48 @@ def _bound(
     names: Mapping[str, tuple[Range, ...]],
     numbers: Mapping[str, int],
     dtype: torch.dtype,
-    together: Mapping[str, tuple[str, ...]],
+    partial: Collection[str],
+    operations: int,
 ) -> Call:
     sizes = (ctypes.c_int64 * max(1, len(kernel.numbers)))(*(s.value(numbers) for s in kernel.numbers))
-    shapes: list[tuple[str, list[int], tuple[int, ...], int, int]] = []
-    for name, order, steps in kernel.tables:  # the loop's axis is the first in memory
-        ranges = names[name]
-        shape = [ranges[j].size.value(numbers) for j in order]
+    made: list[tuple[str, list[int], tuple[int, ...] | None, Callable[..., Tensor]]] = []
+    for name, order in kernel.kept:
+        shape = [names[name][j].size.value(numbers) for j in order]
         back = tuple(order.index(j) for j in range(len(order)))
-        first = ranges[order[0]].low.value(numbers)
-        shapes.append((name, shape, back, first, -1 if steps is None else steps.value(numbers)))
-    pointers = ctypes.c_void_p * max(1, len(kernel.given) + len(shapes))
-    by_name = {name: (shape, back) for name, shape, back, _, _ in shapes}
-    filled = {name: (steps, shape[0]) for name, shape, _, _, steps in shapes}
-    parallel, number = team()
+        straight = back == tuple(range(len(order)))
+        made.append(
+            (name, shape, None if straight else back, torch.zeros if name in partial else torch.empty)
+        )
+    pointers = ctypes.c_void_p * max(1, len(kernel.given) + len(made))
+    strides = ctypes.c_int64 * max(1, sum(max(0, len(names[n]) - 1) for n in kernel.given))
+    run = runtime(dtype == torch.float64)
+    given_names = kernel.given
 
-    def whole(name: str, steps: Mapping[str, Mapping[int, Tensor]]) -> bool:
-        """Whether the loop and the start fill a table; what they leave out reads as zero."""
-        by_loop, long = filled[name]
-        return by_loop + len(steps.get(name, {})) == long
-
-    def call(given: Mapping[str, Tensor], steps: Mapping[str, Mapping[int, Tensor]]) -> dict[str, Tensor]:
+    def call(given: Mapping[str, Tensor]) -> dict[str, Tensor]:
         held: list[Tensor] = []
-        strides: list[int] = []
-        for name in kernel.given:
+        steps: list[int] = []
+        for name in given_names:
             x = given[name]
-            if x.dim() and x.stride(-1) != 1 and x.shape[-1] > 1:
+            along = x.stride()
+            if along and along[-1] != 1 and x.shape[-1] > 1:
                 x = x.contiguous()
+                along = x.stride()
             held.append(x)
-            strides += x.stride()[:-1]
-        tables: dict[str, Tensor] = {}
-        places: dict[str, Tensor] = {}
-        for buffer, parts in together.items():
-            shape, back = by_name[parts[0]]
-            made = torch.zeros if any(not whole(n, steps) for n in parts) else torch.empty
-            joint = made((*shape[:-1], len(parts) * shape[-1]), dtype=dtype)
-            places.update(zip(parts, joint.split(shape[-1], -1), strict=True))
-            tables[buffer] = joint.permute(back)
-        for name, shape, back, low, _ in shapes:
-            table = places.get(name)
-            if table is None:
-                table = (torch.empty if whole(name, steps) else torch.zeros)(shape, dtype=dtype)
-            for t, part in steps.get(name, {}).items():
-                table[t - low] = part
+            steps += along[:-1]
+        kept: dict[str, Tensor] = {}
+        for name, shape, back, make in made:
+            table = make(shape, dtype=dtype)
             held.append(table)
-            tables[name] = table.permute(back)
+            kept[name] = table if back is None else table.permute(back)
         failed = function(
             sizes,
-            pointers(*(x.data_ptr() for x in held)),
-            (ctypes.c_int64 * max(1, len(strides)))(*strides),
-            count() if kernel.rows else 1,
-            parallel,
-            number,
+            pointers(*[x.data_ptr() for x in held]),
+            strides(*steps),
+            count() if operations >= _ALONE else 1,
+            run,
         )
         if failed:
-            raise MemoryError("a kernel found no memory for what it keeps during a step")
-        return tables
+            raise MemoryError("a kernel found no memory for what it keeps during a call")
+        return kept
 
     return call

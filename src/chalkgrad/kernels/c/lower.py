@@ -1,4 +1,4 @@
-"""A loop → stages: matrix products, groups of pointwise equations, and whatever else, each its own nest.
+"""A loop → stages: matrix products, groups of pointwise equations, inner loops, and nests for the rest.
 
 Within one step of the loop an equation may run as soon as what it reads at the same step is there. Products
 with something that the loop does not change go first; what is pointwise over the same axes is computed
@@ -7,8 +7,8 @@ together, point by point, so that intermediates stay in registers.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from chalkgrad.equations.ir import (
     Apply,
@@ -22,24 +22,27 @@ from chalkgrad.equations.ir import (
     Range,
     Read,
     Reduce,
+    full,
 )
-from chalkgrad.equations.walk import nodes, reads, substitute
-from chalkgrad.kernels.schedule import Block, Loop, equations_of
+from chalkgrad.equations.walk import nodes, reads, rewrite, substitute
+from chalkgrad.kernels.schedule import Block, Loop, Step, equations_of
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
     """``target[row, column] = Σ[k] left[row, k] · weight[k, column]``; the weight is the same in every step.
 
-    ``left`` is any pointwise expression over the rows and k, ``conditions`` facts about the step.
+    ``conditions`` are facts about the step outside of which it is zero. Where ``into`` is another product's
+    target, it is added to that.
     """
 
     equation: Equation
-    left: Expr
+    left: Read
     over: Range
     weight: Read
     column: str
-    conditions: tuple[Condition, ...]
+    conditions: tuple[Condition, ...] = ()
+    into: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,80 +59,95 @@ class Nest:
     equation: Equation
 
 
-Stage = Product | Pointwise | Nest
-
-
-def equations_in(stage: Stage) -> tuple[Equation, ...]:
-    return stage.equations if isinstance(stage, Pointwise) else (stage.equation,)
-
-
 @dataclass(frozen=True, slots=True)
 class Lowered:
-    """A loop's stages, and where its names live.
+    """A loop's stages.
 
-    ``tables`` have a value for every step, ``scratch`` one for the step at hand, ``local`` none: they are
-    computed where they are read. ``given`` are read and not made. ``rows`` is the axis along which nothing
-    in the loop reads a neighbour, so that it may be shared out among threads ("" if there is none).
+    ``rows`` is the axis along which nothing in the loop reads a neighbour, so that it may be shared out among
+    threads ("" if there is none). ``left`` are operands of products that had to be given a name.
     """
 
     axis: str
     reverse: bool
     stages: tuple[Stage, ...]
-    given: tuple[str, ...]
-    tables: tuple[str, ...]
-    scratch: tuple[str, ...]
-    local: frozenset[str]
-    rows: str
+    rows: str = ""
+    left: tuple[str, ...] = ()
 
 
-def lower(loop: Loop, wanted: Collection[str]) -> Lowered | None:
-    """The stages of a loop; None for a loop inside a loop. ``wanted`` are names that are read after it."""
-    if not all(isinstance(step, Block) for step in loop.body):
-        return None
-    equations = [e for step in loop.body for e in equations_of(step)]
-    made = dict.fromkeys(e.target for e in equations)
-    stages = _grouped(equations, loop.axis, made)
-    position = {e.target: e.axes.index(loop.axis) for e in equations}
-    tables = [n for n in made if n in wanted or _read_elsewhere(n, equations, loop.axis, position[n])]
-    local = frozenset(n for n in made if n not in tables and _only_inside(n, stages))
-    return Lowered(
-        loop.axis,
-        loop.reverse,
-        stages,
-        tuple(dict.fromkeys(r.name for e in equations for r in reads(e.value) if r.name not in made)),
-        tuple(tables),
-        tuple(n for n in made if n not in tables and n not in local),
-        local,
-        _rows(equations, loop.axis, made),
-    )
+Stage = Product | Pointwise | Nest | Lowered
+
+
+def equations_in(stage: Stage) -> tuple[Equation, ...]:
+    """The equations that a stage computes."""
+    match stage:
+        case Pointwise(equations):
+            return equations
+        case Lowered():
+            return tuple(e for s in stage.stages for e in equations_in(s))
+        case _:
+            return (stage.equation,)
+
+
+def lower(loop: Loop, kept: Collection[str]) -> Lowered:
+    """The stages of a loop; ``kept`` are names that are read after it."""
+    return _lowered(loop, (), kept)
+
+
+def _lowered(loop: Loop, around: tuple[str, ...], kept: Collection[str]) -> Lowered:
+    axes = (*around, loop.axis)
+    made = {e.target for e in loop.equations}
+    body: list[Step] = []
+    left: list[str] = []
+    for step in loop.body:
+        if isinstance(step, Block) and not around:
+            parts = _with_left_named(step.equation, loop.axis, made)
+            left += [e.target for e in parts[:-1]]
+            body += [Block(e) for e in parts]
+        else:
+            body.append(step)
+    made |= set(left)
+    stages = _accumulated(_grouped(body, axes, made, kept), kept)
+    rows = "" if around else _rows([e for s in body for e in equations_of(s)], loop.axis, made)
+    return Lowered(loop.axis, loop.reverse, stages, rows, tuple(left))
 
 
 # --- which equation runs with which --------------------------------------------------------------------
 
 
-def _grouped(equations: list[Equation], axis: str, made: Collection[str]) -> tuple[Stage, ...]:
-    waiting = list(range(len(equations)))
-    needs = [
-        {j for j in range(k) if any(r.name == equations[j].target for r in reads(e.value))}
-        for k, e in enumerate(equations)
-    ]
+def _grouped(
+    body: Sequence[Step], axes: tuple[str, ...], made: Collection[str], kept: Collection[str]
+) -> tuple[Stage, ...]:
+    waiting = list(range(len(body)))
+    targets = [{e.target for e in equations_of(step)} for step in body]
+    names = [{r.name for e in equations_of(step) for r in reads(e.value)} for step in body]
+    needs = [{j for j in range(k) if names[k] & targets[j]} for k in waiting]
     done: set[int] = set()
     stages: list[Stage] = []
     while waiting:
         ready = [k for k in waiting if needs[k] <= done]
-        heavy = [k for k in ready if not _is_pointwise(equations[k].value)]
+        heavy = [k for k in ready if not _is_group(body[k])]
         if heavy:
-            for k in heavy:
-                e = equations[k]
-                stages.append(_product(e, axis, made) or Nest(e))
             chosen = heavy
+            stages += [_alone(body[k], axes, made, kept) for k in heavy]
         else:
-            chosen = _together(ready[0], waiting, needs, done, equations, axis)
-            first = equations[chosen[0]]
-            stages.append(Pointwise(tuple(_like(equations[k], first) for k in chosen)))
+            chosen = _together(ready[0], waiting, needs, done, body, axes)
+            found = [e for k in chosen for e in equations_of(body[k])]
+            stages.append(Pointwise(tuple(_like(e, found[0]) for e in found)))
         done |= set(chosen)
         waiting = [k for k in waiting if k not in done]
     return tuple(stages)
+
+
+def _is_group(step: Step) -> bool:
+    return isinstance(step, Block) and is_pointwise(step.equation.value)
+
+
+def _alone(step: Step, axes: tuple[str, ...], made: Collection[str], kept: Collection[str]) -> Stage:
+    if isinstance(step, Loop):
+        return _lowered(step, axes, kept)
+    e = step.equation
+    # A product in an inner loop is a few multiplications at a time: not worth a tile.
+    return (_product(e, axes[0], made) if len(axes) == 1 else None) or Nest(e)
 
 
 def _together(
@@ -137,26 +155,31 @@ def _together(
     waiting: Sequence[int],
     needs: Sequence[set[int]],
     done: set[int],
-    equations: Sequence[Equation],
-    axis: str,
+    body: Sequence[Step],
+    axes: tuple[str, ...],
 ) -> list[int]:
     """The equations over the same axes as ``first`` that can be computed with it, in order."""
     chosen: list[int] = []
-    shape = _shape(equations[first], axis)
+    own: set[str] = set()
+    (start,) = equations_of(body[first])
+    shape = _shape(start, axes)
     for k in waiting:
-        e = equations[k]
-        if _shape(e, axis) != shape or not needs[k] <= done | set(chosen) or not _is_pointwise(e.value):
+        if not _is_group(body[k]) or not needs[k] <= done | set(chosen):
             continue
-        own = {equations[j].target for j in chosen}
-        point = tuple(Index.axis(a) for a in e.axes)
+        (e,) = equations_of(body[k])
+        if _shape(e, axes) != shape:
+            continue
+        point = full(e.domain)
         if all(r.at == point for r in reads(e.value) if r.name in own):
             chosen.append(k)
+            own.add(e.target)
     return chosen
 
 
-def _shape(e: Equation, axis: str) -> tuple[object, ...]:
-    """The axes of an equation but for the loop's, with where that stands."""
-    return (e.axes.index(axis), *((r.low, r.size) for r in e.domain if r.axis != axis))
+def _shape(e: Equation, axes: tuple[str, ...]) -> tuple[object, ...]:
+    """The axes of an equation but for the loops', with where those stand."""
+    places = tuple(e.axes.index(a) for a in axes)
+    return (places, *((r.low, r.size) for r in e.domain if r.axis not in axes))
 
 
 def _like(e: Equation, first: Equation) -> Equation:
@@ -171,15 +194,26 @@ def _like(e: Equation, first: Equation) -> Equation:
     return Equation(e.target, domain, value)
 
 
-def _is_pointwise(e: Expr) -> bool:
+def is_pointwise(e: Expr) -> bool:
+    """Whether an expression sums nothing."""
     return not any(isinstance(n, Reduce | ArgMax) for n in nodes(e))
 
 
 # --- products ------------------------------------------------------------------------------------------
 
 
-def _product(e: Equation, axis: str, made: Collection[str]) -> Product | None:
-    """The equation as a matrix product with a weight that the loop leaves as it is, if it is one."""
+@dataclass(frozen=True, slots=True)
+class _Factors:
+    """A sum over one axis of factors, one of them a weight that the loop leaves as it is."""
+
+    conditions: tuple[Condition, ...]
+    over: Range
+    weight: Read
+    column: str
+    left: Expr
+
+
+def _factors(e: Equation, axis: str, made: Collection[str]) -> _Factors | None:
     conditions: tuple[Condition, ...] = ()
     value = e.value
     while isinstance(value, Guard):
@@ -205,36 +239,95 @@ def _product(e: Equation, axis: str, made: Collection[str]) -> Product | None:
         used = {a for r in reads(left) for i in r.at for a in i.axes}
         if column == axis or column not in free or free[-1] != column or column in used or len(free) > 2:
             continue
-        if any(isinstance(n, At | Guard) for n in nodes(left)) or not _is_pointwise(left):
+        if any(isinstance(n, At | Guard) for n in nodes(left)) or not is_pointwise(left):
             continue
         if over.axis in used and rest:
-            return Product(e, left, over, weight, column, conditions)
+            return _Factors(conditions, over, weight, column, left)
     return None
 
 
-# --- where names live ----------------------------------------------------------------------------------
+def _with_left_named(e: Equation, axis: str, made: Collection[str]) -> list[Equation]:
+    """A product whose left side is more than rows of a table: that gets an equation of its own."""
+    found = _factors(e, axis, made)
+    if found is None or _is_rows(found.left, found.over.axis):
+        return [e]
+    rows = tuple(r for r in e.domain if r.axis != found.column)
+    domain = (*rows, found.over)
+    body = Guard(found.conditions, found.left) if found.conditions else found.left
+    name = f"{e.target}·left"
+    value: Expr = Reduce("sum", (found.over,), Apply("mul", (Read(name, full(domain)), found.weight)))
+    whole = Guard(found.conditions, value) if found.conditions else value
+    return [Equation(name, domain, body), Equation(e.target, e.domain, whole)]
 
 
-def _read_elsewhere(name: str, equations: Iterable[Equation], axis: str, position: int) -> bool:
-    """Whether a name is read at another step than the one at hand."""
-    here = Index.axis(axis)
-    return any(r.at[position] != here for e in equations for r in reads(e.value) if r.name == name)
-
-
-def _only_inside(name: str, stages: Iterable[Stage]) -> bool:
-    """Whether a name is made in one group of pointwise equations and read nowhere else."""
-    for stage in stages:
-        inside = isinstance(stage, Pointwise) and any(e.target == name for e in stage.equations)
-        if not inside and any(r.name == name for e in equations_in(stage) for r in reads(e.value)):
+def _is_rows(left: Expr, letter: str) -> bool:
+    """Whether an operand is read where it lies, its last axis along the product's."""
+    match left:
+        case Read(_, at):
+            return (
+                bool(at)
+                and at[-1] == Index.axis(letter)
+                and not any(letter in i.axes for i in at[:-1])
+                and all(i.divisor == 1 for i in at)
+            )
+        case _:
             return False
-        if not inside and any(e.target == name for e in equations_in(stage)):
-            return False
-        if inside and sum(e.target == name for e in equations_in(stage)) > 1:
-            return False
-    return True
 
 
-def _rows(equations: Sequence[Equation], axis: str, made: Mapping[str, None]) -> str:
+def _product(e: Equation, axis: str, made: Collection[str]) -> Product | None:
+    """The equation as a matrix product with a weight that the loop leaves as it is, if it is one."""
+    found = _factors(e, axis, made)
+    if found is None or not isinstance(found.left, Read) or not _is_rows(found.left, found.over.axis):
+        return None
+    return Product(e, found.left, found.over, found.weight, found.column, found.conditions)
+
+
+def _accumulated(stages: Sequence[Stage], kept: Collection[str]) -> tuple[Stage, ...]:
+    """Products that are only added to each other, in one place: ``∂h = ∂a_i W_iᵀ + ∂a_f W_fᵀ + …``."""
+    counts: dict[str, int] = {}
+    for e in (e for s in stages for e in equations_in(s)):
+        for r in reads(e.value):
+            counts[r.name] = counts.get(r.name, 0) + 1
+    products = {s.equation.target: s.equation.domain for s in stages if isinstance(s, Product)}
+    order = list(products)
+    into: dict[str, str] = {}
+
+    def summed(e: Equation) -> Equation:
+        here = full(e.domain)
+
+        def rule(x: Expr) -> Expr:
+            match x:
+                case Apply("add", terms):
+                    pass
+                case _:
+                    return x
+            own = [
+                t.name
+                for t in terms
+                if isinstance(t, Read)
+                and t.at == here
+                and counts[t.name] == 1
+                and t.name not in kept
+                and t.name in products
+                and [(r.low, r.size) for r in products[t.name]] == [(r.low, r.size) for r in e.domain]
+            ]
+            own.sort(key=order.index)
+            into.update(dict.fromkeys(own[1:], own[0] if own else ""))
+            rest = tuple(t for t in terms if not (isinstance(t, Read) and t.name in own[1:]))
+            return rest[0] if len(rest) == 1 else Apply("add", rest)
+
+        return Equation(e.target, e.domain, rewrite(e.value, rule))
+
+    done = [Pointwise(tuple(map(summed, s.equations))) if isinstance(s, Pointwise) else s for s in stages]
+    return tuple(
+        replace(s, into=into.get(s.equation.target, "")) if isinstance(s, Product) else s for s in done
+    )
+
+
+# --- the axis that is shared out ------------------------------------------------------------------------
+
+
+def _rows(equations: Sequence[Equation], axis: str, made: Collection[str]) -> str:
     """A letter that is an axis of every equation, at which everything the loop makes is read in place."""
     position = {e.target: {a: k for k, a in enumerate(e.axes)} for e in equations}
     for letter in equations[0].axes:
@@ -251,4 +344,74 @@ def _rows(equations: Sequence[Equation], axis: str, made: Mapping[str, None]) ->
     return ""
 
 
-__all__ = ["Lowered", "Nest", "Pointwise", "Product", "Stage", "equations_in", "lower"]
+# --- where threads meet ---------------------------------------------------------------------------------
+
+
+def meetings(stages: Sequence[Stage], axis: str, tables: Collection[str]) -> tuple[bool, ...]:
+    """Before which stages the threads meet, where each has a part of every stage's last axis.
+
+    A stage that reads at its own part what was made in equal parts meets nobody. What is kept for one step
+    only (not in ``tables``) must not be made anew while somebody still reads it.
+    """
+    split: dict[str, tuple[int, Range] | None] = {}
+    for e in (e for s in stages for e in equations_in(s)):
+        last = _last(e, axis)
+        split[e.target] = last if split.get(e.target, last) == last else None
+    before = [False] * len(stages)
+    made: set[str] = set()
+    shared: set[str] = set()
+    for _ in range(2):  # the second time with what the step before has left
+        for k, stage in enumerate(stages):
+            foreign = set(_foreign(stage, axis, split))
+            targets = {_home(stage, e) for e in equations_in(stage)}
+            if foreign & made or (targets - set(tables)) & shared:
+                before[k] = True
+                made, shared = set(), set()
+            made |= targets
+            shared |= foreign
+    return tuple(before)
+
+
+def _home(stage: Stage, e: Equation) -> str:
+    """The name that an equation of a stage is stored under."""
+    return stage.into or e.target if isinstance(stage, Product) else e.target
+
+
+def _last(e: Equation, axis: str) -> tuple[int, Range] | None:
+    """The axis that is cut into parts: its position, its interval."""
+    free = [(k, r) for k, r in enumerate(e.domain) if r.axis != axis]
+    return free[-1] if free else None
+
+
+def _foreign(stage: Stage, axis: str, split: Mapping[str, tuple[int, Range] | None]) -> Iterator[str]:
+    """The names that a stage reads in other parts than its own."""
+    if isinstance(stage, Product) and stage.left.name in split:
+        yield stage.left.name
+        return
+    for e in equations_in(stage):
+        mine = _last(e, axis)
+        for r in reads(e.value):
+            if r.name not in split:
+                continue
+            theirs = split[r.name]
+            alike = (
+                mine is not None
+                and theirs is not None
+                and r.at[theirs[0]] == Index.axis(mine[1].axis)
+                and (mine[1].low, mine[1].size) == (theirs[1].low, theirs[1].size)
+            )
+            if not alike:
+                yield r.name
+
+
+__all__ = [
+    "Lowered",
+    "Nest",
+    "Pointwise",
+    "Product",
+    "Stage",
+    "equations_in",
+    "is_pointwise",
+    "lower",
+    "meetings",
+]

@@ -14,14 +14,40 @@ import torch
 from torch import Tensor
 
 from chalkgrad.kernels.c.build import CompilerError, load, processor
-from chalkgrad.kernels.c.prelude import matrix_source
-from chalkgrad.kernels.c.threads import count, team
+from chalkgrad.kernels.c.prelude import prelude
+from chalkgrad.kernels.c.runtime import count, runtime
 
 LEAST = 200_000
 """Multiplications below which the library's shorter way in wins."""
 
+LIBRARY = 2_000_000
+"""Multiplications from which on the library's product is faster, on its maker's own processors."""
+
 _ALONE = 1_000_000
 """Multiplications below which one thread is enough."""
+
+_ENTRY = r"""
+struct all { struct matrix m; struct factor f; R *room; int64_t each; const struct runtime *run; };
+static void share(void *data) {
+  struct all *z = data;
+  const int64_t me = z->run->number();
+  z->run->matrix(&z->m, &z->f, 1, z->room + me * z->each, me, z->run->count());
+}
+// s: the strides of o (rows), a and b, then M, K, N
+int chalkgrad_mm(R *o, const R *a, const R *b, const int64_t *s, int threads, const struct runtime *run) {
+  const int64_t M = s[5], K = s[6], N = s[7];
+  R *w[1];
+  struct all z = {{a, M, M, 0, s[1], K, K, 0, s[2]}, {b, 0, s[3], s[4], o, s[0], N, 0}, 0, 0, run};
+  z.each = AROUND(matrix_room(K, AROUND_PANEL(N)));
+  void *memory = run->reserve(w, 0, 0, z.each * threads);
+  if (!memory) return 1;
+  z.room = w[0];
+  if (threads > 1) run->parallel(share, &z, (unsigned)threads, 0);
+  else run->matrix(&z.m, &z.f, 1, z.room, 0, 1);
+  free(memory);
+  return 0;
+}
+"""
 
 
 @lru_cache(maxsize=1)
@@ -33,11 +59,11 @@ def pays() -> bool:
 @lru_cache(maxsize=2)
 def _function(double: bool) -> Callable[..., int] | None:
     try:
-        function = load(matrix_source(double), "chalkgrad_matrix")
+        function = load(prelude(double) + _ENTRY, "chalkgrad_mm")
     except CompilerError:
         return None
     function.restype = ctypes.c_int
-    function.argtypes = [ctypes.c_void_p] * 4 + [ctypes.c_int] + [ctypes.c_void_p] * 2
+    function.argtypes = [ctypes.c_void_p] * 4 + [ctypes.c_int, ctypes.c_void_p]
     return function
 
 
@@ -50,8 +76,9 @@ def mm(a: Tensor, b: Tensor) -> Tensor:
         return torch.mm(a, b)
     out = a.new_empty(m, n)
     strides = (ctypes.c_int64 * 8)(n, *a.stride(), *b.stride(), m, k, n)
-    parallel, number = team()
-    threads = min(count(), (m + 7) // 8) if work >= _ALONE else 1
-    if function(out.data_ptr(), a.data_ptr(), b.data_ptr(), strides, threads, parallel, number):
+    threads = count() if work >= _ALONE else 1
+    if function(
+        out.data_ptr(), a.data_ptr(), b.data_ptr(), strides, threads, runtime(a.dtype == torch.float64)
+    ):
         raise MemoryError("a product of matrices found no memory for its panels")
     return out

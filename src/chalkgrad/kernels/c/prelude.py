@@ -1,10 +1,12 @@
-"""What every kernel begins with, in C: functions that vectorise, and the product of a tile of a matrix.
+"""What every kernel begins with, in C: functions that vectorise.
 
 exp is Cody and Waite's reduction with a polynomial; tanh goes through expm1, since 2σ(2x) - 1 loses all its
 digits near zero. No branch stands in either, so that a compiler turns a loop over them into vector code.
 """
 
 from __future__ import annotations
+
+from chalkgrad.kernels.c.tiles import MATRIX, SHAPES, TILES
 
 FLOAT = r"""
 typedef float R;
@@ -118,166 +120,15 @@ static inline R c_maximum(R a, R b) { return a != a ? a : b != b ? b : a > b ? a
 static inline R c_minimum(R a, R b) { return a != a ? a : b != b ? b : a < b ? a : b; }
 static inline R c_equal(R a, R b) { return a == b ? 1 : 0; }
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 """
-
-PRODUCT = r"""
-#ifdef __AVX512F__
-#define BYTES 64
-#define TALL 8
-#elif defined(__AVX__)
-#define BYTES 32
-#define TALL 6
-#else
-#define BYTES 16
-#define TALL 4
-#endif
-#define WIDE ((int64_t)(BYTES / sizeof(R)))
-#define PANEL (2 * WIDE)
-typedef R V __attribute__((vector_size(BYTES)));
-typedef R U __attribute__((vector_size(BYTES), aligned(sizeof(R))));
-
-// weight[k, n] at w + k·sk + n·sn → panels of PANEL columns, the last one filled up with zeros
-static void pack(R *out, const R *w, int64_t sk, int64_t sn, int64_t K, int64_t N) {
-  for (int64_t n = 0; n < N; n += PANEL)
-    for (int64_t k = 0; k < K; k++)
-      for (int64_t c = 0; c < PANEL; c++) *out++ = n + c < N ? w[k * sk + (n + c) * sn] : 0;
-}
-// ROWS rows of a by one panel of w; a[m, k] at a + m·sa + k·sk; added to what is there where `more`
-#define TILE(ROWS)                                                                                  \
-  static inline void tile_##ROWS(R *out, int64_t so, const R *a, int64_t sa, int64_t sk, const R *w,\
-                                 int64_t K, int64_t N, int more) {                                  \
-    V c[ROWS][2];                                                                                   \
-    for (int m = 0; m < ROWS; m++) c[m][0] = c[m][1] = (V){0};                                      \
-    for (int64_t k = 0; k < K; k++, w += PANEL, a += sk) {                                          \
-      V u = *(const V *)w, v = *(const V *)(w + WIDE);                                              \
-      for (int m = 0; m < ROWS; m++) { R x = a[m * sa]; c[m][0] += x * u; c[m][1] += x * v; }       \
-    }                                                                                               \
-    for (int m = 0; m < ROWS; m++) {                                                                \
-      R *o = out + m * so;                                                                          \
-      if (N >= PANEL && !more) { *(U *)o = c[m][0]; *(U *)(o + WIDE) = c[m][1]; }                   \
-      else if (N >= PANEL) { *(U *)o += c[m][0]; *(U *)(o + WIDE) += c[m][1]; }                     \
-      else for (int64_t n = 0; n < N; n++) o[n] = (more ? o[n] : 0) + c[m][n / WIDE][n % WIDE];     \
-    }                                                                                               \
-  }
-TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) TILE(7) TILE(8)
-
-// rows of a by one panel
-static inline void column(R *out, int64_t so, const R *a, int64_t sa, int64_t sk, const R *w, int64_t M,
-                          int64_t K, int64_t N, int more) {
-  for (; M >= TALL; M -= TALL, out += TALL * so, a += TALL * sa) {
-#if TALL == 8
-    tile_8(out, so, a, sa, sk, w, K, N, more);
-#elif TALL == 6
-    tile_6(out, so, a, sa, sk, w, K, N, more);
-#else
-    tile_4(out, so, a, sa, sk, w, K, N, more);
-#endif
-  }
-  switch (M) {
-    case 1: tile_1(out, so, a, sa, sk, w, K, N, more); break;
-    case 2: tile_2(out, so, a, sa, sk, w, K, N, more); break;
-    case 3: tile_3(out, so, a, sa, sk, w, K, N, more); break;
-    case 4: tile_4(out, so, a, sa, sk, w, K, N, more); break;
-    case 5: tile_5(out, so, a, sa, sk, w, K, N, more); break;
-    case 6: tile_6(out, so, a, sa, sk, w, K, N, more); break;
-    case 7: tile_7(out, so, a, sa, sk, w, K, N, more); break;
-  }
-}
-
-// Few rows leave too little to do while a product waits for the one before: several whole panels at once.
-#define SEVERAL(ROWS, MANY)                                                                         \
-  static inline void several_##ROWS(R *out, int64_t so, const R *a, int64_t sa, const R *w, int64_t K) { \
-    V c[ROWS][2 * MANY];                                                                            \
-    for (int m = 0; m < ROWS; m++) for (int p = 0; p < 2 * MANY; p++) c[m][p] = (V){0};             \
-    for (int64_t k = 0; k < K; k++, w += PANEL)                                                     \
-      for (int p = 0; p < MANY; p++) {                                                              \
-        V u = *(const V *)(w + p * K * PANEL), v = *(const V *)(w + p * K * PANEL + WIDE);          \
-        for (int m = 0; m < ROWS; m++) {                                                            \
-          R x = a[m * sa + k];                                                                      \
-          c[m][2 * p] += x * u; c[m][2 * p + 1] += x * v;                                           \
-        }                                                                                           \
-      }                                                                                             \
-    for (int m = 0; m < ROWS; m++)                                                                  \
-      for (int p = 0; p < 2 * MANY; p++) *(U *)(out + m * so + p * WIDE) = c[m][p];                 \
-  }
-SEVERAL(1, 4) SEVERAL(2, 3) SEVERAL(3, 2)
-
-// out[m, n] = Σ[k] a[m, k] w[k, n] for rows m of strides so and sa, w packed
-static void product(R *out, int64_t so, const R *a, int64_t sa, const R *w, int64_t M, int64_t K, int64_t N) {
-  if (M == 1) for (; N >= 4 * PANEL; N -= 4 * PANEL, out += 4 * PANEL, w += 4 * K * PANEL)
-    several_1(out, so, a, sa, w, K);
-  if (M == 2) for (; N >= 3 * PANEL; N -= 3 * PANEL, out += 3 * PANEL, w += 3 * K * PANEL)
-    several_2(out, so, a, sa, w, K);
-  if (M == 3) for (; N >= 2 * PANEL; N -= 2 * PANEL, out += 2 * PANEL, w += 2 * K * PANEL)
-    several_3(out, so, a, sa, w, K);
-  for (int64_t n = 0; n < N; n += PANEL, w += K * PANEL) column(out + n, so, a, sa, 1, w, M, K, N - n, 0);
-}
-"""
-
-
-MATRIX = r"""
-#define DEEP ((int64_t)256)   // of k at a time: a panel of w stays in the first cache
-#define LONG ((int64_t)1024)  // columns at a time: what is packed stays in the second
-#define HIGH ((int64_t)96)    // rows at a time: what is packed of a stays beside the panel
-
-struct matrix {
-  R *o; const R *a, *b;
-  int64_t so, am, ak, bk, bn, M, K, N;
-  int threads, failed, (*number)(void);
-};
-
-static void rows(struct matrix *z, int64_t first, int64_t last) {
-  int64_t M = last - first;
-  if (M <= 0) return;
-  int64_t deep = least(DEEP, z->K), wide = (least(LONG, z->N) + PANEL - 1) / PANEL * PANEL;
-  char *memory = malloc((deep * wide + HIGH * deep) * sizeof(R) + 128);
-  if (!memory) { z->failed = 1; return; }
-  R *w = (R *)(((uintptr_t)memory + 63) / 64 * 64), *rest = w + deep * wide;
-  for (int64_t n = 0; n < z->N; n += LONG) {
-    int64_t N = least(LONG, z->N - n);
-    for (int64_t k = 0; k < z->K; k += DEEP) {
-      int64_t K = least(DEEP, z->K - k);
-      pack(w, z->b + k * z->bk + n * z->bn, z->bk, z->bn, K, N);
-      for (int64_t m = 0; m < M; m += HIGH) {
-        int64_t H = least(HIGH, M - m);
-        const R *a = z->a + (first + m) * z->am + k * z->ak;
-        // rows one after the other, TALL of them side by side for every k
-        R *q = rest;
-        for (int64_t i = 0; i < H; i += TALL) {
-          int64_t T = least(TALL, H - i);
-          for (int64_t j = 0; j < K; j++)
-            for (int64_t r = 0; r < T; r++) *q++ = a[(i + r) * z->am + j * z->ak];
-        }
-        for (int64_t c = 0; c < N; c += PANEL)
-          for (int64_t i = 0; i < H; i += TALL)
-            column(z->o + (first + m + i) * z->so + n + c, z->so, rest + i * K, 1, least(TALL, H - i),
-                   w + c * K, least(TALL, H - i), K, N - c, k > 0);
-      }
-    }
-  }
-  free(memory);
-}
-static void share(void *data) {
-  struct matrix *z = data;
-  int64_t me = z->number(), blocks = (z->M + TALL - 1) / TALL;
-  rows(z, least(z->M, blocks * me / z->threads * TALL), least(z->M, blocks * (me + 1) / z->threads * TALL));
-}
-int chalkgrad_matrix(R *o, const R *a, const R *b, const int64_t *s, int threads,
-    void (*parallel)(void (*)(void *), void *, unsigned, unsigned), int (*number)(void)) {
-  struct matrix z = {o, a, b, s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], threads, 0, number};
-  if (threads > 1 && parallel) parallel(share, &z, (unsigned)threads, 0);
-  else rows(&z, 0, z.M);
-  return z.failed;
-}
-"""
-"""The product of two matrices of any strides: ``s`` holds the strides of o (rows), a and b, then M, K, N."""
 
 
 def prelude(double: bool) -> str:
     """The beginning of a kernel in float64 or float32."""
-    return HEAD + (DOUBLE if double else FLOAT) + FUNCTIONS + PRODUCT
+    return HEAD + (DOUBLE if double else FLOAT) + FUNCTIONS + SHAPES
 
 
-def matrix_source(double: bool) -> str:
-    """The product of two matrices as a source of its own."""
-    return prelude(double) + MATRIX
+def library(double: bool) -> str:
+    """The source of the functions that kernels call."""
+    return prelude(double) + TILES + MATRIX

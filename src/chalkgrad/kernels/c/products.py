@@ -1,109 +1,175 @@
-"""Matrix products of a loop → C: weights packed once before it, one call for each step."""
+"""Products of matrices → C: those of a loop with weights packed before it, and those of whole tables."""
 
 from __future__ import annotations
 
-from chalkgrad.equations.ir import Condition, Equation, Index, Range, Read
-from chalkgrad.kernels.c.expressions import Expressions
-from chalkgrad.kernels.c.lower import Product
+from chalkgrad.equations.ir import Index, Range, Read
+from chalkgrad.kernels.c.expressions import Expressions, range_of
+from chalkgrad.kernels.c.lower import Lowered, Product
+from chalkgrad.kernels.c.segment import Factor, Matrices
 
 
 class Products(Expressions):
     """Writes the products; :class:`~chalkgrad.kernels.c.emit.Emitter` writes the rest."""
 
-    # --- matrix products -------------------------------------------------------------------------------
+    # --- in a loop -------------------------------------------------------------------------------------
 
-    def packing(self, s: Product, number: int) -> str:
-        """The weight of product number ``number``, packed."""
-        place, over, columns = self.places[s.weight.name], s.over, range_of(s.equation, s.column)
-        k, n = [], []
-        start = {over.axis: Index((), over.low), s.column: Index((), columns.low)}
-        for i, stride in zip(s.weight.at, place.strides, strict=True):
-            k.append(f"{i.coefficient(over.axis)} * {stride}")
-            n.append(f"{i.coefficient(s.column)} * {stride}")
-        origin = self.element(s.weight.name, tuple(i.substitute(start) for i in s.weight.at))
+    def packing(self, s: Product, packed: str) -> str:
+        """A product's weight, packed by all threads."""
+        columns = range_of(s.equation, s.column)
+        start = {s.over.axis: Index((), s.over.low), s.column: Index((), columns.low)}
+        along_k, along_n = self.along(s.weight, s.over.axis), self.along(s.weight, s.column)
+        n, k = self.size(columns.size), self.size(s.over.size)
         return (
-            f"    pack(packed[{number}], &{origin}, {' + '.join(k)}, {' + '.join(n)}, "
-            f"{self.size(over.size)}, {self.size(columns.size)});"
+            f"  {{ const int64_t from = cut({n}, me, threads), to = cut({n}, me + 1, threads);\n"
+            f"    z->run->pack({packed} + from * {k}, &{self.origin(s.weight, start)} + from * ({along_n}), "
+            f"{along_k}, {along_n}, {k}, to - from); }}"
         )
 
-    def product(self, s: Product, number: int) -> str:
-        """The product at one step."""
+    def product(self, s: Product, packed: str) -> str:
+        """The product at one step: this thread's rows and columns."""
         e, columns = s.equation, range_of(s.equation, s.column)
-        free = [r for r in e.domain if r.axis != self.lowered.axis]
-        rows = free[:-1]
-        tests, inside = [self.condition(c) for c in s.conditions], self.inside(e)
+        free = self.free(e)
+        tests, inside = [t for c in s.conditions if (t := self.condition(c)) != "1"], self.inside(e)
+        home = s.into or e.target
         start: dict[str, Index] = {s.column: Index((), columns.low)}
-        row, begin, count, stride = None, "0", "1", "0"
-        if rows:
-            (row,) = rows
-            shared = row.axis == self.lowered.rows
-            begin = "first" if shared else self.size(row.low)
-            count = "last - first" if shared else self.size(row.size)
-            stride = self.places[e.target].strides[e.axes.index(row.axis)]
-        out = self.element(e.target, tuple(Index.axis(a).substitute(start) for a in e.axes))
-        declare = f"int64_t {self.letter(row.axis)} = {begin};" if row else ""
-        left, left_stride, fill = self.left(s, row, number)
-        lines = [
-            f"    {{ {declare}",
-            fill,
-            f"      product(&{out}, {stride}, {left}, {left_stride}, z->packed[{number}], {count}, "
-            f"{self.size(s.over.size)}, {self.size(columns.size)}); }}",
-        ]
-        whole = "\n".join(line for line in lines if line)
-        if tests:
+        begin, count, stride, left_stride, declare = "0", "1", "0", "0", ""
+        if len(free) > 1:
+            row = free[0]
+            low, high = self.bounds.get(row.axis) or (self.size(row.low), self.size(row.high))
+            begin, count = low, f"{high} - {low}"
+            stride = self.places[home].strides[e.axes.index(row.axis)]
+            left_stride = self.along(s.left, row.axis)
+            declare = f"const int64_t {self.letter(row.axis)} = {begin}; "
+        out = self.element(home, tuple(Index.axis(a).substitute(start) for a in e.axes))
+        left = self.origin(s.left, {s.over.axis: Index((), s.over.low)})
+        k, (first, last) = self.size(s.over.size), self.cut(columns)
+        whole = (
+            f"    {{ {declare}z->run->product(&{out} + {first}, {stride}, &{left}, {left_stride}, "
+            f"{packed} + {first} * {k}, {count}, {k}, {last} - {first}, {int(bool(s.into))}); }}"
+        )
+        if tests and s.into:
+            whole = f"    if ({' && '.join(tests)})\n{whole}"
+        elif tests:
             target = self.element(e.target, tuple(map(Index.axis, e.axes)))
-            whole = f"    if ({' && '.join(tests)})\n{whole}\n    else {{ {self.loops(free)} {target} = 0; }}"
+            with_part = self.sharing(free[-1])
+            zero = f"{self.loops(free)} {target} = 0;"
+            self.bounds = with_part
+            whole = f"    if ({' && '.join(tests)})\n{whole}\n    else {{ {zero} }}"
         return f"    if ({' && '.join(inside)}) {{\n{whole}\n    }}" if inside else whole
 
-    def rows_of(self, e: Equation) -> str:
-        """How many rows a product has."""
-        free = [r for r in e.domain if r.axis != self.lowered.axis]
-        return " * ".join([self.size(r.size) for r in free[:-1]]) or "1"
+    def work(self, loop: Lowered) -> str:
+        """How many multiplications the products of a step have, for one row."""
+        parts = [
+            f"{self.size(s.over.size)} * {self.size(range_of(s.equation, s.column).size)}"
+            for s in loop.stages
+            if isinstance(s, Product)
+        ]
+        return " + ".join(parts) or "0"
 
-    def left(self, s: Product, row: Range | None, number: int) -> tuple[str, str, str]:
-        """Where the left operand begins, its stride from row to row, and what computes it first."""
-        k = s.over
-        match s.left:
-            case Read(name, at) if (
-                at and at[-1] == Index.axis(k.axis) and not any(k.axis in i.axes for i in at[:-1])
-            ):
-                place = self.places[name]
-                start = {k.axis: Index((), k.low)}
-                origin = self.element(name, tuple(i.substitute(start) for i in at))
-                stride = "0"
-                if row:
-                    parts = [
-                        f"{i.coefficient(row.axis)} * {st}"
-                        for i, st in zip(at, place.strides, strict=True)
-                        if i.coefficient(row.axis)
-                    ]
-                    stride = " + ".join(parts) or "0"
-                if place.strides[-1] == "1" and all(i.divisor == 1 for i in at):
-                    return f"&{origin}", stride, ""
-            case _:
-                pass
-        self.filled[number] = f"({self.rows_of(s.equation)} * {self.size(k.size)})"
-        buffer = f"z->scratch[{len(self.lowered.scratch) + number}]"
-        size = self.size(k.size)
-        i = self.letter(k.axis)
-        at_row = f"({self.letter(row.axis)} - {self.size(row.low)}) * {size} + " if row else ""
-        into = f"{buffer}[{at_row}{i} - {self.size(k.low)}]"
-        loops = f"{self.loop(row)} {self.loop(k)}" if row else self.loop(k)
-        origin = f"&{buffer}[({self.letter(row.axis)} - {self.size(row.low)}) * {size}]" if row else buffer
-        return origin, size, f"      {loops} {into} = {self.expression(s.left)};"
+    def cut(self, r: Range) -> tuple[str, str]:
+        """Where this thread's part of an axis begins and ends, counted from the axis's own beginning."""
+        size = self.size(r.size)
+        return f"cut({size}, part, parts)", f"cut({size}, part + 1, parts)"
 
-    def inside(self, e: Equation) -> list[str]:
-        """The tests that the step lies in the equation's own interval, where the loop is longer."""
-        own = range_of(e, self.lowered.axis)
-        others = self.steps_of()
-        found: list[Condition] = []
-        t = Index.axis(self.lowered.axis)
-        if any(r.low != own.low for r in others):
-            found.append(Condition(t - own.low))
-        if any(r.high != own.high for r in others):
-            found.append(Condition(t * -1 + (own.high - 1)))
-        return [self.condition(c) for c in found]
+    def sharing(self, r: Range) -> dict[str, tuple[str, str]]:
+        """From now on an axis is run through in this thread's part; what was there before."""
+        before, (first, last) = self.bounds, self.cut(r)
+        if r.axis not in before:
+            low = self.size(r.low)
+            self.bounds = {**before, r.axis: (f"{low} + {first}", f"{low} + {last}")}
+        return before
+
+    # --- of whole tables -------------------------------------------------------------------------------
+
+    def matrices(self, m: Matrices) -> str:
+        """Products with one left operand, those together whose rows lie in one order."""
+        groups: dict[object, list[Factor]] = {}
+        for f in m.factors:
+            groups.setdefault((self.rows_order(f), self.over_order(f)), []).append(f)
+        return "\n".join(self.several(group) for group in groups.values())
+
+    def several(self, factors: list[Factor]) -> str:
+        """Rows and sums of two axes at most, each with its strides."""
+        f = factors[0]
+        rows, over = self.rows_of(f), self.over_of(f)
+        (m0, m1), (k0, k1) = _two(rows), _two(over)
+        a = self.origin(f.left, {r.axis: Index((), r.low) for r in (*rows, *over)})
+        lines = [
+            f"  {{ const struct matrix q = {{&{a}, {self.count(rows)}, {self.count(m1)}, "
+            f"{self.stride(f.left, m0)}, {self.stride(f.left, m1)}, "
+            f"{self.count(over)}, {self.count(k1)}, {self.stride(f.left, k0)}, {self.stride(f.left, k1)}}};",
+            "    const struct factor of[] = {",
+        ]
+        for g in factors:
+            over, out = self.over_of(g), self.rows_of(g)
+            k0, k1 = _two(over)
+            columns = range_of(g.equation, g.column)
+            start = {r.axis: Index((), r.low) for r in (*out, *over, columns)}
+            b = self.origin(g.right, start)
+            o = self.element(g.equation.target, tuple(start[x] for x in g.equation.axes))
+            place = self.places[g.equation.target]
+            along = place.strides[g.equation.axes.index(out[-1].axis)] if out else "0"
+            lines.append(
+                f"      {{&{b}, {self.stride(g.right, k0)}, {self.stride(g.right, k1)}, "
+                f"{self.along(g.right, g.column)}, &{o}, {along}, {self.size(columns.size)}, {int(g.more)}}},"
+            )
+        lines += [
+            "    };",
+            f"    z->run->matrix(&q, of, {len(factors)}, z->room + me * z->each, me, threads); }}",
+        ]
+        return "\n".join(lines)
+
+    def matrix_room(self, m: Matrices) -> str:
+        """How many numbers a thread needs for what it packs."""
+        columns = " + ".join(
+            f"AROUND_PANEL({self.size(range_of(f.equation, f.column).size)})" for f in m.factors
+        )
+        return f"matrix_room({self.count(list(m.factors[0].over))}, {columns})"
+
+    def rows_order(self, f: Factor) -> tuple[int, ...]:
+        """The rows' axes among those of the result, as it has them in memory."""
+        axes = f.equation.axes
+        return tuple(j for j in self.order(f.equation.target) if axes[j] != f.column)
+
+    def rows_of(self, f: Factor) -> list[Range]:
+        return [f.equation.domain[j] for j in self.rows_order(f)]
+
+    def over_order(self, f: Factor) -> tuple[int, ...]:
+        """The summed axes as the right operand has them in memory, where that is known."""
+        every = range(len(f.over))
+        if f.right.name in self.segment.given:
+            return tuple(every)
+        order = [f.right.at[j] for j in self.order(f.right.name)]
+        return tuple(
+            sorted(every, key=lambda n: next(k for k, i in enumerate(order) if f.over[n].axis in i.axes))
+        )
+
+    def over_of(self, f: Factor) -> list[Range]:
+        return [f.over[n] for n in self.over_order(f)]
+
+    # --- where operands lie ----------------------------------------------------------------------------
+
+    def along(self, r: Read, axis: str) -> str:
+        """How far a read moves from one value of an axis to the next."""
+        place = self.places[r.name]
+        parts = [
+            stride if (k := i.coefficient(axis)) == 1 else f"{k} * {stride}"
+            for i, stride in zip(r.at, place.strides, strict=True)
+            if i.coefficient(axis)
+        ]
+        return " + ".join(parts) or "0"
+
+    def origin(self, r: Read, start: dict[str, Index]) -> str:
+        """The element where a read begins."""
+        return self.element(r.name, tuple(i.substitute(start) for i in r.at))
+
+    def stride(self, r: Read, axes: list[Range]) -> str:
+        return self.along(r, axes[0].axis) if axes else "0"
+
+    def count(self, axes: list[Range]) -> str:
+        return " * ".join(self.size(r.size) for r in axes) or "1"
 
 
-def range_of(e: Equation, axis: str) -> Range:
-    return next(r for r in e.domain if r.axis == axis)
+def _two(axes: list[Range]) -> tuple[list[Range], list[Range]]:
+    """The outer and the inner of two axes; one alone is the inner."""
+    return axes[:-1], axes[-1:]

@@ -8,12 +8,13 @@ where it had several small ones.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chalkgrad.equations.ir import Apply, Equation, Expr, Index, Program, Range, Read, Reduce, Size
 from chalkgrad.equations.walk import reads
-from chalkgrad.kernels.schedule import Block, Loop, Step, equations_of, schedule
+from chalkgrad.kernels.eager.calls import with_calls
+from chalkgrad.kernels.schedule import Block, Compiled, Loop, Step, equations_of, schedule
 
 Interval = tuple[int, int]
 
@@ -37,7 +38,7 @@ class Parted:
     dim: int
 
 
-Merged = Block | Loop | Joined | Parted
+Merged = Block | Loop | Compiled | Joined | Parted
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +73,29 @@ class Planned:
 
 
 def planned(
-    program: Program, wanted: Sequence[str], known: Collection[str], numbers: Mapping[str, int]
+    program: Program,
+    wanted: Sequence[str],
+    known: Collection[str],
+    numbers: Mapping[str, int],
+    can: Callable[[Step, Mapping[str, int]], bool] | None = None,
 ) -> Planned:
-    """What computes ``wanted`` where ``known`` is there already, at the sizes ``numbers``."""
+    """What computes ``wanted`` where ``known`` is there already, at the sizes ``numbers``.
+
+    ``can`` says which steps may be compiled, None that none is.
+    """
     ordered = schedule(program, wanted, frozenset(known))
     ranges = {e.target: e.domain for step in ordered for e in equations_of(step)}
     ranges |= {n.name: n.ranges for n in program.names}
     intervals = {
         n: tuple((r.low.value(numbers), r.size.value(numbers)) for r in own) for n, own in ranges.items()
     }
-    steps, intervals = merged(ordered, intervals, frozenset(wanted), numbers)
+    called = with_calls(ordered, lambda step: can(step, numbers)) if can else ordered
+    steps, intervals = merged(called, intervals, frozenset(wanted), numbers)
     return Planned(ordered, steps, ranges, intervals)
 
 
 def merged(
-    steps: Sequence[Step],
+    steps: Sequence[Step | Compiled],
     intervals: Mapping[str, tuple[Interval, ...]],
     wanted: frozenset[str],
     numbers: Mapping[str, int],
@@ -238,7 +247,7 @@ def _key(
 
 
 def _sums_of_products(
-    steps: Sequence[Step],
+    steps: Sequence[Step | Compiled],
     state: _Merging,
     wanted: frozenset[str],
     numbers: Mapping[str, int],
@@ -359,7 +368,7 @@ def _made_at(steps: Sequence[Merged]) -> dict[str, int]:
             found[step.name] = k
         elif isinstance(step, Parted):
             found.update(dict.fromkeys(step.parts, k))
-        elif isinstance(step, Block | Loop):
+        else:
             found.update({e.target: k for e in equations_of(step)})
     return found
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -17,7 +18,8 @@ from torch.nn import Parameter
 
 from chalkgrad.equations.ir import Program
 from chalkgrad.equations.walk import reads
-from chalkgrad.kernels.c.loops import kernels_wanted
+from chalkgrad.kernels.c.build import CompilerError
+from chalkgrad.kernels.c.loops import can_be_compiled, give_up, kernels_wanted
 from chalkgrad.kernels.eager.code import Frame, Run
 from chalkgrad.kernels.eager.merging import Joined, Merged, Parted, planned
 from chalkgrad.kernels.eager.staging import Staging
@@ -73,9 +75,13 @@ class Runner:
                 del self._plans[next(iter(self._plans))]
             # Masks and positions are kept with the plan, so they must be ordinary tensors.
             with torch.inference_mode(False), torch.no_grad():
-                plan = self._plans[key] = _stage(
-                    self.program, tuple(wanted), have, numbers, like.new_zeros(()), compile
-                )
+                make = partial(_stage, self.program, tuple(wanted), have, numbers, like.new_zeros(()))
+                try:
+                    plan = make(compile)
+                except CompilerError as error:
+                    give_up(error)
+                    plan = make(False)
+                self._plans[key] = plan
         return plan(tensors)
 
 
@@ -123,7 +129,8 @@ def _stage(
     like: Tensor,
     compile: bool,
 ) -> Plan:
-    plan = planned(program, wanted, known, numbers)
+    can = can_be_compiled if compile else None
+    plan = planned(program, wanted, known, numbers, can)
     equations = [e for step in plan.ordered for e in equations_of(step)]
     made = {e.target for e in equations}
     used = dict.fromkeys((*wanted, *(r.name for e in equations for r in reads(e.value))))

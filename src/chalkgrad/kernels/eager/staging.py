@@ -11,25 +11,13 @@ from torch.nn.functional import pad
 from chalkgrad.equations.ir import Equation, Range
 from chalkgrad.equations.walk import reads
 from chalkgrad.kernels.c import matrix
-from chalkgrad.kernels.c.build import CompilerError
-from chalkgrad.kernels.c.loops import compiled, give_up
+from chalkgrad.kernels.c.loops import compiled
 from chalkgrad.kernels.eager.code import Frame, Place, Ring, Run, Scope, Stage, Test
 from chalkgrad.kernels.eager.merging import Joined, Merged, Parted
 from chalkgrad.kernels.eager.reads import stacking
 from chalkgrad.kernels.eager.terms import code as staged
 from chalkgrad.kernels.eager.views import Affine, Interval, arranged
-from chalkgrad.kernels.schedule import Block, Loop, Step, equations_of
-
-
-def _made_later(steps: tuple[Merged, ...]) -> dict[int, set[str]]:
-    """For each outermost loop what the steps after it make."""
-    later: dict[int, set[str]] = {}
-    made: set[str] = set()
-    for step in reversed(steps):
-        later[id(step)] = set(made)
-        if isinstance(step, Block | Loop):
-            made |= {e.target for e in equations_of(step)}
-    return later
+from chalkgrad.kernels.schedule import Block, Compiled, Loop, Step, equations_of
 
 
 def joining(step: Joined) -> Run:
@@ -54,6 +42,10 @@ def parting(step: Parted) -> Run:
     return run
 
 
+def _reads_of(step: Block | Loop | Compiled) -> set[str]:
+    return {r.name for e in equations_of(step) for r in reads(e.value)}
+
+
 def _within(depth: int, low: int, size: int) -> Test:
     return lambda at: low <= at[depth] < low + size
 
@@ -71,9 +63,8 @@ class Staging:
         ranges: Mapping[str, tuple[Range, ...]] | None,
     ) -> None:
         self.numbers = numbers
-        self.ranges = ranges  # where loops may be compiled
-        self.later = _made_later(steps)
-        self.joins = [step for step in steps if isinstance(step, Joined)]
+        self.all, self.wanted = steps, wanted
+        self.ranges = ranges  # of every name, where steps may be compiled
         self.rings: dict[int, Ring] = {}
         self.deepest = 0
         loops: dict[str, tuple[tuple[Ring, int], ...]] = {}
@@ -112,6 +103,9 @@ class Staging:
                 if isinstance(step, Loop):
                     go(step.body, (*around, self.rings[id(step)]))
                     continue
+                if isinstance(step, Compiled):
+                    needed.update({r.name: 0 for e in step.equations for r in reads(e.value)})
+                    continue
                 for read in reads(step.equation.value):
                     own = [ring for ring, _ in self.stage.places[read.name].loops]
                     shared = sum(a is b for a, b in zip(own, around, strict=False))
@@ -129,6 +123,8 @@ class Staging:
                 return self.block(equation, around)
             case Loop():
                 return self.loop(step, around)
+            case Compiled():
+                return self.call(step)
             case Joined():
                 return joining(step)
             case Parted():
@@ -205,12 +201,35 @@ class Staging:
 
         return put
 
+    # --- a compiled call -------------------------------------------------------------------------------
+
+    def call(self, step: Compiled) -> Run:
+        """Steps as one call; raises CompilerError."""
+        assert self.ranges is not None
+        made = dict.fromkeys(e.target for e in step.equations)
+        given = dict.fromkeys(r.name for e in step.equations for r in reads(e.value) if r.name not in made)
+        wanted = [name for name in made if self.read_after(name, step)]
+        used = {n: self.ranges[n] for n in (*made, *given)}
+        call = compiled(step.steps, used, wanted, self.numbers, self.stage.like.dtype)
+
+        def run(f: Frame) -> None:
+            for name, x in call({n: f.store[n][()] for n in given}).items():
+                f.store[name] = {(): x}
+
+        return run
+
+    def read_after(self, name: str, step: Compiled) -> bool:
+        """Whether a name is wanted by something else than the call that makes it."""
+        return name in self.wanted or any(
+            name in (other.parts if isinstance(other, Joined | Parted) else _reads_of(other))
+            for other in self.all
+            if other is not step
+        )
+
     # --- a loop ----------------------------------------------------------------------------------------
 
     def loop(self, loop: Loop, around: tuple[Ring, ...]) -> Run:
         """Runs the body for each position, then stacks what is read after the loop."""
-        if self.ranges is not None and not around and (kernel := self.kernel(loop, self.ranges)):
-            return kernel
         ring, depth = self.rings[id(loop)], len(around)
         spans = {id(step): self.span(step, loop.axis) for step in loop.body}
         body = list(zip(loop.body, self.steps(loop.body, (*around, ring)), strict=True))
@@ -253,50 +272,6 @@ class Staging:
                 del f.store[name]
 
         return run
-
-    def kernel(self, loop: Loop, ranges: Mapping[str, tuple[Range, ...]]) -> Run | None:
-        """The loop as one call, None where there is no kernel for it.
-
-        The steps that are there are put into its tables, and what it made is kept.
-        """
-        made = dict.fromkeys(e.target for e in loop.equations)
-        if self.later[id(loop)] & made.keys():
-            return None  # an edge that is filled in after the loop
-        given = dict.fromkeys(r.name for e in loop.equations for r in reads(e.value) if r.name not in made)
-        wanted = [name for name in made if self.needed[name] == 0]
-        together = self.together(loop, wanted)
-        used = {n: ranges[n] for n in (*made, *given)}
-        try:
-            call = compiled(loop, used, wanted, self.numbers, self.stage.like.dtype, together)
-        except CompilerError as error:
-            give_up(error)
-            return None
-        if call is None:
-            return None
-        kept = (*wanted, *together)
-
-        def run(f: Frame) -> None:
-            starts = {n: {k[0]: x for k, x in f.store.pop(n, {}).items()} for n in made}
-            tables = call({n: f.store[n][()] for n in given}, starts)
-            for name in kept:
-                f.store[name] = {(): tables[name]}
-
-        return run
-
-    def together(self, loop: Loop, wanted: list[str]) -> dict[str, tuple[str, ...]]:
-        """The tables of a loop that are to lie side by side, by the name that joins them."""
-        found: dict[str, tuple[str, ...]] = {}
-        taken: set[str] = set()
-        position = {e.target: e.axes.index(loop.axis) for e in loop.equations}
-        for join in self.joins:
-            last = len(self.stage.places[join.parts[0]].intervals) - 1
-            alike = len({self.stage.places[p].intervals for p in join.parts}) == 1
-            whole = all(p in wanted and p not in taken for p in join.parts)
-            once = len(set(join.parts)) == len(join.parts)  # x W + x V: the same gradient beside itself
-            if alike and whole and once and join.dim == last and all(position[p] != last for p in join.parts):
-                found[join.name] = join.parts
-                taken |= set(join.parts)
-        return found
 
     def reach(self, name: str, loop: Loop) -> int | None:
         """How many steps back a name of this loop alone is read; None where that is not one number."""

@@ -1,0 +1,365 @@
+"""Steps of a plan → parts of one call: loops, products and sums of whole tables, and what is pointwise."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from chalkgrad.equations.ir import Apply, ArgMax, Equation, Expr, Index, Range, Read, Reduce, full
+from chalkgrad.equations.walk import reads
+from chalkgrad.kernels.c.lower import (
+    Lowered,
+    Nest,
+    Pointwise,
+    Product,
+    Stage,
+    equations_in,
+    is_pointwise,
+    lower,
+)
+from chalkgrad.kernels.schedule import Block, Loop, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """One of several products with the same left operand; ``column`` is the letter of its last axis.
+
+    Added to what is there where ``more``.
+    """
+
+    equation: Equation
+    left: Read
+    right: Read
+    over: tuple[Range, ...]
+    column: str
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Matrices:
+    """``target[rows, column] = Σ[over] left · right`` for each factor, the left operand read once."""
+
+    factors: tuple[Factor, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """``target = Σ[over] body``, added up row by row: the target's last axis is the body's too."""
+
+    equation: Equation
+    over: tuple[Range, ...]
+    body: Expr
+
+
+Part = Lowered | Matrices | Sum | Pointwise | Nest
+
+
+def equations_of_part(part: Part) -> tuple[Equation, ...]:
+    """The equations that a part computes."""
+    match part:
+        case Matrices(factors):
+            return tuple(f.equation for f in factors)
+        case Sum(e):
+            return (e,)
+        case _:
+            return equations_in(part)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """The parts of one call, in order, and where its names live.
+
+    ``given`` are read and not made. ``kept`` are wanted afterwards, ``tables`` have a value at every step or
+    belong to none, ``scratch`` one for the step at hand, ``local`` none: they are computed when read.
+    ``position`` says which axis of a name is its loop's, the first in memory.
+    """
+
+    parts: tuple[Part, ...]
+    given: tuple[str, ...]
+    kept: tuple[str, ...]
+    tables: tuple[str, ...]
+    scratch: tuple[str, ...]
+    local: frozenset[str]
+    position: Mapping[str, int]
+    names: Mapping[str, tuple[Range, ...]]
+
+
+def can_stand(step: Step) -> bool:
+    """Whether a step can be a part of a segment: what is left to a library's functions cannot."""
+    match step:
+        case Loop():
+            return True
+        case Block(e):
+            found = is_pointwise(e.value) or _factor(e) is not None or _sum(e) is not None
+            return found or _reads_once(e)
+
+
+def _reads_once(e: Equation) -> bool:
+    """Whether an equation reduces rows of a table as large as all that it goes over: a softmax, a mean."""
+    match e.value:
+        case Reduce(_, over, body) | ArgMax(over, _, body) if is_pointwise(body):
+            axes = {*e.axes, *(r.axis for r in over)}
+            return any(axes <= {a for i in r.at for a in i.axes} for r in reads(body))
+        case _:
+            return False
+
+
+def is_product(step: Step) -> bool:
+    """Whether a step is a product of two matrices."""
+    return isinstance(step, Block) and _factor(step.equation) is not None
+
+
+def segment(
+    steps: Sequence[Step], wanted: Collection[str], names: Mapping[str, tuple[Range, ...]]
+) -> Segment:
+    """The parts that compute some steps; ``wanted`` is read afterwards, ``names`` gives every name's axes."""
+    parts = _gathered(_into_one([_part(s, wanted, steps) for s in steps], wanted, names))
+    names = {
+        **names,
+        **{e.target: e.domain for p in parts for e in equations_of_part(p) if e.target not in names},
+    }
+    equations = [e for p in parts for e in equations_of_part(p)]
+    made = dict.fromkeys(e.target for e in equations)
+    loops = [p for p in parts if isinstance(p, Lowered)]
+    position: dict[str, int] = {}
+    outside: set[str] = set(wanted)
+    for p in parts:
+        if not isinstance(p, Lowered):
+            outside |= {r.name for e in equations_of_part(p) for r in reads(e.value)}
+            outside |= {e.target for e in equations_of_part(p)}
+    tables: list[str] = []
+    scratch: list[str] = []
+    local: set[str] = set()
+    for loop in loops:
+        position |= _loop_positions(loop)
+        own = dict.fromkeys(e.target for e in equations_in(loop))
+        inner = {e.target for s in loop.stages if isinstance(s, Lowered) for e in equations_in(s)}
+        shared = {r.name for o in loops if o is not loop for e in equations_in(o) for r in reads(e.value)}
+        for name in own:
+            if any(isinstance(s, Product) and s.into and s.equation.target == name for s in loop.stages):
+                continue
+            if name in outside or name in shared or _read_elsewhere(name, loop, position[name]):
+                tables.append(name)
+            elif _only_inside(name, loop.stages):
+                local.add(name)
+            elif name in inner:
+                tables.append(name)
+            else:
+                scratch.append(name)
+    into = {s.equation.target for x in loops for s in x.stages if isinstance(s, Product) and s.into}
+    seen = {*tables, *scratch, *local, *into}
+    tables += [n for n in made if n not in seen]
+    return Segment(
+        tuple(parts),
+        tuple(dict.fromkeys(r.name for e in equations for r in reads(e.value) if r.name not in made)),
+        tuple(n for n in tables if n in wanted),
+        tuple(n for n in tables if n not in wanted),
+        tuple(scratch),
+        frozenset(local),
+        position,
+        names,
+    )
+
+
+def _loop_positions(loop: Lowered) -> dict[str, int]:
+    """For every name that a loop makes, or reads where it is: the position of the loop's axis."""
+    found: dict[str, int] = {}
+    for e in equations_in(loop):
+        for r in reads(e.value):
+            for k, i in enumerate(r.at):
+                if loop.axis in i.axes and r.name not in found:
+                    found[r.name] = k
+    return found | {e.target: e.axes.index(loop.axis) for e in equations_in(loop)}
+
+
+def _part(step: Step, wanted: Collection[str], steps: Iterable[Step]) -> Part:
+    match step:
+        case Loop():
+            others = {
+                r.name
+                for s in steps
+                if s is not step
+                for e in ((s.equation,) if isinstance(s, Block) else s.equations)
+                for r in reads(e.value)
+            }
+            return lower(step, others | set(wanted))
+        case Block(e):
+            if is_pointwise(e.value):
+                return Pointwise((e,))
+            if factor := _factor(e):
+                return Matrices((factor,))
+            return _sum(e) or Nest(e)
+
+
+# --- products and sums ---------------------------------------------------------------------------------
+
+
+def _letters(r: Read) -> tuple[str, ...] | None:
+    """The axes of a read, each by itself in one index and once; None for any other."""
+    found: list[str] = []
+    for i in r.at:
+        if i.divisor != 1 or len(i.terms) > 1 or any(k != 1 for _, k in i.terms):
+            return None
+        found += i.axes
+    return tuple(found) if len(set(found)) == len(found) else None
+
+
+def _factor(e: Equation) -> Factor | None:
+    """The equation as a product of two matrices: rows · columns, rows of one or two axes."""
+    match e.value:
+        case Reduce("sum", over, Apply("mul", (Read() as a, Read() as b))):
+            pass
+        case _:
+            return None
+    for left, right in ((a, b), (b, a)):
+        mine, theirs = _letters(left), _letters(right)
+        if mine is None or theirs is None or not e.axes or len(over) > 2:
+            return None
+        column = e.axes[-1]
+        summed = {r.axis for r in over}
+        rows = [x for x in e.axes if x != column]
+        if set(theirs) == {column, *summed} and set(mine) == {*rows, *summed} and len(rows) <= 2:
+            return Factor(e, left, right, over, column)
+    return None
+
+
+def _sum(e: Equation) -> Sum | None:
+    """The equation as a sum of rows of a table."""
+    match e.value:
+        case Reduce("sum", over, body):
+            pass
+        case _:
+            return None
+    summed = {r.axis for r in over}
+    along = [r.at[-1] for r in reads(body) if r.at]
+    if not e.axes or not is_pointwise(body) or any(set(i.axes) & summed for i in along):
+        return None
+    return Sum(e, over, body) if any(i == Index.axis(e.axes[-1]) for i in along) else None
+
+
+def _into_one(
+    parts: Sequence[Part], wanted: Collection[str], names: Mapping[str, tuple[Range, ...]]
+) -> list[Part]:
+    """Products that are only added up are added where they are wanted: ``∂x = ∂a_i W_iᵀ + ∂a_f W_fᵀ``."""
+    counts: dict[str, int] = {}
+    makers: dict[str, int] = {}
+    for k, p in enumerate(parts):
+        for e in equations_of_part(p):
+            makers[e.target] = -1 if e.target in makers or not isinstance(p, Matrices) else k
+            for r in reads(e.value):
+                counts[r.name] = counts.get(r.name, 0) + 1
+    found: list[list[Part]] = [[p] for p in parts]
+    for k, p in enumerate(parts):
+        if not isinstance(p, Pointwise):
+            continue
+        (e,) = p.equations
+        terms = e.value.args if isinstance(e.value, Apply) and e.value.op == "add" else (e.value,)
+        here, whole = full(e.domain), [(r.low, r.size) for r in e.domain]
+        if whole != [(r.low, r.size) for r in names.get(e.target, e.domain)]:
+            continue
+        own = {
+            t.name: makers[t.name]
+            for t in terms
+            if isinstance(t, Read)
+            and t.at == here
+            and counts[t.name] == 1
+            and t.name not in wanted
+            and makers.get(t.name, -1) >= 0
+            and [(r.low, r.size) for r in _equation(parts[makers[t.name]]).domain] == whole
+        }
+        rest = tuple(t for t in terms if not (isinstance(t, Read) and t.name in own))
+        if not own:
+            continue
+        products: list[Part] = []
+        for n, at in enumerate(sorted(own.values())):
+            (f,) = _factors(parts[at])
+            equation = Equation(e.target, f.equation.domain, f.equation.value)
+            products.append(Matrices((replace(f, equation=equation, more=bool(n or rest)),)))
+            found[at] = []
+        if rest:
+            value = rest[0] if len(rest) == 1 else Apply("add", rest)
+            products.insert(0, Pointwise((Equation(e.target, e.domain, value),)))
+        found[k] = products
+    return [p for several in found for p in several]
+
+
+def _equation(part: Part) -> Equation:
+    return equations_of_part(part)[0]
+
+
+def _factors(part: Part) -> tuple[Factor, ...]:
+    assert isinstance(part, Matrices)
+    return part.factors
+
+
+def _gathered(parts: Sequence[Part]) -> list[Part]:
+    """Products with one left operand together, where the first of them stands."""
+    made_at: dict[str, list[int]] = {}
+    for k, p in enumerate(parts):
+        for name in dict.fromkeys(e.target for e in equations_of_part(p)):
+            made_at.setdefault(name, []).append(k)
+    groups: dict[object, list[int]] = {}
+    for k, p in enumerate(parts):
+        if isinstance(p, Matrices):
+            groups.setdefault(_key(p.factors[0]), []).append(k)
+    taken: set[int] = set()
+    instead: dict[int, Part] = {}
+    for members in groups.values():
+        first = members[0]
+        chosen = [
+            k
+            for k in members
+            if all(j < first for r in reads(_equation(parts[k]).value) for j in made_at.get(r.name, ()))
+            and not any(first <= j < k for j in made_at[_equation(parts[k]).target])
+        ]
+        if len(chosen) > 1:
+            taken |= set(chosen)
+            instead[chosen[0]] = Matrices(tuple(f for k in chosen for f in _factors(parts[k])))
+    return [
+        p for k, x in enumerate(parts) for p in ([instead[k]] if k in instead else [] if k in taken else [x])
+    ]
+
+
+def _key(f: Factor) -> object:
+    """What products must share to be computed with one left operand, letters numbered."""
+    order = [a for a in f.equation.axes if a != f.column] + [r.axis for r in f.over]
+    rename = {a: Index.axis(f"#{k}") for k, a in enumerate(order)}
+    rows = tuple((r.low, r.size) for r in f.equation.domain if r.axis != f.column)
+    return (
+        f.left.name,
+        tuple(i.substitute(rename) for i in f.left.at),
+        rows,
+        tuple((r.low, r.size) for r in f.over),
+        f.more,
+    )
+
+
+# --- where names live ----------------------------------------------------------------------------------
+
+
+def _read_elsewhere(name: str, loop: Lowered, position: int) -> bool:
+    """Whether a name is read at another step than the one at hand."""
+    here = Index.axis(loop.axis)
+    return any(r.at[position] != here for e in equations_in(loop) for r in reads(e.value) if r.name == name)
+
+
+def _only_inside(name: str, stages: Iterable[Stage]) -> bool:
+    """Whether a name is made in one group of pointwise equations and read nowhere else."""
+    for stage in stages:
+        if isinstance(stage, Lowered):
+            if not _only_inside(name, stage.stages):
+                return False
+            continue
+        inside = isinstance(stage, Pointwise) and any(e.target == name for e in stage.equations)
+        if not inside and any(r.name == name for e in equations_in(stage) for r in reads(e.value)):
+            return False
+        if not inside and any(e.target == name for e in equations_in(stage)):
+            return False
+        if inside and sum(e.target == name for e in equations_in(stage)) > 1:
+            return False
+        # At another point of an inner loop, or of the group, only a table has it.
+        if inside and any(
+            r.at != full(e.domain) for e in equations_in(stage) for r in reads(e.value) if r.name == name
+        ):
+            return False
+    return True

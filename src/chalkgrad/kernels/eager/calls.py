@@ -1,0 +1,89 @@
+"""Which steps of a plan run as one compiled call: a loop, and all around it that C does as well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from chalkgrad.equations.walk import reads
+from chalkgrad.kernels.schedule import Compiled, Loop, Step, equations_of
+
+
+def with_calls(steps: Sequence[Step], can: Callable[[Step], bool]) -> list[Step | Compiled]:
+    """The steps, those in one call that ``can`` be compiled and stand by a loop; each after what it reads."""
+    makers: dict[str, list[int]] = {}
+    for k, step in enumerate(steps):
+        for name in dict.fromkeys(e.target for e in equations_of(step)):
+            makers.setdefault(name, []).append(k)
+    left = {k for k, step in enumerate(steps) if not can(step)}
+    while True:
+        groups = _groups(steps, makers, left)
+        group_of = {k: g for g, group in enumerate(groups) for k in group}
+        # A name that several steps fill is filled by one call, or by none.
+        apart = {
+            k
+            for ks in makers.values()
+            if any(k in left for k in ks) or len({group_of[k] for k in ks}) > 1
+            for k in ks
+            if k not in left
+        }
+        if not apart:
+            break
+        left |= apart
+    found: list[Step | Compiled] = []
+    for group in groups:
+        members = [steps[k] for k in group]
+        if group[0] not in left and any(isinstance(step, Loop) for step in members):
+            found.append(Compiled(tuple(members)))
+        else:
+            found += members
+    return found
+
+
+def _groups(steps: Sequence[Step], makers: dict[str, list[int]], left: set[int]) -> list[list[int]]:
+    """The steps in an order that keeps together what can run together; each of ``left`` alone.
+
+    From the last step back, so that a start stands with its loop and not with what came long before.
+    """
+    needs = [
+        {j for e in equations_of(step) for r in reads(e.value) for j in makers.get(r.name, ()) if j != k}
+        for k, step in enumerate(steps)
+    ]
+    found: list[list[int]] = []  # the last one first
+    group: list[int] = []
+    before: list[int] = []  # what is left out and read by the group
+    for k in reversed(_late(needs)):
+        ahead = any(k in needs[j] for j in before)
+        if k in left and (ahead or any(k in needs[j] for j in group)):
+            before.append(k)
+        elif k in left:
+            found.append([k])
+        elif ahead:
+            found += [group[::-1], *([j] for j in before)]
+            group, before = [k], []
+        else:
+            group.append(k)
+    found += [group[::-1], *([j] for j in before)]
+    return [g for g in reversed(found) if g]
+
+
+def _late(needs: Sequence[set[int]]) -> list[int]:
+    """The steps in an order in which each stands just before the first that reads it.
+
+    >>> _late([set(), set(), {1}, {0, 2}])
+    [1, 2, 0, 3]
+    """
+    order: list[int] = []
+    readers = {j for n in needs for j in n}
+    begun: set[int] = set()
+    for last in (k for k in range(len(needs)) if k not in readers):
+        path = [] if last in begun else [(last, iter(sorted(needs[last])))]
+        while path:  # without recursion: a second derivative has hundreds of steps
+            k, rest = path[-1]
+            begun.add(k)
+            j = next((j for j in rest if j not in begun), None)
+            if j is None:
+                order.append(k)
+                path.pop()
+            else:
+                path.append((j, iter(sorted(needs[j]))))
+    return order
