@@ -54,6 +54,8 @@ FUNCTIONS: dict[str, Callable[..., float]] = {
     "maximum": max,
     "minimum": min,
     "equal": lambda a, b: float(a == b),
+    "select": lambda m, a, b: a if m != 0 else b,
+    "stop": lambda m, x: x,
 }
 
 

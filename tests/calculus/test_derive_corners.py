@@ -1,5 +1,6 @@
 """Gradients where a read, a guard or a function is unusual."""
 
+import numpy as np
 import pytest
 
 from chalkgrad.calculus.derive import derive
@@ -8,6 +9,7 @@ from chalkgrad.equations.ir import Apply, At, Const, Equation, Name, Program, Ra
 from chalkgrad.equations.ops import OPS, add, divide, minus, mul, power
 from chalkgrad.equations.verify import verify
 from gradients import check_gradients
+from naive import evaluate
 from programs import d as defined
 from programs import eq, f, index, r, ranges, reduction, total, w, when
 from programs import x as given
@@ -22,7 +24,7 @@ def checked(equations, names, numbers, positive=False):
     return first
 
 
-POINTWISE = [name for name in OPS if name not in ("add", "mul", "sign", "step", "equal")]
+POINTWISE = [name for name in OPS if name not in ("add", "mul", "sign", "step", "equal", "select", "stop")]
 
 
 @pytest.mark.parametrize("op", POINTWISE)
@@ -31,6 +33,23 @@ def test_functions_inside_products(op):
     value = mul(Apply(op, args), r("v[n]"))
     names = (given("x[n<N]"), *((given("z[n<N]"),) if OPS[op].arity == 2 else ()), given("v[n<N]"))
     checked([eq("y", "n<N", value)], (*names, defined("y[n<N]")), {"N": 3}, positive=True)
+
+
+def test_a_choice_gives_its_gradient_to_what_was_chosen():
+    chosen = f("select", f("step", r("m[n]")), mul(r("x[n]"), r("z[n]")), f("tanh", r("z[n]")))
+    names = (given("m[n<N]"), given("x[n<N]"), given("z[n<N]"), defined("y[n<N]"))
+    d = checked([eq("y", "n<N", mul(chosen, r("x[n]")))], names, {"N": 5})
+    assert d.defining("∂m")[0].value == Const(0)
+
+
+def test_no_gradient_goes_through_a_stop():
+    stopped = mul(f("stop", r("m[n]"), mul(r("x[n]"), r("x[n]"))), r("x[n]"))
+    names = (given("m[n<N]"), given("x[n<N]"), defined("y[n<N]"))
+    program = verify(Program((eq("y", "n<N", stopped),), names, ("y",)), "resolved")
+    d = derive(program, ["x"])
+    m, x, seed = np.array([0.0, 1.0]), np.array([3.0, 3.0]), np.ones(2)
+    found = evaluate(d, {"m": m, "x": x, d.given("seed")[0].name: seed}, {"N": 2}, ["∂x"])["∂x"]
+    np.testing.assert_allclose(found, [3 * 9.0, 9.0])  # x³, and x² · x of which the square is a constant
 
 
 @pytest.mark.parametrize("op", ["sign", "step"])

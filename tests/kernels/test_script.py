@@ -99,9 +99,11 @@ def test_a_size_that_nothing_tells_is_asked_for() -> None:
 @pytest.mark.parametrize("op", [op for op in ops.OPS if op not in ("add", "mul", "pow")])
 def test_every_function_has_its_code(op: str, dialect: Dialect) -> None:
     # Halved, so that no two arguments are the same and what is between 0 and 1 is met.
-    arguments = [r(f"{letter}[n]") for letter in "uv"[: ops.OPS[op].arity]]
+    arguments = [r(f"{letter}[n]") for letter in "uvw"[: ops.OPS[op].arity]]
+    if op in ("select", "stop"):
+        arguments[0] = f("step", arguments[0])
     value = ops.mul(Const(0.5), f(op, *arguments))
-    given = tuple(x(f"{letter}[n<N]") for letter in "uv"[: ops.OPS[op].arity])
+    given = tuple(x(f"{letter}[n<N]") for letter in "uvw"[: ops.OPS[op].arity])
     alone = Program((eq("y", "n<N", value),), (*given, d("y[n<N]")), ("y",))
     Pair(alone, dialect).agrees({"N": 13, "batch": 2}, ops.OPS[op].interval[0] > 0)
 

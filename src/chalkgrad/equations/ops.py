@@ -207,6 +207,15 @@ _RECORDS = (
     ),
     # Whether two indices agree (1 or 0): picks the winner out of a maximum.
     Op("equal", (ZERO_SLOPE, ZERO_SLOPE), "equal", "="),
+    # select(m, a, b) is a where m is 1 and b where it is 0, also where the other one is no number.
+    Op(
+        "select",
+        (ZERO_SLOPE, lambda _, a: a[0], lambda _, a: minus(Const(1), a[0])),
+        "where",
+        r"\operatorname{select}",
+    ),
+    # stop(m, x) is x, and where m is 1 no gradient goes through it: its slope is not its derivative.
+    Op("stop", (ZERO_SLOPE, lambda _, a: minus(Const(1), a[0])), "stop", r"\operatorname{stop}"),
     Op("add", (lambda _y, _a: Const(1), lambda _y, _a: Const(1)), "add", "+"),
     Op("mul", (lambda _y, a: a[1], lambda _y, a: a[0]), "mul", r"\odot"),
     # A constant exponent is the rule; a variable one (xʸ) is exp(y log x), so x must be positive.
@@ -231,7 +240,7 @@ OPS: dict[str, Op] = {op.name: op for op in _RECORDS}
 FUNCTIONS: dict[str, str] = {
     written: op.name
     for op in _RECORDS
-    if op.name not in ("add", "mul", "pow", "equal", "maximum", "minimum")
+    if op.arity == 1
     for written in (op.name, *op.aliases)
 }
 """What may be written before a bracket → the op it means (functions of one argument, point by point)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from chalkgrad.language.source import EquationError, EquationWarning
 from chalkgrad.nn.arguments import Arguments
 from chalkgrad.nn.claims import hold_claims
 from chalkgrad.nn.initial import initialise
+from chalkgrad.nn.masks import Variants
 from chalkgrad.nn.operator import System, system_of
 from chalkgrad.nn.sizes import Given, Numbers, own_part
 from chalkgrad.nn.states import States, named_tuple
@@ -96,11 +97,20 @@ class Layer(nn.Module):
         self._system: System = system_of(normalise(batch(self.program)))
         self._arguments = Arguments(self._resolved, sizes, self._numbers)
         self._states = States(self.program, self._numbers)
+        self._variants = Variants(self.program, self._numbers)
         self._parameter_names = tuple(n.name for n in self.program.given("parameter"))
 
     # Plans and programs are made anew from the page: a pickle holds text, sizes and tensors.
     def __getstate__(self) -> dict[str, Any]:
-        made = ("_resolved", "_numbers", "_system", "_arguments", "_states", "_parameter_names")
+        made = (
+            "_resolved",
+            "_numbers",
+            "_system",
+            "_arguments",
+            "_states",
+            "_variants",
+            "_parameter_names",
+        )
         return {k: v for k, v in self.__dict__.items() if k not in made}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -201,38 +211,74 @@ class Layer(nn.Module):
 
     # --- the call --------------------------------------------------------------------------------------
 
-    def forward(self, *args: Any, state: Any = None, **named: Tensor) -> Any:
+    def forward(
+        self,
+        *args: Any,
+        state: Any = None,
+        lengths: Sequence[int] | Tensor | int | None = None,
+        resets: Tensor | None = None,
+        truncate: int | None = None,
+        **named: Tensor,
+    ) -> Any:
         """``layer(x)`` → output, or (output, state) for a recurrence; ``layer(x, state)`` goes on from there.
 
         Inputs are (batch, axes as written …), or without the batch; several go by keyword or in order. Each
         tensor of the state is (batch, features), with the steps it reaches back in between if more than one.
+
+        ``lengths`` says how many steps each example has: outputs after them are zero, the state is that of
+        its last step, and what the input holds there is not read. ``resets``, (batch, steps) of true and
+        false, says where an example begins anew from the state that was passed. ``truncate=k`` stops the
+        gradient of the states after every k steps. (An input of such a name is the input.)
+
         Raises EquationError for a wrong shape, dtype or device.
+
+        >>> net = layer("h[t] = tanh(x[t] W_x + h[t-1] W_h + b)", x=3, h=4)
+        >>> y, state = net(torch.randn(2, 5, 3), lengths=[5, 2], truncate=3)
+        >>> y[1, 2:].any().item(), torch.equal(state.h[1], y[1, 1])
+        (False, True)
         """
+        beside: dict[str, Any] = {"lengths": lengths, "resets": resets, "truncate": truncate}
+        for word in self._variants.inputs:
+            if beside[word] is not None:
+                named[word] = beside[word]
+                beside[word] = None
         tensors, state = self._arguments.bound(args, state, named)
+        asked = beside if any(x is not None for x in beside.values()) else None
         like = next(self.parameters(), None)
         if like is None or like.is_meta or not torch.is_autocast_enabled(like.device.type):
-            return self._run(tensors, state, like)
+            return self._run(tensors, state, like, asked)
         # A recurrence adds over many steps: under autocast it takes what is half and computes in full.
         tensors = {n: _like(x, like) for n, x in tensors.items()}
         state = (
             tuple(_like(x, like) for x in state) if isinstance(state, (tuple, list)) else _like(state, like)
         )
         with torch.autocast(like.device.type, enabled=False):
-            return self._run(tensors, state, like)
+            return self._run(tensors, state, like, asked)
 
-    def _run(self, tensors: dict[str, Tensor], state: Any, like: Tensor | None) -> Any:
+    def _run(
+        self, tensors: dict[str, Tensor], state: Any, like: Tensor | None, asked: dict[str, Any] | None
+    ) -> Any:
         batched = self._arguments.batched(tensors, like)
         if not batched:
             tensors = {n: x.unsqueeze(0) for n, x in tensors.items()}
         numbers = self._arguments.solve(tensors)
         given: dict[str, Tensor] = {**tensors, **{n: getattr(self, n) for n in self._parameter_names}}
-        given |= self._states.starts(state, numbers, next(iter(tensors.values())), batched)
-        program = self.program
-        wanted = tuple(dict.fromkeys((*program.outputs, *(s.name for s in program.states))))
-        values = dict(zip(wanted, self._system(given, numbers, wanted), strict=True))
+        first = next(iter(tensors.values()))
+        given |= self._states.starts(state, numbers, first, batched)
+        program, system, carried = self.program, self._system, {}
+        if asked is not None:
+            variant, masks = self._variants.masks(asked, numbers, first, batched)
+            given |= masks
+            system, carried = variant.system, variant.written.carried
+        last = [carried.get(s.start, s.name) for s in program.states]
+        wanted = tuple(dict.fromkeys((*program.outputs, *last)))
+        values = dict(zip(wanted, system(given, numbers, wanted), strict=True))
         outputs = [own_part(self._resolved, n, _own(values[n], given), numbers) for n in program.outputs]
         # A state is kept from call to call; as a view it would keep every step with it.
-        states = [self._states.last(s, values[s.name]).clone() for s in program.states]
+        states = [
+            self._states.last(s, values[n]).clone() if n == s.name else self._states.steps(s, values[n])
+            for n, s in zip(last, program.states, strict=True)
+        ]
         if not batched:
             outputs, states = [x.squeeze(0) for x in outputs], [x.squeeze(0) for x in states]
         output = outputs[0] if len(outputs) == 1 else named_tuple("Output", program.outputs)(*outputs)

@@ -89,8 +89,14 @@ class States:
                 value = value.narrow(
                     1 + s.position, max(0, first + 1), _length(other, value.shape[1 + s.position])
                 )
-        last = value.narrow(dim, value.shape[dim] - state.depth if state.forward else 0, state.depth)
-        return last.squeeze(dim) if state.depth == 1 else last.movedim(dim, 1)
+        return self.steps(
+            state, value.narrow(dim, value.shape[dim] - state.depth if state.forward else 0, state.depth)
+        )
+
+    def steps(self, state: State, value: Tensor) -> Tensor:
+        """So many steps as a state carries on, as the caller sees them."""
+        dim = 1 + state.position
+        return value.squeeze(dim) if state.depth == 1 else value.movedim(dim, 1)
 
 
 def _length(r: Range, whole: int) -> int:

@@ -119,6 +119,8 @@ static inline R c_leaky_relu(R x) { return x > 0 ? x : (R)0.01 * x; }
 static inline R c_maximum(R a, R b) { return a != a ? a : b != b ? b : a > b ? a : b; }
 static inline R c_minimum(R a, R b) { return a != a ? a : b != b ? b : a < b ? a : b; }
 static inline R c_equal(R a, R b) { return a == b ? 1 : 0; }
+static inline R c_select(R m, R a, R b) { return m != 0 ? a : b; }
+static inline R c_stop(R m, R x) { (void)m; return x; }
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 """

@@ -25,7 +25,21 @@ def _softplus(x: Tensor) -> Tensor:
     return torch.nn.functional.softplus(x, threshold=40)
 
 
-_LOCAL: dict[str, Callable[..., Tensor]] = {"step": _step, "equal": _equal, "softplus": _softplus}
+def _select(m: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    return torch.where(m != 0, a, b)
+
+
+def _stop(m: Tensor, x: Tensor) -> Tensor:
+    return torch.where(m != 0, x.detach(), x)
+
+
+_LOCAL: dict[str, Callable[..., Tensor]] = {
+    "step": _step,
+    "equal": _equal,
+    "softplus": _softplus,
+    "select": _select,
+    "stop": _stop,
+}
 
 
 def function(op: str) -> Callable[..., Tensor]:

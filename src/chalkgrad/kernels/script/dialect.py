@@ -112,6 +112,14 @@ class Library:
             return f"{tensor.at(ATOM)}.clamp({bound}={number.code})"
         return f"torch.{op}({a.code}, {b.code})"
 
+    def selected(self, m: str, a: str, b: str) -> str:
+        """The one where m is 1, the other where it is 0."""
+        return f"{self.name}.where({m} != 0, {a}, {b})"
+
+    def stopped(self, m: str, x: str) -> str:
+        """x, through which torch's autograd does not go where m is 1."""
+        return f"torch.where({m} != 0, {x}.detach(), {x})"
+
     def counted(self, code: str, like: str) -> str:
         """True and false as 1 and 0."""
         return f"{code}.to({like}.dtype)" if self.torch else f"{code}.astype(float)"

@@ -75,6 +75,14 @@ def expression(b: Body, e: Expr, box: Box) -> Piece:
                 [as_number(expression(b, x, box)), as_number(expression(b, y, box))], order
             )
             return Piece(b.library.extreme(op, p, q), axes)
+        case Apply("select", choice):
+            parts, axes = together([as_number(expression(b, a, box)) for a in choice], order)
+            return Piece(b.library.selected(*(p.at(ATOM) for p in parts)), axes)
+        case Apply("stop", (_, x)) if not b.library.torch:
+            return expression(b, x, box)  # the gradient is written out: there is none to stop
+        case Apply("stop", stopped):
+            parts, axes = together([as_number(expression(b, a, box)) for a in stopped], order)
+            return Piece(b.library.stopped(*(p.at(ATOM) for p in parts)), axes)
         case Apply(op, (x,)):
             p = as_number(expression(b, x, box))
             return Piece(b.library.function(op, p), p.axes, number=p.number)

@@ -1,0 +1,506 @@
+"""Lengths, resets and cut gradients, written into the equations of one example.
+
+What a step reads is chosen point by point by data of ones and zeros, before anything is derived. So batch,
+normalise, derive and every kernel take these equations like any other:
+
+    lengths   h[t] = select(live[t], …, 0);  from ahead, g[t+1] is its start where ends[t]
+    resets    h[t-1] is select(restart[t], h₀, h[t-1])
+    truncate  h[t-1] is stop(cut[t], h[t-1])
+
+``h_before`` is what step t reads as h[t-1]. It has an equation of its own, so that a product with it stays a
+product. What a sequence reads after its end is its first step once more: something that the equations take,
+and no gradient goes there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, assert_never
+
+from chalkgrad.calculus.simplify import Box, box, implied, surely
+from chalkgrad.equations.ir import (
+    Apply,
+    ArgMax,
+    At,
+    Condition,
+    Const,
+    Equation,
+    Expr,
+    Guard,
+    Index,
+    Name,
+    Program,
+    Range,
+    Read,
+    Reduce,
+    Size,
+    full,
+)
+from chalkgrad.equations.ops import add, mul
+from chalkgrad.equations.walk import children, fresh, needed, reads, with_children
+from chalkgrad.language.source import EquationError
+
+Mask = Literal["live", "ends", "length", "restart", "restart_back", "cut", "cut_back"]
+"""Data of ones and zeros along time: steps that a sequence has, its last one, steps that read the start
+again, steps that pass no gradient back; ``_back`` for recurrences from ahead. ``length`` is one number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a call asks for beside its inputs."""
+
+    lengths: bool = False
+    resets: bool = False
+    truncate: bool = False
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """A program that takes masks as further inputs.
+
+    ``masks`` says what they are called, ``steps`` is the symbol of how many steps there are; each mask but
+    ``length`` runs over ``margin`` steps more at either end. ``carried`` names what a state carries on, by
+    the state's start, where that is not just its last steps; its axes are the start's.
+    """
+
+    program: Program
+    masks: Mapping[Mask, str]
+    steps: str
+    margin: int
+    carried: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Recurrence:
+    """A name that is read at neighbours of itself along the axis at ``position``.
+
+    ``own`` are the steps that it computes, and ``depth`` those before (from ahead: after) them that are its
+    start, which ``start`` holds.
+    """
+
+    name: str
+    position: int
+    depth: int
+    forward: bool
+    own: Range
+    start: str
+
+    def first(self, back: int) -> Index:
+        """The step that lies ``back`` before the recurrence's first one: part of the start."""
+        return Index((), self.own.low - back if self.forward else self.own.high - 1 + back)
+
+    def earlier(self, step: Index, back: int) -> Index:
+        """The step that was computed ``back`` before this one."""
+        return step - back if self.forward else step + back
+
+    def distance(self, shift: int) -> int:
+        """How far back a read at this shift looks."""
+        return -shift if self.forward else shift
+
+
+def sequences(program: Program, asked: Asked) -> Sequences:
+    """The equations of one example with what is asked for written into them.
+
+    Raises EquationError where there is no recurrence along one index, and where the equations use the end
+    of a sequence, or all of it, in a way that this does not reach.
+
+    >>> from chalkgrad.equations.show import show
+    >>> from chalkgrad.language.resolve import read
+    >>> page = read("h[t] = tanh(x[t] + h[t-1]) where x[t]: scalar, h[t]: scalar").program
+    >>> print(show(sequences(page, Asked(resets=True)).program))
+    h[t] = h₀[t]  for t=-1
+    h_before[t] = select(restart[t], h₀[-1], h[t-1])
+    h[t] = tanh(x[t] + h_before[t])  for t<T
+    """
+    return _Writer(program, asked).sequences()
+
+
+def recurrences(program: Program) -> tuple[Recurrence, ...]:
+    """The recurrences of a program that begin with a start, in order."""
+    return tuple(r for n in program.names if n.role == "defined" for r in _recurrences_of(n.name, program))
+
+
+def _recurrences_of(name: str, program: Program) -> Iterator[Recurrence]:
+    *starts, own = program.defining(name)
+    for e in starts:
+        for k, (edge, r) in enumerate(zip(e.domain, own.domain, strict=True)):
+            depth, forward = edge.size.constant, edge.high == r.low
+            if depth is not None and (forward or edge.low == r.high):
+                held = e.value.name if isinstance(e.value, Read) and e.value.at == full(e.domain) else ""
+                yield Recurrence(name, k, depth, forward, r, held)
+
+
+def _steps(program: Program, found: tuple[Recurrence, ...]) -> str:
+    """The symbol of how many steps the recurrences of a program take."""
+    if not found:
+        raise EquationError(
+            "these equations have no recurrence that begins with a state: there is nothing to end, reset or "
+            "cut",
+            help="lengths, resets and truncate are for equations that read h[t-1] or h[t+1]",
+        )
+    fixed = {s for n in program.given("parameter") for r in n.ranges for s in r.size.symbols}
+    symbols: dict[str, None] = {}
+    for r in found:
+        own = r.own.size.symbols
+        symbols.update(dict.fromkeys([s for s in own if len(own) == 1 or s not in fixed] or [""]))
+    if len({(r.name, r.position) for r in found}) > len({r.name for r in found}) or len(symbols) > 1:
+        axes = " and ".join(dict.fromkeys(r.own.axis for r in found))
+        raise EquationError(
+            f"these equations recur along {axes}: lengths, resets and truncate are for one index",
+            help="make a layer of each recurrence",
+        )
+    (steps,) = symbols
+    if not steps:
+        raise EquationError(
+            f"`{found[0].name}` always takes {found[0].own.size} steps",
+            help="lengths, resets and truncate are for recurrences over as many steps as an input has",
+        )
+    return steps
+
+
+class _Writer:
+    """Writes the equations anew; what they need beside the old ones is collected on the way."""
+
+    def __init__(self, program: Program, asked: Asked) -> None:
+        self.program, self.asked = program, asked
+        found = recurrences(program)
+        self.symbol = _steps(program, found)
+        self.T = Size.symbol(self.symbol)
+        self.margin = 1 + max(self.reach(r) for r in found)
+        self.taken = set(program.table)
+        self.names: list[Name] = []
+        self.equations: list[Equation] = []
+        self.masks: dict[Mask, str] = {}
+        self.made: dict[object, str] = {}
+        self.recurrences = {r.name: self.with_start(r) for r in found}
+        # Past its end a sequence's states and outputs are zero; the rest is never read from there.
+        self.ending = {*self.recurrences, *program.outputs} if asked.lengths else set[str]()
+
+    def sequences(self) -> Sequences:
+        carried = {s.start: self.carried(self.recurrences[s.name]) for s in self.program.states}
+        for e in self.program.equations:
+            new = self.equation(e)  # what it needs comes before it
+            self.equations.append(new)
+        p = self.program
+        written = Program(tuple(self.equations), (*p.names, *self.names), p.outputs, p.states, p.columns)
+        carried = {start: name for start, name in carried.items() if name}
+        return Sequences(written, self.masks, self.symbol, self.margin, carried)
+
+    def refuse(self, problem: str) -> EquationError:
+        """Of lengths, what these equations cannot be asked for."""
+        return EquationError(problem, help="give sequences of one length, one call for each length")
+
+    # --- names -----------------------------------------------------------------------------------------
+
+    def free(self, wanted: str) -> str:
+        name, k = wanted, 1
+        while name in self.taken:
+            k += 1
+            name = f"{wanted}_{k}"
+        self.taken.add(name)
+        return name
+
+    def define(self, wanted: str, n: Name, domain: tuple[Range, ...], written: int, value: Expr) -> str:
+        """A name with one equation, taken out of those of ``n``."""
+        name = self.free(wanted)
+        self.names.append(Name(name, "defined", domain, written, n.name, True))
+        self.equations.append(Equation(name, domain, value))
+        return name
+
+    def mask(self, kind: Mask, at: Index) -> Read:
+        if kind not in self.masks:
+            self.masks[kind] = self.free(kind)
+            along = Range("t", self.T + 2 * self.margin, Size((), -self.margin))
+            axes = () if kind == "length" else (along,)
+            self.names.append(Name(self.masks[kind], "input", axes, len(axes)))
+        return Read(self.masks[kind], () if kind == "length" else (at,))
+
+    def own(self, name: str) -> tuple[Range, ...]:
+        """The axes of a name without its start."""
+        n = self.program[name]
+        return self.program.defining(name)[-1].domain if n.role == "defined" else n.ranges
+
+    def reach(self, r: Recurrence) -> int:
+        """How far back a recurrence is read."""
+        shifts = [
+            r.distance(read.at[r.position].shift.const)
+            for e in self.program.equations
+            for read in reads(e.value)
+            if read.name == r.name and read.at[r.position].terms
+        ]
+        return max(r.depth, *shifts)
+
+    def with_start(self, r: Recurrence) -> Recurrence:
+        """The recurrence with a name for its start, which `h[0] = …` has not got."""
+        if r.start or not self.starts_again(r):
+            return r
+        edge = next(e for e in self.program.defining(r.name) if e.domain[r.position] != r.own)
+        n = self.program[r.name]
+        start = self.define(f"{n.name}₀", n, edge.domain, n.written, edge.value)
+        return Recurrence(r.name, r.position, r.depth, r.forward, r.own, start)
+
+    def starts_again(self, r: Recurrence) -> bool:
+        """Whether a step other than the first may read the start."""
+        return self.asked.resets or (self.asked.lengths and not r.forward)
+
+    # --- equations -------------------------------------------------------------------------------------
+
+    def equation(self, e: Equation) -> Equation:
+        r = self.recurrences.get(e.target)
+        if r is not None and e.domain[r.position] != r.own:
+            return Equation(e.target, e.domain, Read(r.start, full(e.domain))) if r.start else e
+        value = self.expression(e.value, box(e.domain), e, ())
+        if e.target in self.ending:
+            for axis in filter(self.ends, e.domain):
+                value = Apply("select", (self.live(axis, f"`{e.target}`"), value, Const(0)))
+        return Equation(e.target, e.domain, value)
+
+    def expression(self, e: Expr, over: Box, of: Equation, known: tuple[Condition, ...]) -> Expr:
+        """An expression inside the equation ``of``, over a box and under conditions."""
+        match e:
+            case Const():
+                return e
+            case At(index):
+                return self.position(index) if self.asked.lengths else e
+            case Read():
+                return self.read(e, over, of)
+            case Apply() | ArgMax():
+                return with_children(e, tuple(self.expression(a, over, of, known) for a in children(e)))
+            case Reduce(op, ranges, body):
+                inside = self.expression(body, {**over, **box(ranges)}, of, known)
+                if self.asked.lengths:
+                    for axis in filter(self.ends, ranges):
+                        inside = self.reduced_while_live(op, axis, inside, of)
+                return Reduce(op, ranges, inside)
+            case Guard(conditions, body):
+                inside = self.expression(body, over, of, (*known, *conditions))
+                return self.guarded(conditions, inside, over, known)
+            case _:
+                assert_never(e)
+
+    def read(self, e: Read, over: Box, of: Equation) -> Read:
+        name, at = e.name, e.at
+        r = self.recurrences.get(name)
+        if r is not None and (self.asked.truncate or self.starts_again(r)):
+            index = at[r.position]
+            axis, shift = index.axes[0] if index.axes else "", index.shift.constant
+            if len(index.axes) == 1 and axis in of.axes and index - index.shift == Index.axis(axis):
+                if shift is not None and r.distance(shift) > 0:
+                    name = self.before(r, r.distance(shift), over[axis])
+                    at = (*at[: r.position], Index.axis(axis), *at[r.position + 1 :])
+            elif set(index.axes) - {*of.axes}:
+                self.refuse_all_steps(r, index, of)
+        return self.read_while_live(name, at) if self.asked.lengths else Read(name, at)
+
+    def refuse_all_steps(self, r: Recurrence, index: Index, of: Equation) -> None:
+        """Refuse what a sum over steps would silently get wrong."""
+        equations = self.program.equations
+        own_past = r.name in needed(equations, [of.target]) and of.target in needed(equations, [r.name])
+        what = f"`{of.target}` reads `{r.name}` at many steps at once"
+        if self.asked.resets:
+            raise EquationError(
+                f"{what}, also at those before a reset",
+                help="resets are for equations that read a fixed number of steps back",
+            )
+        if self.asked.truncate and own_past:
+            raise EquationError(
+                f"{what}, and there is no one step to cut the gradient at",
+                help="truncate is for recurrences that read a fixed number of steps back",
+            )
+        if self.asked.lengths and not r.forward and index.plain() is None:
+            raise self.refuse(f"{what}, also past the end of a sequence")
+
+    # --- the end of a sequence -------------------------------------------------------------------------
+
+    def ends(self, r: Range) -> bool:
+        """Whether an axis goes up to the end of a sequence."""
+        return self.symbol in (*r.size.symbols, *r.low.symbols)
+
+    def short(self, high: Size, what: str) -> Size:
+        """By how many steps an interval ends before the last one."""
+        gap = self.T - high
+        if self.symbol in gap.symbols or not (gap + self.margin).surely_nonnegative():
+            raise self.refuse(f"{what} goes up to {high}, and lengths count {self.T} steps")
+        return gap
+
+    def live(self, r: Range, what: str) -> Read:
+        """Whether a sequence has the step that an axis is at."""
+        if self.symbol in r.low.symbols:
+            raise self.refuse(f"{what} begins at {r.low}, and each sequence ends elsewhere")
+        return self.mask("live", Index.axis(r.axis) + self.short(r.high, what))
+
+    def position(self, index: Index) -> Expr:
+        """A position as a number: the number of steps is each sequence's own."""
+        times = dict(index.shift.terms).get(self.symbol, 0)
+        rest = index - self.T * times
+        if self.symbol not in index.shift.symbols:
+            return At(index)
+        if self.symbol in rest.shift.symbols or index.divisor != 1:
+            raise self.refuse(f"the number {index} is of steps, and each sequence has its own")
+        count = mul(Const(times), self.mask("length", Index()))
+        return count if rest == Index() else add(At(rest), count)
+
+    def read_while_live(self, name: str, at: tuple[Index, ...]) -> Read:
+        """A read of a name inside the sequence: from its end where the index counts from there."""
+        for k, index in enumerate(at):
+            if self.symbol not in index.shift.symbols:
+                continue
+            back = self.T - index.shift
+            if index.terms or index.divisor != 1 or self.symbol in back.symbols:
+                raise self.refuse(f"`{name}` is read at {index}, and each sequence ends elsewhere")
+            rest = (*at[:k], *at[k + 1 :])
+            return self.read_while_live(self.at_the_end(name, k, back), rest)
+        n = self.program.table.get(name)
+        if n is not None and n.role == "input" and any(map(self.ends, n.ranges)):
+            name = self.input_while_live(n)
+        return Read(name, at)
+
+    def input_while_live(self, n: Name) -> str:
+        """An input as its sequence reads it: past its end the first step once more."""
+        if n.name not in self.made:
+            first = tuple(Index((), r.low) if self.ends(r) else Index.axis(r.axis) for r in n.ranges)
+            domain = tuple(r for r in n.ranges if not self.ends(r))
+            written = n.written - (len(n.ranges) - len(domain))
+            stopped = Apply("stop", (Const(1), Read(n.name, first)))
+            filling = Read(self.define(f"{n.name}_first", n, domain, max(0, written), stopped), full(domain))
+            value: Expr = Read(n.name, full(n.ranges))
+            for r in filter(self.ends, n.ranges):
+                value = Apply("select", (self.live(r, f"`{n.name}`"), value, filling))
+            self.made[n.name] = self.define(f"{n.name}_live", n, n.ranges, n.written, value)
+        return self.made[n.name]
+
+    def at_the_end(self, name: str, position: int, back: Size) -> str:
+        """What a name is ``back`` steps before the end of each sequence, without the axis at ``position``."""
+        key = (name, position, back)
+        if key not in self.made:
+            n, own = self.program[name], self.own(name)
+            if not (back - self.short(own[position].high, f"`{name}`") - 1).surely_nonnegative():
+                raise self.refuse(f"`{name}` is read past the end of a sequence")
+            before, after = own[:position], own[position + 1 :]
+            source = self.input_while_live(n) if n.role == "input" else name
+
+            def there(t: Index) -> Expr:
+                return Read(source, (*full(before), t + 1 - back, *full(after)))
+
+            rest = (*before, *after)
+            value = self.from_the_end(there, back, n.ranges[position].low, rest)
+            written = n.written - (position < n.written)
+            self.made[key] = self.define(f"{name}_end", n, rest, written, value)
+        return self.made[key]
+
+    def from_the_end(
+        self, there: Callable[[Index], Expr], back: Size, low: Size, around: tuple[Range, ...]
+    ) -> Expr:
+        """``there`` at each sequence's last step, from where it reads down to ``back`` steps before the end."""
+        letter = fresh("t", {r.axis for r in around})
+        t, over = Index.axis(letter), Range(letter, self.T)
+        value: Expr = mul(self.mask("ends", t), there(t))
+        exists = Condition(t + 1 - back - low)
+        if not surely(exists, box([over])):
+            value = Guard((exists,), value)
+        return Reduce("sum", (over,), value)
+
+    def reduced_while_live(self, op: str, axis: Range, body: Expr, of: Equation) -> Expr:
+        """The body of a sum or a maximum, without the steps that a sequence has not got."""
+        live = self.live(axis, f"the {op} in `{of.target}`")
+        if op == "sum":
+            return body if self.vanishes(body, axis) else mul(live, body)
+        return Apply("select", (live, body, Const(float("inf") if op == "min" else float("-inf"))))
+
+    def vanishes(self, e: Expr, axis: Range) -> bool:
+        """Whether an expression is zero past the end already, a factor being a state or an output."""
+        factors = e.args if isinstance(e, Apply) and e.op == "mul" else (e,)
+        here = Index.axis(axis.axis)
+        return any(
+            isinstance(f, Read)
+            and f.name in self.ending
+            and any(i == here and r.high == axis.high for i, r in zip(f.at, self.own(f.name), strict=True))
+            for f in factors
+        )
+
+    def guarded(
+        self, conditions: tuple[Condition, ...], body: Expr, over: Box, known: tuple[Condition, ...]
+    ) -> Expr:
+        """A body under conditions, of which those on the end are also on each sequence's own."""
+        ended = [c for c in conditions if self.symbol in c.index.shift.symbols] if self.asked.lengths else []
+        for c in ended:
+            last = (c.index - (self.T - 1)) * -1  # the step that c says is not past the end
+            if c.kind != "nonnegative" or self.symbol in last.shift.symbols:
+                raise self.refuse(f"the equations ask whether {c}, and each sequence ends elsewhere")
+            begins = Condition(last + self.margin)
+            if not surely(begins, over) and not any(implied(begins, k, over) for k in (*known, *conditions)):
+                raise self.refuse(f"the equations ask whether {c}, also before the first step")
+            body = mul(self.mask("live", last), body)
+        return Guard(conditions, body)
+
+    # --- what a step reads -----------------------------------------------------------------------------
+
+    def before(self, r: Recurrence, back: int, over: Range) -> str:
+        """What a step reads as the state ``back`` before it, for the steps of ``over``."""
+        key = (r.name, back, over.low, over.size)
+        if key not in self.made:
+            own, n = self.own(r.name), self.program[r.name]
+            here = Range(own[r.position].axis, over.size, over.low)
+            domain = (*own[: r.position], here, *own[r.position + 1 :])
+            value = self.carried_over(r, Index.axis(here.axis), back, 0, full(domain))
+            wanted = f"{n.name}_before" + (f"_{back}" if back > 1 else "")
+            self.made[key] = self.define(wanted, n, domain, n.written, value)
+        return self.made[key]
+
+    def carried_over(
+        self, r: Recurrence, step: Index, back: int, newest: int, at: tuple[Index, ...]
+    ) -> Expr:
+        """The state ``back`` before a step, after what befell it up to ``newest`` steps before that one.
+
+        On its way, at each step, what is carried is first cut off and then put back to its start.
+        """
+
+        def there(name: str, index: Index) -> Read:
+            return Read(name, (*at[: r.position], index, *at[r.position + 1 :]))
+
+        gap = self.T - r.own.high
+        e: Expr = there(r.name, r.earlier(step, back))
+        for ago in range(back - 1, newest - 1, -1):
+            now, left = r.earlier(step, ago), back - ago
+            if self.asked.truncate:
+                cut = self.mask("cut", now) if r.forward else self.mask("cut_back", now + gap)
+                e = Apply("stop", (cut, e))
+            if self.asked.resets and left > r.depth:
+                raise EquationError(
+                    f"`{r.name}` is read {back} steps back and begins with {r.depth}: after a reset nothing "
+                    "is there",
+                    help="resets are for states that are read no further back than they begin",
+                )
+            if self.asked.resets:
+                again = self.mask("restart" if r.forward else "restart_back", now)
+                e = Apply("select", (again, there(r.start, r.first(left)), e))
+            if self.asked.lengths and not r.forward and left <= r.depth:
+                self.short(r.own.high, f"`{r.name}`")
+                e = Apply("select", (self.mask("ends", now + gap), there(r.start, r.first(left)), e))
+        return e
+
+    def carried(self, r: Recurrence) -> str:
+        """A state's last steps, oldest first, where they are not just the last of its table; else ""."""
+        from_end = self.asked.lengths and r.forward
+        if not from_end and (r.depth == 1 or not (self.asked.truncate or self.starts_again(r))):
+            return ""
+        own, n = self.own(r.name), self.program[r.name]
+        before, axis, after = own[: r.position], own[r.position].axis, own[r.position + 1 :]
+        name = self.free(f"{n.name}_carried")
+        ranges = (*before, Range(axis, Size((), r.depth)), *after)
+        self.names.append(Name(name, "defined", ranges, n.written, n.name, True))
+        for back in range(1, r.depth + 1):
+            place = r.depth - back if r.forward else back - 1
+            domain = (*before, Range(axis, Size((), 1), Size((), place)), *after)
+            self.equations.append(Equation(name, domain, self.carried_at(r, back, full(domain), domain)))
+        return name
+
+    def carried_at(self, r: Recurrence, back: int, at: tuple[Index, ...], domain: tuple[Range, ...]) -> Expr:
+        if not (self.asked.lengths and r.forward):
+            after = Index((), r.own.high if r.forward else r.own.low - 1)
+            return self.carried_over(r, after, back, 1, at)
+        gap = self.short(r.own.high, f"`{r.name}`")
+        return self.from_the_end(
+            lambda t: self.carried_over(r, t + 1 - gap, back, 1, at), gap + back, r.own.low - r.depth, domain
+        )
