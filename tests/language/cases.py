@@ -19,20 +19,23 @@ TWO = "h[t] = tanh(x[t] W + g[t] U + h[t-1] V)"
 
 @dataclass(frozen=True)
 class Case:
-    """A page, the keywords of ``chalkgrad.layer`` and the arguments of the call that go wrong."""
+    """A page, the keywords of ``chalkgrad.layer``, and the arguments of the call that goes wrong: in order
+    and by keyword."""
 
     text: str
     keywords: Mapping[str, Any] = field(default_factory=dict)
     call: tuple[Any, ...] | None = None
+    asked: Mapping[str, Any] = field(default_factory=dict)
 
     def run(self) -> None:
         net = chalkgrad.layer(self.text, **self.keywords)
         if self.call is not None:
-            net(*self.call)
+            net(*self.call, **self.asked)
 
     def __str__(self) -> str:
         given = "".join(f", {k}={_shown(v)}" for k, v in self.keywords.items())
-        called = "" if self.call is None else f"({', '.join(map(_shown, self.call))})"
+        asked = [f"{k}={_shown(v)}" for k, v in self.asked.items()]
+        called = "" if self.call is None else f"({', '.join([*map(_shown, self.call), *asked])})"
         text = self.text if len(self.text) < 1000 else self.text[:60].rstrip() + " …"
         page = f"{text}\n" if text else ""
         return f"{page}--- layer(…{given}){called}" if given or called else f"{page}---"
@@ -209,6 +212,55 @@ CASES: dict[str, Case] = {
     "state of the wrong dtype": Case(RNN, SIZES, (zeros(2, 5, 3), zeros(2, 4, dtype=torch.float64))),
     "state with too many parts": Case(RNN, SIZES, (zeros(2, 5, 3), (zeros(2, 4), zeros(2, 4)))),
     "state no tensor": Case(RNN, SIZES, (zeros(2, 5, 3), 3)),
+    # --- sequences in a call ---------------------------------------------------------------------------
+    "lengths without a recurrence": Case(CONV, {"w": 3}, (zeros(2, 5),), {"lengths": [5, 4]}),
+    "lengths along two indices": Case(
+        "h[i,j] = tanh(x[i,j] W + h[i-1,j] U + h[i,j-1] V)",
+        SIZES,
+        (zeros(2, 5, 5, 3),),
+        {"lengths": [5, 4]},
+    ),
+    "lengths no whole numbers": Case(RNN, SIZES, (zeros(2, 5, 3),), {"lengths": [5.0, 4.0]}),
+    "lengths for too few": Case(RNN, SIZES, (zeros(2, 5, 3),), {"lengths": [5]}),
+    "length above the number of steps": Case(RNN, SIZES, (zeros(2, 5, 3),), {"lengths": [5, 6]}),
+    "length of none": Case(RNN, SIZES, (zeros(2, 5, 3),), {"lengths": torch.tensor([5, 0])}),
+    "length shorter than a window": Case(
+        "h[t] = tanh(Σ[p] w[p] x[t+p] + u h[t-1])\nwhere x[t]: scalar, w: 3, u: scalar, h[t]: scalar",
+        {},
+        (zeros(2, 5),),
+        {"lengths": [5, 2]},
+    ),
+    "lengths where it is turned round": Case(
+        "h[t] = tanh(x[t] W + h[t-1] U)\ny[t] = V h[T-t]",
+        {**SIZES, "y": 2},
+        (zeros(2, 5, 3),),
+        {"lengths": [5, 4]},
+    ),
+    "lengths where it strides": Case(
+        "h[t] = tanh(Σ[p] w[p] x[2t+p] + u h[t-1])\nwhere x[t]: scalar, w: 3, u: scalar, h[t]: scalar",
+        {},
+        (zeros(2, 5),),
+        {"lengths": [5, 4]},
+    ),
+    "resets no bools": Case(RNN, SIZES, (zeros(2, 5, 3),), {"resets": zeros(2, 5)}),
+    "resets of the wrong shape": Case(RNN, SIZES, (zeros(2, 5, 3),), {"resets": zeros(5, dtype=torch.bool)}),
+    "resets where all steps are read": Case(
+        "h[t] = tanh(x[t] W + h[t-1] U)\ny[k] = max[t] h[t,k]",
+        SIZES,
+        (zeros(2, 5, 3),),
+        {"resets": zeros(2, 5, dtype=torch.bool)},
+    ),
+    "resets where it begins before the first step": Case(
+        "h[t] = tanh(Σ[p<3] w[p] x[t+p] + u h[t-1])\n"
+        "where x[t]: scalar zero outside ±2, h[t]: scalar, u: scalar",
+        {},
+        (zeros(2, 5),),
+        {"resets": zeros(2, 5, dtype=torch.bool)},
+    ),
+    "truncate after no step": Case(RNN, SIZES, (zeros(2, 5, 3),), {"truncate": 0}),
+    "truncate where the whole past is read": Case(
+        "h[t] = tanh(x[t] W + h[t-1] U + Σ[s<t] h[s])", SIZES, (zeros(2, 5, 3),), {"truncate": 2}
+    ),
 }
 
 CASES.update((name, Case(text)) for name, text in WRONG.items())

@@ -38,7 +38,7 @@ from chalkgrad.equations.ir import (
     full,
 )
 from chalkgrad.equations.ops import add, mul
-from chalkgrad.equations.walk import children, fresh, needed, reads, with_children
+from chalkgrad.equations.walk import children, fresh, needed, with_children
 from chalkgrad.language.source import EquationError
 
 Mask = Literal["live", "ends", "length", "restart", "restart_back", "cut", "cut_back"]
@@ -143,19 +143,15 @@ def _steps(program: Program, found: tuple[Recurrence, ...]) -> str:
     symbols: dict[str, None] = {}
     for r in found:
         own = r.own.size.symbols
-        symbols.update(dict.fromkeys([s for s in own if len(own) == 1 or s not in fixed] or [""]))
-    if len({(r.name, r.position) for r in found}) > len({r.name for r in found}) or len(symbols) > 1:
+        symbols.update(dict.fromkeys(s for s in own if len(own) == 1 or s not in fixed))
+    if len(found) > len({r.name for r in found}) or len(symbols) != 1:
         axes = " and ".join(dict.fromkeys(r.own.axis for r in found))
         raise EquationError(
-            f"these equations recur along {axes}: lengths, resets and truncate are for one index",
+            f"these equations recur along {axes}: lengths, resets and truncate are for one index, over as "
+            "many steps as an input has",
             help="make a layer of each recurrence",
         )
     (steps,) = symbols
-    if not steps:
-        raise EquationError(
-            f"`{found[0].name}` always takes {found[0].own.size} steps",
-            help="lengths, resets and truncate are for recurrences over as many steps as an input has",
-        )
     return steps
 
 
@@ -167,7 +163,14 @@ class _Writer:
         found = recurrences(program)
         self.symbol = _steps(program, found)
         self.T = Size.symbol(self.symbol)
-        self.margin = 1 + max(self.reach(r) for r in found)
+        lows = (-r.low.const for n in program.names for r in n.ranges if r.low.constant is not None)
+        self.margin = max(1, *(r.depth for r in found), *lows)
+        for r in found:
+            if (asked.resets or asked.truncate) and r.own.low != Size():
+                raise EquationError(
+                    f"`{r.name}` begins at step {r.own.low}: at which of its steps is not clear",
+                    help="resets and truncate are for recurrences that begin at step 0",
+                )
         self.taken = set(program.table)
         self.names: list[Name] = []
         self.equations: list[Equation] = []
@@ -220,16 +223,6 @@ class _Writer:
         """The axes of a name without its start."""
         n = self.program[name]
         return self.program.defining(name)[-1].domain if n.role == "defined" else n.ranges
-
-    def reach(self, r: Recurrence) -> int:
-        """How far back a recurrence is read."""
-        shifts = [
-            r.distance(read.at[r.position].shift.const)
-            for e in self.program.equations
-            for read in reads(e.value)
-            if read.name == r.name and read.at[r.position].terms
-        ]
-        return max(r.depth, *shifts)
 
     def with_start(self, r: Recurrence) -> Recurrence:
         """The recurrence with a name for its start, which `h[0] = …` has not got."""
@@ -326,8 +319,8 @@ class _Writer:
 
     def live(self, r: Range, what: str) -> Read:
         """Whether a sequence has the step that an axis is at."""
-        if self.symbol in r.low.symbols:
-            raise self.refuse(f"{what} begins at {r.low}, and each sequence ends elsewhere")
+        if not (r.low + self.margin).surely_nonnegative():
+            raise self.refuse(f"{what} begins at {r.low}, and sequences begin at 0")
         return self.mask("live", Index.axis(r.axis) + self.short(r.high, what))
 
     def position(self, index: Index) -> Expr:
@@ -392,7 +385,7 @@ class _Writer:
     def from_the_end(
         self, there: Callable[[Index], Expr], back: Size, low: Size, around: tuple[Range, ...]
     ) -> Expr:
-        """``there`` at each sequence's last step, from where it reads down to ``back`` steps before the end."""
+        """``there`` at each sequence's last step, where it reads down to ``back`` steps before the end."""
         letter = fresh("t", {r.axis for r in around})
         t, over = Index.axis(letter), Range(letter, self.T)
         value: Expr = mul(self.mask("ends", t), there(t))
@@ -448,9 +441,7 @@ class _Writer:
             self.made[key] = self.define(wanted, n, domain, n.written, value)
         return self.made[key]
 
-    def carried_over(
-        self, r: Recurrence, step: Index, back: int, newest: int, at: tuple[Index, ...]
-    ) -> Expr:
+    def carried_over(self, r: Recurrence, step: Index, back: int, newest: int, at: tuple[Index, ...]) -> Expr:
         """The state ``back`` before a step, after what befell it up to ``newest`` steps before that one.
 
         On its way, at each step, what is carried is first cut off and then put back to its start.
@@ -466,16 +457,10 @@ class _Writer:
             if self.asked.truncate:
                 cut = self.mask("cut", now) if r.forward else self.mask("cut_back", now + gap)
                 e = Apply("stop", (cut, e))
-            if self.asked.resets and left > r.depth:
-                raise EquationError(
-                    f"`{r.name}` is read {back} steps back and begins with {r.depth}: after a reset nothing "
-                    "is there",
-                    help="resets are for states that are read no further back than they begin",
-                )
             if self.asked.resets:
                 again = self.mask("restart" if r.forward else "restart_back", now)
                 e = Apply("select", (again, there(r.start, r.first(left)), e))
-            if self.asked.lengths and not r.forward and left <= r.depth:
+            if self.asked.lengths and not r.forward:
                 self.short(r.own.high, f"`{r.name}`")
                 e = Apply("select", (self.mask("ends", now + gap), there(r.start, r.first(left)), e))
         return e

@@ -238,9 +238,6 @@ def _pow_slope(base: Expr, exponent: Expr) -> Expr:
 OPS: dict[str, Op] = {op.name: op for op in _RECORDS}
 
 FUNCTIONS: dict[str, str] = {
-    written: op.name
-    for op in _RECORDS
-    if op.arity == 1
-    for written in (op.name, *op.aliases)
+    written: op.name for op in _RECORDS if op.arity == 1 for written in (op.name, *op.aliases)
 }
 """What may be written before a bracket → the op it means (functions of one argument, point by point)."""

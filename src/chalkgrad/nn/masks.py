@@ -74,9 +74,7 @@ class Variants:
 
     # --- what is asked for, checked --------------------------------------------------------------------
 
-    def lengths(
-        self, lengths: Any, numbers: Mapping[str, int], written: Sequences, batched: bool
-    ) -> Tensor:
+    def lengths(self, lengths: Any, numbers: Mapping[str, int], written: Sequences, batched: bool) -> Tensor:
         """The number of steps of each example."""
         examples, steps = numbers["batch"], numbers[written.steps]
         given = [lengths] if not batched and isinstance(lengths, int) else lengths
@@ -101,14 +99,14 @@ class Variants:
                 f"a sequence of {steps} steps is given the length {least if least < 1 else most}",
                 help=f"lengths are from 1 to {steps}",
             )
-        for n in self.program.names:
-            for r in n.ranges:
-                if written.steps in r.size.symbols and r.size.value({**numbers, written.steps: least}) < 1:
-                    raise self.numbers.fail(
-                        f"a sequence of length {least} is too short: it leaves no step of `{n.name}`",
-                        n.name,
-                        help="give longer sequences or smaller kernels",
-                    )
+        shortest = {**numbers, written.steps: least}
+        for e in self.program.equations:
+            if any(written.steps in r.size.symbols and r.size.value(shortest) < 1 for r in e.domain):
+                raise self.numbers.fail(
+                    f"a sequence of length {least} is too short: it leaves no step of `{e.target}`",
+                    e.target,
+                    help="give longer sequences or smaller kernels",
+                )
         return found
 
     def resets(self, resets: Any, examples: int, steps: int, batched: bool) -> Tensor:

@@ -1,0 +1,499 @@
+"""Sequences in one batch that end, begin anew and are cut each for itself: as if each had been run alone."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.nn.test_against_torch import in_our_names
+from tests.pages import PAGES
+from torch import Tensor, nn
+from torch.autograd.gradcheck import gradcheck, gradgradcheck
+from torch.func import functional_call
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+import chalkgrad
+from chalkgrad.calculus.sequences import Asked, sequences
+from chalkgrad.language.source import EquationError
+from chalkgrad.nn.layer import Layer
+from chalkgrad.nn.operator import system_of
+
+F64 = torch.float64
+BOTH_WAYS = (
+    "h[t] = tanh(x[t] W + h[t-1] R + a)\ng[t] = tanh(x[t] V + g[t+1] S + b)\ny[t] = h[t] A + g[t] B + c"
+)
+TWO_BACK = "h[t] = tanh(x[t] W + h[t-1] R + h[t-2] S + b)"
+LEARNED_START = "h[t] = tanh(x[t] W + h[t-1] R + b)\nh[0] = s"
+ZOO = ("rnn", "lstm", "lstm_peephole", "gru", "gru_after")
+
+
+@pytest.fixture(params=["on", "off"], autouse=True)
+def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("CHALKGRAD_KERNELS", request.param)
+    return request.param
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=F64)
+
+
+def float64(text: str, **sizes: Any) -> Layer:
+    net = chalkgrad.layer(text, dtype=F64, **sizes)
+    with torch.no_grad():
+        for k, p in enumerate(net.parameters()):
+            p.copy_(0.6 * normal(*p.shape, seed=100 + k))
+    return net
+
+
+def flat(result: Any) -> list[Tensor]:
+    if isinstance(result, Tensor):
+        return [result]
+    return [x for part in result for x in flat(part)]
+
+
+def weighted(results: Sequence[Tensor]) -> Tensor:
+    """A loss in which every element of every result counts differently."""
+    return torch.stack([(r * normal(*r.shape, seed=70 + k)).sum() for k, r in enumerate(results)]).sum()
+
+
+def gradients(results: Sequence[Tensor], leaves: Sequence[Tensor], **options: bool) -> tuple[Tensor, ...]:
+    return torch.autograd.grad(weighted(results), leaves, materialize_grads=True, **options)
+
+
+def close(found: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
+    assert len(found) == len(expected)
+    for k, (a, b) in enumerate(zip(found, expected, strict=True)):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-11, msg=lambda m, k=k: f"{k}: {m}")
+
+
+def starts(net: Layer, x: Tensor) -> Any:
+    """Initial states that are not zero, of which the gradient is asked too."""
+    _, form = net(x)
+    return form._make(0.5 * normal(*s.shape, seed=50 + k).requires_grad_() for k, s in enumerate(form))
+
+
+# --- against torch -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "kind"), [("rnn", "RNN"), ("lstm", "LSTM"), ("gru_after", "GRU")])
+def test_lengths_are_those_of_a_packed_sequence(name: str, kind: str) -> None:
+    lengths, T, D, H = [3, 7, 1, 6, 4], 7, 3, 4
+    theirs: nn.RNNBase = getattr(nn, kind)(D, H, batch_first=True, dtype=F64)
+    ours = chalkgrad.layer(name, D=D, H=H, dtype=F64)
+    weights = in_our_names(kind, dict(theirs.named_parameters()), "sum")
+    ours.load_state_dict({k: v.detach() for k, v in weights.items()})
+    x = normal(len(lengths), T, D).requires_grad_()
+    start = starts(ours, x)
+    holed = x.detach().clone()
+    for b, length in enumerate(lengths):
+        holed[b, length:] = float("nan")
+    holed.requires_grad_()
+
+    y, state = ours(holed, start, lengths=lengths)
+    packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+    first = [getattr(start, n)[None] for n in ("h", "c") if n in start._fields]
+    packed_y, last = theirs(packed, tuple(first) if kind == "LSTM" else first[0])
+    their_y, _ = pad_packed_sequence(packed_y, batch_first=True, total_length=T)
+    their_state = dict(zip("hc", last if kind == "LSTM" else (last,), strict=False))
+    expected = [their_y, *(their_state[n][0] for n in state._fields)]
+    close([y, *state], expected)
+
+    names = [n for n, _ in ours.named_parameters()]
+    found = gradients([y, *state], [holed, *start, *ours.parameters()])
+    their_leaves = dict(theirs.named_parameters())
+    by_torch = gradients(expected, [x, *start, *their_leaves.values()])
+    close(found[: 1 + len(start)], by_torch[: 1 + len(start)])
+    named = dict(zip(their_leaves, by_torch[1 + len(start) :], strict=True))
+    of_ours = in_our_names(kind, named, "either")
+    close(found[1 + len(start) :], [of_ours[n] for n in names])
+
+
+# --- each sequence alone -------------------------------------------------------------------------------
+
+
+def steps_of(page: str) -> str:
+    """The symbol of how many steps a page takes, "" where lengths mean nothing to it."""
+    try:
+        return sequences(chalkgrad.layer(PAGES[page].text, **PAGES[page].sizes).program, Asked(True)).steps
+    except EquationError:
+        return ""
+
+
+ENDING = [p for p in PAGES if steps_of(p)]
+
+
+def shortened(x: Tensor, axes: Sequence[int], length: int, whole: int) -> Tensor:
+    """A tensor with so many steps less along some axes."""
+    for k in axes:
+        x = x.narrow(k, 0, x.shape[k] - whole + length)
+    return x
+
+
+def padded(one: Tensor, like: Tensor) -> Tensor:
+    """One example with zeros where another tensor is longer."""
+    margins = [m for a, b in zip(one.shape[:0:-1], like.shape[:0:-1], strict=True) for m in (0, b - a)]
+    return nn.functional.pad(one, margins)
+
+
+@pytest.mark.parametrize("page", ENDING)
+def test_a_sequence_of_a_batch_is_that_sequence_alone(page: str) -> None:
+    text, sizes, shapes = PAGES[page]
+    sizes = {k: v for k, v in sizes.items() if k != steps_of(page)}
+    net, symbol = float64(text, **sizes), steps_of(page)
+
+    def timed(name: str) -> list[int]:
+        """Where time stands among the axes of a batch."""
+        ranges = net.program[name].ranges
+        return [1 + k for k, r in enumerate(ranges) if symbol in (*r.size.symbols, *r.low.symbols)]
+
+    names = [n.name for n in net.program.given("input")]
+    xs = [normal(3, *shape, seed=k) for k, shape in enumerate(shapes)]
+    whole = next(x.shape[k] for n, x in zip(names, xs, strict=True) for k in timed(n))
+    lengths = [whole, whole - 2, whole - 1]
+    full = [x.clone().requires_grad_() for x in xs]
+    form = net(*full)[1] if net.program.states else ()
+    start = [0.5 * normal(*s.shape, seed=50 + k).requires_grad_() for k, s in enumerate(form)]
+    leaves = [*full, *start, *net.parameters()]
+    state = {"state": start} if start else {}
+    found = flat(net(*full, **state, lengths=lengths))
+
+    alone: list[list[Tensor]] = []
+    for b, length in enumerate(lengths):
+        mine = [shortened(x[b : b + 1], timed(n), length, whole) for n, x in zip(names, full, strict=True)]
+        state = {"state": [s[b : b + 1] for s in start]} if start else {}
+        alone.append(flat(net(*mine, **state)))
+    expected = [torch.cat([padded(r[k], value) for r in alone]) for k, value in enumerate(found)]
+    close(found, expected)
+    close(gradients(found, leaves), gradients(expected, leaves))
+
+
+@pytest.mark.parametrize("page", ["C1", "A2", "X2", "max pooling"])
+def test_without_one_recurrence_there_is_nothing_to_ask(page: str) -> None:
+    assert page not in ENDING
+    text, sizes, shapes = PAGES[page]
+    net = chalkgrad.layer(text, **sizes)
+    with pytest.raises(EquationError, match=r"no recurrence|recur along"):
+        net(*(torch.zeros(1, *shape) for shape in shapes), lengths=[2])
+
+
+XH, XHY = {"x": 3, "h": 3}, {"x": 3, "h": 3, "y": 2}
+OVER_TIME: dict[str, tuple[str, dict[str, int], tuple[int, ...]]] = {
+    "last step": ("h[t] = tanh(x[t] W + h[t-1] R)\ny = V h[T]", XHY, (3,)),
+    "last input": ("h[t] = tanh(x[t] W + h[t-1] R)\ny = V h[T] + U x[T]", XHY, (3,)),
+    "last step but one": ("h[t] = tanh(x[t] W + h[t-1] R)\ny = V h[T-1]", XHY, (3,)),
+    "both ends": (
+        "h[t] = tanh(x[t] W + h[t-1] R)\ng[t] = tanh(x[t] V + g[t+1] S)\ny = A h[T] + B g[1]",
+        {**XHY, "g": 4},
+        (3,),
+    ),
+    "attention over the sequence": (
+        "h[t] = tanh(x[t] W + h[t-1] R)\ne[t,s] = Σ[k] h[t,k] h[s,k]\n"
+        "a[t,s] = softmax[s](e[t,s])\ny[t] = Σ[s] a[t,s] x[s]",
+        XH,
+        (3,),
+    ),
+    "mean and maximum": ("h[t] = tanh(x[t] W + h[t-1] R)\ny[k] = max[t] h[t,k] + Σ[t] h[t,k] / T", XH, (3,)),
+    "a window": ("h[t] = tanh(Σ[p<3] w[p] x[t+p] + u h[t-1])\nwhere x[t]: scalar, h[t]: scalar", {}, ()),
+    "a window with zeros outside": (
+        "h[t] = tanh(Σ[p<3] w[p] x[t+p-1] + u h[t-1])\n"
+        "where x[t]: scalar zero outside ±1, h[t]: scalar, u: scalar",
+        {},
+        (),
+    ),
+    "a logarithm of the input": ("h[t] = tanh(log(x[t]) W + h[t-1] R) + 1 / x[t]", XH, (3,)),
+    "two back, from ahead": ("h[t] = tanh(x[t] W + h[t+1] R + h[t+2] S)", XH, (3,)),
+    "read ahead": ("h[t] = tanh(x[t] W + h[t-1] R)\ny[t] = A h[t+1] + B h[t]", XHY, (3,)),
+}
+
+
+@pytest.mark.parametrize("case", OVER_TIME)
+def test_what_looks_along_the_sequence_ends_with_it(case: str) -> None:
+    text, sizes, features = OVER_TIME[case]
+    net, lengths, T = float64(text, **sizes), [4, 7, 5], 7
+    x = (normal(3, T, *features).abs() + 0.1).requires_grad_()
+    start = starts(net, x)
+    leaves = [x, *start, *net.parameters()]
+    there = torch.arange(T) < torch.tensor(lengths)[:, None]
+    holed = torch.where(there.view(3, T, *(1 for _ in features)), x, torch.nan)
+    found = flat(net(holed, start, lengths=torch.tensor(lengths)))
+    alone = [
+        flat(net(x[b : b + 1, :n], start._make(s[b : b + 1] for s in start))) for b, n in enumerate(lengths)
+    ]
+    expected = [torch.cat([padded(r[k], value) for r in alone]) for k, value in enumerate(found)]
+    close(found, expected)
+    close(gradients(found, leaves), gradients(expected, leaves))
+
+
+# --- against loops written by hand ---------------------------------------------------------------------
+
+Cell = Callable[[Tensor, tuple[Tensor, ...]], tuple[Tensor, ...]]
+
+
+def by_hand(
+    cell: Cell,
+    x: Tensor,
+    start: tuple[Tensor, ...],
+    resets: Sequence[bool],
+    every: int,
+    back: bool = False,
+) -> tuple[list[Tensor], tuple[Tensor, ...]]:
+    """One sequence, step by step: what is carried is detached after every so many steps, and begins anew at
+    a reset. Gives the first of what is carried at each step, and what is carried at last."""
+    steps, carried = len(x), start
+    found: dict[int, Tensor] = {}
+    for n, t in enumerate(reversed(range(steps)) if back else range(steps)):
+        if every and n and n % every == 0:
+            carried = tuple(c.detach() for c in carried)
+        if (t + 1 < steps and resets[t + 1]) if back else resets[t]:
+            carried = start
+        carried = cell(x[t], carried)
+        found[t] = carried[0]
+    return [found[t] for t in range(steps)], carried
+
+
+def batch_by_hand(
+    cell: Cell, x: Tensor, start: Sequence[Tensor], asked: dict[str, Any], back: bool = False
+) -> tuple[Tensor, list[Tensor]]:
+    """A batch of sequences, one by one: outputs with zeros after the end, and what each carries on."""
+    rows: list[Tensor] = []
+    carried: list[tuple[Tensor, ...]] = []
+    for b, one in enumerate(x):
+        length = asked["lengths"][b] if asked.get("lengths") else len(one)
+        resets = asked["resets"][b].tolist() if asked.get("resets") is not None else [False] * len(one)
+        mine = tuple(s[b] for s in start)
+        ys, last = by_hand(cell, one[:length], mine, resets, asked.get("truncate") or 0, back)
+        rows.append(nn.functional.pad(torch.stack(ys), (0, 0, 0, len(one) - length)))
+        carried.append(last)
+    return torch.stack(rows), [torch.stack(c) for c in zip(*carried, strict=True)]
+
+
+def expected_of(net: Layer, x: Tensor, start: Any, asked: dict[str, Any]) -> list[Tensor]:
+    """Outputs and states of a page, written as torch operations."""
+    p = dict(net.named_parameters())
+    if net.equations == BOTH_WAYS:
+        h, (last_h,) = batch_by_hand(
+            lambda x, c: (torch.tanh(x @ p["W"] + c[0] @ p["R"] + p["a"]),), x, [start.h], asked
+        )
+        g, (last_g,) = batch_by_hand(
+            lambda x, c: (torch.tanh(x @ p["V"] + c[0] @ p["S"] + p["b"]),), x, [start.g], asked, back=True
+        )
+        y = h @ p["A"] + g @ p["B"] + p["c"]
+        if asked.get("lengths"):
+            y = y * (torch.arange(x.shape[1]) < torch.tensor(asked["lengths"])[:, None])[..., None]
+        return [y, last_h, last_g]
+    if net.equations == TWO_BACK:
+        h, (one, two) = batch_by_hand(
+            lambda x, c: (torch.tanh(x @ p["W"] + c[0] @ p["R"] + c[1] @ p["S"] + p["b"]), c[0]),
+            x,
+            [start.h[:, 1], start.h[:, 0]],
+            asked,
+        )
+        return [h, torch.stack([two, one], 1)]
+    if net.equations == LEARNED_START:
+        h, _ = batch_by_hand(
+            lambda x, c: (torch.tanh(x @ p["W"] + c[0] @ p["R"] + p["b"]),),
+            x,
+            [p["s"].expand(len(x), -1)],
+            asked,
+        )
+        return [h]
+
+    def lstm(x: Tensor, carried: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        h, c = carried
+        i, f, g, o = (x @ p[f"W_x{k}"] + h @ p[f"W_h{k}"] + p[f"b_{k}"] for k in "ifgo")
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(c), c
+
+    h, (last_h, last_c) = batch_by_hand(lstm, x, [start.h, start.c], asked)
+    return [h, last_c, last_h]
+
+
+LOOPS: dict[str, Callable[[], Layer]] = {
+    "lstm": lambda: float64("lstm", D=2, H=3),
+    "both ways": lambda: float64(BOTH_WAYS, x=2, h=3, g=2, y=2),
+    "two back": lambda: float64(TWO_BACK, x=2, h=3),
+    "learned start": lambda: float64(LEARNED_START, x=2, h=3),
+}
+
+
+def held_against_the_loop(net: Layer, asked: dict[str, Any], T: int, twice: bool = False) -> None:
+    x = normal(3, T, 2).requires_grad_()
+    start = starts(net, x) if net.program.states else ()
+    leaves = [x, *start, *net.parameters()]
+    result = net(x, start, **asked) if start else net(x, **asked)
+    found, expected = flat(result), expected_of(net, x, start, asked)
+    close(found, expected)
+    first = gradients(found, leaves, create_graph=twice)
+    by_torch = gradients(expected, leaves, create_graph=twice)
+    close(first, by_torch)
+    if twice:
+        close(gradients(first, leaves), gradients(by_torch, leaves))
+
+
+@pytest.mark.parametrize("what", ["lengths", "resets", "truncate", "lengths resets", "all"])
+@pytest.mark.parametrize("page", LOOPS)
+def test_a_page_does_what_a_loop_does(page: str, what: str) -> None:
+    anew = torch.tensor([[0, 0, 1, 0, 0, 0], [1, 0, 0, 0, 1, 1], [0, 1, 0, 0, 1, 0]], dtype=torch.bool)
+    asked: dict[str, Any] = {"lengths": [4, 6, 5], "resets": anew, "truncate": 2}
+    held_against_the_loop(LOOPS[page](), {k: v for k, v in asked.items() if k in what or what == "all"}, 6)
+
+
+@pytest.mark.parametrize("page", ["both ways", "two back"])
+def test_second_derivatives_are_cut_and_reset_too(page: str) -> None:
+    anew = torch.tensor([[0, 0, 1, 0], [0, 1, 0, 1], [0, 0, 0, 0]], dtype=torch.bool)
+    asked = {"lengths": [3, 4, 2], "resets": anew, "truncate": 2}
+    held_against_the_loop(LOOPS[page](), asked, 4, twice=True)
+
+
+@settings(max_examples=12)
+@given(st.data())
+def test_whatever_is_asked_a_page_does_what_a_loop_does(data: st.DataObject) -> None:
+    T = data.draw(st.integers(1, 6), "T")
+    asked: dict[str, Any] = {}
+    if data.draw(st.booleans(), "with lengths"):
+        asked["lengths"] = data.draw(st.lists(st.integers(1, T), min_size=3, max_size=3), "lengths")
+    if data.draw(st.booleans(), "with resets"):
+        rows = st.lists(st.booleans(), min_size=T, max_size=T)
+        asked["resets"] = torch.tensor(data.draw(st.lists(rows, min_size=3, max_size=3), "resets"))
+    if data.draw(st.booleans(), "truncated"):
+        asked["truncate"] = data.draw(st.integers(1, T + 1), "truncate")
+    held_against_the_loop(LOOPS[data.draw(st.sampled_from([*LOOPS]), "page")](), asked, T)
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_a_cut_gradient_is_that_of_pieces_with_their_states_detached(name: str) -> None:
+    net, T, every = float64(name, D=2, H=3), 7, 3
+    x = normal(2, T, 2).requires_grad_()
+    start = starts(net, x)
+    leaves = [x, *start, *net.parameters()]
+    found = flat(net(x, start, truncate=every))
+    pieces, state = [], start
+    for k, first in enumerate(range(0, T, every)):
+        state = state._make(s.detach() for s in state) if k else state
+        y, state = net(x[:, first : first + every], state)
+        pieces.append(y)
+    expected = [torch.cat(pieces, 1), *state]
+    close(found, expected)
+    close(found, flat(net(x, start)))  # the numbers themselves are not cut
+    close(gradients(found, leaves), gradients(expected, leaves))
+
+
+@pytest.mark.parametrize("name", [*ZOO, BOTH_WAYS])
+def test_a_sequence_with_resets_is_its_pieces_one_after_the_other(name: str) -> None:
+    sizes = {"x": 2, "h": 3, "g": 3, "y": 2} if name == BOTH_WAYS else {"D": 2, "H": 3}
+    net, T = float64(name, **sizes), 7
+    x = normal(1, T, 2).requires_grad_()
+    start = starts(net, x)
+    leaves = [x, *start, *net.parameters()]
+    at = [0, 2, 3, 7]
+    resets = torch.tensor([[t in at for t in range(T)]])
+    y, _ = net(x, start, resets=resets)
+    pieces = torch.cat([net(x[:, a:b], start)[0] for a, b in pairwise(at)], 1)
+    close([y], [pieces])
+    close(gradients([y], leaves), gradients([pieces], leaves))
+
+
+# --- derivatives ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", ["lstm", "both ways", "two back"])
+def test_gradients_and_second_derivatives_are_the_differences(page: str) -> None:
+    net = LOOPS[page]()
+    x = normal(2, 4, 2)
+    _, form = net(x)
+    values = [x, *(0.5 * normal(*s.shape, seed=50 + k) for k, s in enumerate(form))]
+    names = [n for n, _ in net.named_parameters()]
+    values += [p.detach().clone() for p in net.parameters()]
+    values = [v.requires_grad_() for v in values]
+    asked = {"lengths": [2, 4], "resets": torch.tensor([[0, 1, 0, 0], [0, 0, 1, 0]], dtype=torch.bool)}
+
+    def call(x: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+        state, parameters = rest[: len(form)], dict(zip(names, rest[len(form) :], strict=True))
+        return tuple(flat(functional_call(net, parameters, (x, state), asked)))
+
+    assert gradcheck(call, values, eps=1e-6, atol=1e-7, rtol=1e-6)
+    # One number of all results: the second derivatives are as many as there are, but fewer to sum.
+    assert gradgradcheck(
+        lambda *v: weighted(call(*v)), values, eps=1e-6, atol=1e-6, rtol=1e-5, fast_mode=True
+    )
+
+
+# --- kernels, threads, shapes --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, F64])
+def test_two_threads_compute_what_one_does(dtype: torch.dtype) -> None:
+    net = chalkgrad.layer("lstm", D=8, H=20, dtype=dtype)
+    x = normal(9, 12, 8).to(dtype).requires_grad_()
+    asked = {
+        "lengths": [1 + k for k in range(9)],
+        "resets": normal(9, 12, seed=3) > 1,
+        "truncate": 4,
+    }
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            results = flat(net(x, **asked))
+            loss = torch.stack([r.square().sum() for r in results]).sum()
+            found.append([*results, *torch.autograd.grad(loss, [x, *net.parameters()])])
+    finally:
+        torch.set_num_threads(before)
+    for one, two in zip(*found, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-6)
+
+
+def test_one_sequence_without_a_batch_may_end_and_begin_anew() -> None:
+    net = float64("rnn", D=2, H=3)
+    x, resets = normal(6, 2), torch.tensor([0, 0, 1, 0, 0, 0], dtype=torch.bool)
+    y, state = net(x, lengths=4, resets=resets, truncate=3)
+    in_batch, states = net(x[None], lengths=[4], resets=resets[None], truncate=3)
+    close([y, *state], [in_batch[0], *(s[0] for s in states)])
+    close(
+        flat(net(x, lengths=torch.tensor(4))), flat(net(x[:4], state=None))[:0] or flat(net(x, lengths=[4]))
+    )
+
+
+def test_a_batch_of_none_has_no_lengths() -> None:
+    net = float64("gru", D=2, H=3)
+    y, state = net(normal(0, 5, 2), lengths=[], resets=torch.zeros(0, 5, dtype=torch.bool), truncate=2)
+    assert (y.shape, state.h.shape) == ((0, 5, 3), (0, 3))
+
+
+def test_padding_may_be_as_long_as_it_likes() -> None:
+    # What grows without end where nothing is given must not be computed there.
+    net = float64("h[t] = x[t] + 3 h[t-1] where x[t]: scalar, h[t]: scalar")
+    x = torch.ones(2, 2000, dtype=F64).requires_grad_()
+    y, state = net(x, lengths=[3, 2])
+    assert state.h.tolist() == [13, 4]
+    (y.sum() + state.h.sum()).backward()
+    assert x.grad is not None
+    assert x.grad[0, :4].tolist() == [22, 7, 2, 0]
+
+
+def test_each_combination_is_made_once() -> None:
+    net = float64("rnn", D=2, H=3)
+    one = net._variants(Asked(lengths=True))
+    net(normal(2, 5, 2), lengths=[1, 2])
+    assert net._variants(Asked(lengths=True)) is one
+    assert one.system is system_of(one.system.program)
+
+
+def test_an_input_of_that_name_is_the_input() -> None:
+    net = float64("h[t] = tanh(lengths[t] W + h[t-1] R)", lengths=2, h=3)
+    x = normal(2, 5, 2)
+    close(flat(net(lengths=x)), flat(net(x)))
+    close(flat(net(lengths=x, truncate=2)), flat(net(x)))
+
+
+def test_a_layer_that_has_ended_sequences_is_copied_and_saved() -> None:
+    net = float64("rnn", D=2, H=3)
+    x = normal(2, 5, 2)
+    first = flat(net(x, lengths=[1, 2]))
+    close(flat(pickle.loads(pickle.dumps(net))(x, lengths=[1, 2])), first)
