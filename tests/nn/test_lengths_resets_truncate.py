@@ -19,7 +19,8 @@ from torch.func import functional_call
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import chalkgrad
-from chalkgrad.calculus.sequences import Asked, sequences
+from chalkgrad.calculus.draft import Asked
+from chalkgrad.calculus.sequences import sequences
 from chalkgrad.language.source import EquationError
 from chalkgrad.nn.layer import Layer
 from chalkgrad.nn.operator import system_of
@@ -207,6 +208,24 @@ OVER_TIME: dict[str, tuple[str, dict[str, int], tuple[int, ...]]] = {
         (),
     ),
     "a logarithm of the input": ("h[t] = tanh(log(x[t]) W + h[t-1] R) + 1 / x[t]", XH, (3,)),
+    "a division by the state": ("h[t] = 1 / h[t-1] + x[t] ⊙ log(h[t-1]²)", XH, (3,)),
+    "a state in place": (
+        "c[t] = 2 + tanh(x[t] W + c[t-1] R)\nh[t] = log(c[t]) / c[t]\nwhere c: output, h: output",
+        {"x": 3, "c": 3},
+        (3,),
+    ),
+    "an output at its end": (
+        "h[t] = tanh(x[t] W + h[t-1] R)\ny = V h[T]\nwhere h: output, y: output",
+        XHY,
+        (3,),
+    ),
+    "from before the first step": (
+        "h[t] = tanh(Σ[p<3] w[p] x[t+p] + u h[t-1])\n"
+        "where x[t]: scalar zero outside ±2, h[t]: scalar, u: scalar",
+        {},
+        (),
+    ),
+    "its whole past": ("h[t] = tanh(x[t] W + h[t-1] U + Σ[s<t] h[s])", XH, (3,)),
     "two back, from ahead": ("h[t] = tanh(x[t] W + h[t+1] R + h[t+2] S)", XH, (3,)),
     "read ahead": ("h[t] = tanh(x[t] W + h[t-1] R)\ny[t] = A h[t+1] + B h[t]", XHY, (3,)),
 }
@@ -218,6 +237,9 @@ def test_what_looks_along_the_sequence_ends_with_it(case: str) -> None:
     net, lengths, T = float64(text, **sizes), [4, 7, 5], 7
     x = (normal(3, T, *features).abs() + 0.1).requires_grad_()
     start = starts(net, x)
+    with torch.no_grad():
+        for s in start:
+            s.abs_().add_(1)  # no start at which there is no logarithm
     leaves = [x, *start, *net.parameters()]
     there = torch.arange(T) < torch.tensor(lengths)[:, None]
     holed = torch.where(there.view(3, T, *(1 for _ in features)), x, torch.nan)

@@ -3,21 +3,22 @@
 What a step reads is chosen point by point by data of ones and zeros, before anything is derived. So batch,
 normalise, derive and every kernel take these equations like any other:
 
-    lengths   h[t] = select(live[t], …, 0);  from ahead, g[t+1] is its start where ends[t]
+    lengths   an output is select(live[t], …, 0);  from ahead, g[t+1] is its start where ends[t]
     resets    h[t-1] is select(restart[t], h₀, h[t-1])
     truncate  h[t-1] is stop(cut[t], h[t-1])
 
 ``h_before`` is what step t reads as h[t-1]. It has an equation of its own, so that a product with it stays a
-product. What a sequence reads after its end is its first step once more: something that the equations take,
-and no gradient goes there.
+product. After its end a sequence takes its first step again and again, from its start: numbers that these
+equations can be computed with, however long that goes on, and that nothing before the end depends on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Literal, assert_never
+from collections.abc import Callable
+from typing import assert_never
 
+from chalkgrad.calculus.draft import Asked, Draft, Sequences
+from chalkgrad.calculus.recurrences import Recurrence, recurrences, steps_of
 from chalkgrad.calculus.simplify import Box, box, implied, surely
 from chalkgrad.equations.ir import (
     Apply,
@@ -38,65 +39,8 @@ from chalkgrad.equations.ir import (
     full,
 )
 from chalkgrad.equations.ops import add, mul
-from chalkgrad.equations.walk import children, fresh, needed, with_children
+from chalkgrad.equations.walk import children, fresh, needed, reads, with_children
 from chalkgrad.language.source import EquationError
-
-Mask = Literal["live", "ends", "length", "restart", "restart_back", "cut", "cut_back"]
-"""Data of ones and zeros along time: steps that a sequence has, its last one, steps that read the start
-again, steps that pass no gradient back; ``_back`` for recurrences from ahead. ``length`` is one number."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a call asks for beside its inputs."""
-
-    lengths: bool = False
-    resets: bool = False
-    truncate: bool = False
-
-
-@dataclass(frozen=True)
-class Sequences:
-    """A program that takes masks as further inputs.
-
-    ``masks`` says what they are called, ``steps`` is the symbol of how many steps there are; each mask but
-    ``length`` runs over ``margin`` steps more at either end. ``carried`` names what a state carries on, by
-    the state's start, where that is not just its last steps; its axes are the start's.
-    """
-
-    program: Program
-    masks: Mapping[Mask, str]
-    steps: str
-    margin: int
-    carried: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Recurrence:
-    """A name that is read at neighbours of itself along the axis at ``position``.
-
-    ``own`` are the steps that it computes, and ``depth`` those before (from ahead: after) them that are its
-    start, which ``start`` holds.
-    """
-
-    name: str
-    position: int
-    depth: int
-    forward: bool
-    own: Range
-    start: str
-
-    def first(self, back: int) -> Index:
-        """The step that lies ``back`` before the recurrence's first one: part of the start."""
-        return Index((), self.own.low - back if self.forward else self.own.high - 1 + back)
-
-    def earlier(self, step: Index, back: int) -> Index:
-        """The step that was computed ``back`` before this one."""
-        return step - back if self.forward else step + back
-
-    def distance(self, shift: int) -> int:
-        """How far back a read at this shift looks."""
-        return -shift if self.forward else shift
 
 
 def sequences(program: Program, asked: Asked) -> Sequences:
@@ -116,135 +60,69 @@ def sequences(program: Program, asked: Asked) -> Sequences:
     return _Writer(program, asked).sequences()
 
 
-def recurrences(program: Program) -> tuple[Recurrence, ...]:
-    """The recurrences of a program that begin with a start, in order."""
-    return tuple(r for n in program.names if n.role == "defined" for r in _recurrences_of(n.name, program))
-
-
-def _recurrences_of(name: str, program: Program) -> Iterator[Recurrence]:
-    *starts, own = program.defining(name)
-    for e in starts:
-        for k, (edge, r) in enumerate(zip(e.domain, own.domain, strict=True)):
-            depth, forward = edge.size.constant, edge.high == r.low
-            if depth is not None and (forward or edge.low == r.high):
-                held = e.value.name if isinstance(e.value, Read) and e.value.at == full(e.domain) else ""
-                yield Recurrence(name, k, depth, forward, r, held)
-
-
-def _steps(program: Program, found: tuple[Recurrence, ...]) -> str:
-    """The symbol of how many steps the recurrences of a program take."""
-    if not found:
-        raise EquationError(
-            "these equations have no recurrence that begins with a state: there is nothing to end, reset or "
-            "cut",
-            help="lengths, resets and truncate are for equations that read h[t-1] or h[t+1]",
-        )
-    fixed = {s for n in program.given("parameter") for r in n.ranges for s in r.size.symbols}
-    symbols: dict[str, None] = {}
-    for r in found:
-        own = r.own.size.symbols
-        symbols.update(dict.fromkeys(s for s in own if len(own) == 1 or s not in fixed))
-    if len(found) > len({r.name for r in found}) or len(symbols) != 1:
-        axes = " and ".join(dict.fromkeys(r.own.axis for r in found))
-        raise EquationError(
-            f"these equations recur along {axes}: lengths, resets and truncate are for one index, over as "
-            "many steps as an input has",
-            help="make a layer of each recurrence",
-        )
-    (steps,) = symbols
-    return steps
-
-
-class _Writer:
+class _Writer(Draft):
     """Writes the equations anew; what they need beside the old ones is collected on the way."""
 
     def __init__(self, program: Program, asked: Asked) -> None:
-        self.program, self.asked = program, asked
         found = recurrences(program)
-        self.symbol = _steps(program, found)
-        self.T = Size.symbol(self.symbol)
+        self.asked, self.symbol = asked, steps_of(program, found)
         lows = (-r.low.const for n in program.names for r in n.ranges if r.low.constant is not None)
-        self.margin = max(1, *(r.depth for r in found), *lows)
-        for r in found:
-            if (asked.resets or asked.truncate) and r.own.low != Size():
-                raise EquationError(
-                    f"`{r.name}` begins at step {r.own.low}: at which of its steps is not clear",
-                    help="resets and truncate are for recurrences that begin at step 0",
-                )
-        self.taken = set(program.table)
-        self.names: list[Name] = []
-        self.equations: list[Equation] = []
-        self.masks: dict[Mask, str] = {}
+        super().__init__(program, Size.symbol(self.symbol), max(1, *(r.depth for r in found), *lows))
+        late = next((r for r in found if r.own.low != Size()), None)
+        if late is not None and (asked.resets or asked.truncate):
+            raise EquationError(
+                f"`{late.name}` begins at step {late.own.low}: at which of its steps is not clear",
+                help="resets and truncate are for recurrences that begin at step 0",
+            )
         self.made: dict[object, str] = {}
         self.recurrences = {r.name: self.with_start(r) for r in found}
-        # Past its end a sequence's states and outputs are zero; the rest is never read from there.
-        self.ending = {*self.recurrences, *program.outputs} if asked.lengths else set[str]()
+        # Outputs end with zeros; what else reads one goes on reading it as it was computed.
+        self.ending = set(program.outputs) if asked.lengths else set[str]()
+        self.full = {
+            read.name: ""
+            for e in program.equations
+            for read in reads(e.value)
+            if read.name in self.ending and read.name != e.target and not self.is_carried(read, e)
+        }
+        for name in self.full:
+            n = program[name]
+            self.full[name] = self.free(f"{name}_full")
+            self.names.append(Name(self.full[name], "defined", n.ranges, n.written, name, True))
 
     def sequences(self) -> Sequences:
         carried = {s.start: self.carried(self.recurrences[s.name]) for s in self.program.states}
         for e in self.program.equations:
             new = self.equation(e)  # what it needs comes before it
             self.equations.append(new)
-        p = self.program
-        written = Program(tuple(self.equations), (*p.names, *self.names), p.outputs, p.states, p.columns)
         carried = {start: name for start, name in carried.items() if name}
-        return Sequences(written, self.masks, self.symbol, self.margin, carried)
+        return Sequences(self.program_anew(), self.masks, self.symbol, self.margin, carried)
 
     def refuse(self, problem: str) -> EquationError:
         """Of lengths, what these equations cannot be asked for."""
         return EquationError(problem, help="give sequences of one length, one call for each length")
 
-    # --- names -----------------------------------------------------------------------------------------
-
-    def free(self, wanted: str) -> str:
-        name, k = wanted, 1
-        while name in self.taken:
-            k += 1
-            name = f"{wanted}_{k}"
-        self.taken.add(name)
-        return name
-
-    def define(self, wanted: str, n: Name, domain: tuple[Range, ...], written: int, value: Expr) -> str:
-        """A name with one equation, taken out of those of ``n``."""
-        name = self.free(wanted)
-        self.names.append(Name(name, "defined", domain, written, n.name, True))
-        self.equations.append(Equation(name, domain, value))
-        return name
-
-    def mask(self, kind: Mask, at: Index) -> Read:
-        if kind not in self.masks:
-            self.masks[kind] = self.free(kind)
-            along = Range("t", self.T + 2 * self.margin, Size((), -self.margin))
-            axes = () if kind == "length" else (along,)
-            self.names.append(Name(self.masks[kind], "input", axes, len(axes)))
-        return Read(self.masks[kind], () if kind == "length" else (at,))
-
-    def own(self, name: str) -> tuple[Range, ...]:
-        """The axes of a name without its start."""
-        n = self.program[name]
-        return self.program.defining(name)[-1].domain if n.role == "defined" else n.ranges
+    # --- equations -------------------------------------------------------------------------------------
 
     def with_start(self, r: Recurrence) -> Recurrence:
         """The recurrence with a name for its start, which `h[0] = …` has not got."""
-        if r.start or not self.starts_again(r):
+        if r.start or not (self.asked.resets or self.asked.lengths):
             return r
         edge = next(e for e in self.program.defining(r.name) if e.domain[r.position] != r.own)
         n = self.program[r.name]
         start = self.define(f"{n.name}₀", n, edge.domain, n.written, edge.value)
         return Recurrence(r.name, r.position, r.depth, r.forward, r.own, start)
 
-    def starts_again(self, r: Recurrence) -> bool:
-        """Whether a step other than the first may read the start."""
-        return self.asked.resets or (self.asked.lengths and not r.forward)
-
-    # --- equations -------------------------------------------------------------------------------------
-
     def equation(self, e: Equation) -> Equation:
-        r = self.recurrences.get(e.target)
-        if r is not None and e.domain[r.position] != r.own:
-            return Equation(e.target, e.domain, Read(r.start, full(e.domain))) if r.start else e
+        r, here = self.recurrences.get(e.target), full(e.domain)
+        begins = r is not None and e.domain[r.position] != r.own
         value = self.expression(e.value, box(e.domain), e, ())
-        if e.target in self.ending:
+        if r is not None and begins and r.start:
+            value = Read(r.start, here)
+        if e.target in self.full:
+            inner = self.full[e.target]
+            self.equations.append(Equation(inner, e.domain, value))
+            value = value if begins else Read(inner, here)
+        if e.target in self.ending and not begins:
             for axis in filter(self.ends, e.domain):
                 value = Apply("select", (self.live(axis, f"`{e.target}`"), value, Const(0)))
         return Equation(e.target, e.domain, value)
@@ -275,16 +153,26 @@ class _Writer:
     def read(self, e: Read, over: Box, of: Equation) -> Read:
         name, at = e.name, e.at
         r = self.recurrences.get(name)
-        if r is not None and (self.asked.truncate or self.starts_again(r)):
-            index = at[r.position]
-            axis, shift = index.axes[0] if index.axes else "", index.shift.constant
-            if len(index.axes) == 1 and axis in of.axes and index - index.shift == Index.axis(axis):
-                if shift is not None and r.distance(shift) > 0:
-                    name = self.before(r, r.distance(shift), over[axis])
-                    at = (*at[: r.position], Index.axis(axis), *at[r.position + 1 :])
-            elif set(index.axes) - {*of.axes}:
-                self.refuse_all_steps(r, index, of)
+        if r is not None and self.is_carried(e, of):
+            axis = at[r.position].axes[0]
+            name = self.before(r, r.distance(at[r.position].shift.const), over[axis])
+            at = (*at[: r.position], Index.axis(axis), *at[r.position + 1 :])
+        elif r is not None and set(at[r.position].axes) - {*of.axes}:
+            self.refuse_all_steps(r, at[r.position], of)
         return self.read_while_live(name, at) if self.asked.lengths else Read(name, at)
+
+    def is_carried(self, e: Read, of: Equation) -> bool:
+        """Whether this reads what a recurrence computed at an earlier step than the equation's own."""
+        r = self.recurrences.get(e.name)
+        if r is None:
+            return False
+        index = e.at[r.position]
+        neighbour = len(index.axes) == 1 and index.axes[0] in of.axes and index.shift.constant is not None
+        return (
+            neighbour
+            and index - index.shift == Index.axis(index.axes[0])
+            and r.distance(index.shift.const) > 0
+        )
 
     def refuse_all_steps(self, r: Recurrence, index: Index, of: Equation) -> None:
         """Refuse what a sum over steps would silently get wrong."""
@@ -347,7 +235,7 @@ class _Writer:
         n = self.program.table.get(name)
         if n is not None and n.role == "input" and any(map(self.ends, n.ranges)):
             name = self.input_while_live(n)
-        return Read(name, at)
+        return Read(self.full.get(name, name), at)
 
     def input_while_live(self, n: Name) -> str:
         """An input as its sequence reads it: past its end the first step once more."""
@@ -371,7 +259,7 @@ class _Writer:
             if not (back - self.short(own[position].high, f"`{name}`") - 1).surely_nonnegative():
                 raise self.refuse(f"`{name}` is read past the end of a sequence")
             before, after = own[:position], own[position + 1 :]
-            source = self.input_while_live(n) if n.role == "input" else name
+            source = self.input_while_live(n) if n.role == "input" else self.full.get(name, name)
 
             def there(t: Index) -> Expr:
                 return Read(source, (*full(before), t + 1 - back, *full(after)))
@@ -398,19 +286,8 @@ class _Writer:
         """The body of a sum or a maximum, without the steps that a sequence has not got."""
         live = self.live(axis, f"the {op} in `{of.target}`")
         if op == "sum":
-            return body if self.vanishes(body, axis) else mul(live, body)
+            return mul(live, body)
         return Apply("select", (live, body, Const(float("inf") if op == "min" else float("-inf"))))
-
-    def vanishes(self, e: Expr, axis: Range) -> bool:
-        """Whether an expression is zero past the end already, a factor being a state or an output."""
-        factors = e.args if isinstance(e, Apply) and e.op == "mul" else (e,)
-        here = Index.axis(axis.axis)
-        return any(
-            isinstance(f, Read)
-            and f.name in self.ending
-            and any(i == here and r.high == axis.high for i, r in zip(f.at, self.own(f.name), strict=True))
-            for f in factors
-        )
 
     def guarded(
         self, conditions: tuple[Condition, ...], body: Expr, over: Box, known: tuple[Condition, ...]
@@ -437,6 +314,10 @@ class _Writer:
             here = Range(own[r.position].axis, over.size, over.low)
             domain = (*own[: r.position], here, *own[r.position + 1 :])
             value = self.carried_over(r, Index.axis(here.axis), back, 0, full(domain))
+            if self.asked.lengths:
+                again = (*full(domain)[: r.position], r.first(back), *full(domain)[r.position + 1 :])
+                live = self.mask("live", Index.axis(here.axis) + self.short(r.own.high, f"`{r.name}`"))
+                value = Apply("select", (live, value, Read(r.start, again)))
             wanted = f"{n.name}_before" + (f"_{back}" if back > 1 else "")
             self.made[key] = self.define(wanted, n, domain, n.written, value)
         return self.made[key]
@@ -451,7 +332,7 @@ class _Writer:
             return Read(name, (*at[: r.position], index, *at[r.position + 1 :]))
 
         gap = self.T - r.own.high
-        e: Expr = there(r.name, r.earlier(step, back))
+        e: Expr = there(self.full.get(r.name, r.name), r.earlier(step, back))
         for ago in range(back - 1, newest - 1, -1):
             now, left = r.earlier(step, ago), back - ago
             if self.asked.truncate:
@@ -461,14 +342,13 @@ class _Writer:
                 again = self.mask("restart" if r.forward else "restart_back", now)
                 e = Apply("select", (again, there(r.start, r.first(left)), e))
             if self.asked.lengths and not r.forward:
-                self.short(r.own.high, f"`{r.name}`")
                 e = Apply("select", (self.mask("ends", now + gap), there(r.start, r.first(left)), e))
         return e
 
     def carried(self, r: Recurrence) -> str:
         """A state's last steps, oldest first, where they are not just the last of its table; else ""."""
         from_end = self.asked.lengths and r.forward
-        if not from_end and (r.depth == 1 or not (self.asked.truncate or self.starts_again(r))):
+        if not from_end and r.depth == 1:
             return ""
         own, n = self.own(r.name), self.program[r.name]
         before, axis, after = own[: r.position], own[r.position].axis, own[r.position + 1 :]

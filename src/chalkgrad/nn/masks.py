@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from chalkgrad.calculus.batch import batch
+from chalkgrad.calculus.draft import Asked, Mask, Sequences
 from chalkgrad.calculus.normalise import normalise
-from chalkgrad.calculus.sequences import Asked, Mask, Sequences, sequences
+from chalkgrad.calculus.sequences import sequences
 from chalkgrad.equations.ir import Program
 from chalkgrad.nn.arguments import short
 from chalkgrad.nn.operator import System, system_of
