@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -79,7 +80,9 @@ class Variants:
         """The number of steps of each example."""
         examples, steps = numbers["batch"], numbers[written.steps]
         given = [lengths] if not batched and isinstance(lengths, int) else lengths
-        whole = isinstance(given, Sequence) and all(type(n) is int for n in given)
+        whole = isinstance(given, Sequence) and all(
+            isinstance(n, Integral) and not isinstance(n, bool) for n in given
+        )
         found = torch.tensor(given, dtype=torch.int64) if whole else given
         if not isinstance(found, Tensor) or found.is_floating_point() or found.dtype == torch.bool:
             said = short(found.dtype) if isinstance(found, Tensor) else type(lengths).__name__
