@@ -250,13 +250,6 @@ CASES: dict[str, Case] = {
         (zeros(2, 5, 3),),
         {"resets": zeros(2, 5, dtype=torch.bool)},
     ),
-    "resets where it begins before the first step": Case(
-        "h[t] = tanh(Σ[p<3] w[p] x[t+p] + u h[t-1])\n"
-        "where x[t]: scalar zero outside ±2, h[t]: scalar, u: scalar",
-        {},
-        (zeros(2, 5),),
-        {"resets": zeros(2, 5, dtype=torch.bool)},
-    ),
     "truncate after no step": Case(RNN, SIZES, (zeros(2, 5, 3),), {"truncate": 0}),
     "truncate where the whole past is read": Case(
         "h[t] = tanh(x[t] W + h[t-1] U + Σ[s<t] h[s])", SIZES, (zeros(2, 5, 3),), {"truncate": 2}

@@ -68,12 +68,6 @@ class _Writer(Draft):
         self.asked, self.symbol = asked, steps_of(program, found)
         lows = (-r.low.const for n in program.names for r in n.ranges if r.low.constant is not None)
         super().__init__(program, Size.symbol(self.symbol), max(1, *(r.depth for r in found), *lows))
-        late = next((r for r in found if r.own.low != Size()), None)
-        if late is not None and (asked.resets or asked.truncate):
-            raise EquationError(
-                f"`{late.name}` begins at step {late.own.low}: at which of its steps is not clear",
-                help="resets and truncate are for recurrences that begin at step 0",
-            )
         self.made: dict[object, str] = {}
         self.recurrences = {r.name: self.with_start(r) for r in found}
         # Outputs end with zeros; what else reads one goes on reading it as it was computed.
@@ -336,7 +330,8 @@ class _Writer(Draft):
         for ago in range(back - 1, newest - 1, -1):
             now, left = r.earlier(step, ago), back - ago
             if self.asked.truncate:
-                cut = self.mask("cut", now) if r.forward else self.mask("cut_back", now + gap)
+                # Counted from the first step that it takes.
+                cut = self.mask("cut", now - r.own.low) if r.forward else self.mask("cut_back", now + gap)
                 e = Apply("stop", (cut, e))
             if self.asked.resets:
                 again = self.mask("restart" if r.forward else "restart_back", now)
