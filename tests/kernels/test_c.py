@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,9 +16,7 @@ from torch import Tensor
 import chalkgrad
 from chalkgrad.calculus.batch import batch
 from chalkgrad.calculus.normalise import normalise
-from chalkgrad.kernels.c.build import load
 from chalkgrad.kernels.c.lower import Lowered, Nest, Pointwise, Product
-from chalkgrad.kernels.c.prelude import prelude
 from chalkgrad.kernels.c.segment import Matrices, Segment, segment
 from chalkgrad.kernels.schedule import schedule
 from chalkgrad.language.resolve import read
@@ -219,46 +216,3 @@ def test_a_product_of_a_product_is_computed_in_a_buffer_first() -> None:
 
 def test_what_is_no_product_is_a_nest_of_its_own() -> None:
     assert any(isinstance(s, Nest) for s in lowered(PAGES["own past"].text).stages)
-
-
-# --- functions -----------------------------------------------------------------------------------------
-
-FUNCTIONS = {"exp": torch.exp, "tanh": torch.tanh, "sigmoid": torch.sigmoid, "expm1": torch.expm1}
-
-
-@pytest.mark.parametrize("double", [False, True])
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_functions_are_as_accurate_as_torch_s(name: str, double: bool) -> None:
-    source = f"{prelude(double)}\nvoid apply(R *y, const R *x, int64_t n) {{\n" + (
-        f"  for (int64_t i = 0; i < n; i++) y[i] = c_{name}(x[i]);\n}}\n"
-    )
-    function = load(source, "apply")
-    function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
-    dtype = F64 if double else torch.float32
-    top = 30.0 if name == "expm1" else 85.0
-    x = torch.cat([torch.linspace(-top, top, 200_001, dtype=F64), torch.logspace(-30, 0, 20_001, dtype=F64)])
-    x = x.to(dtype)
-    y = torch.empty_like(x)
-    function(y.data_ptr(), x.data_ptr(), x.numel())
-    exact = FUNCTIONS[name](x.to(F64))
-    if double:
-        torch.testing.assert_close(y, exact, rtol=4 * 2.2e-16, atol=0)
-        return
-    own = ((y.to(F64) - exact).abs() / exact.abs()).max().item()
-    torch_s = ((FUNCTIONS[name](x).to(F64) - exact).abs() / exact.abs()).max().item()
-    assert own <= max(2 * torch_s, 4 * 1.2e-7)
-
-
-@pytest.mark.parametrize("double", [False, True])
-@pytest.mark.parametrize(("name", "x", "y"), [
-    ("exp", float("inf"), float("inf")), ("exp", float("-inf"), 0.0), ("exp", 0.0, 1.0),
-    ("tanh", float("inf"), 1.0), ("tanh", float("-inf"), -1.0), ("tanh", 0.0, 0.0),
-    ("sigmoid", float("inf"), 1.0), ("sigmoid", float("-inf"), 0.0), ("relu", -1.0, 0.0),
-    ("exp", float("nan"), float("nan")), ("tanh", float("nan"), float("nan")),
-    ("sigmoid", float("nan"), float("nan")), ("relu", float("nan"), float("nan")),
-])  # fmt: skip
-def test_functions_know_their_ends(name: str, x: float, y: float, double: bool) -> None:
-    function = load(f"{prelude(double)}\nR at(R x) {{ return c_{name}(x); }}\n", "at")
-    kind = ctypes.c_double if double else ctypes.c_float
-    function.argtypes, function.restype = [kind], kind
-    assert function(x) == y or (y != y and function(x) != function(x))

@@ -114,7 +114,7 @@ static inline R c_relu(R x) { return x > 0 ? x : (x != x ? x : 0); }
 static inline R c_step(R x) { return x > 0 ? 1 : 0; }
 static inline R c_sign(R x) { return x > 0 ? 1 : x < 0 ? -1 : 0; }
 static inline R c_softplus(R x) { R a = c_abs(x); return (x > 0 ? x : 0) + c_log1p(c_exp(-a)); }
-static inline R c_elu(R x) { return x > 0 ? x : c_expm1(x < 0 ? x : 0); }
+static inline R c_elu(R x) { return x > 0 ? x : c_expm1(x > 0 ? 0 : x); }
 static inline R c_leaky_relu(R x) { return x > 0 ? x : (R)0.01 * x; }
 static inline R c_maximum(R a, R b) { return a != a ? a : b != b ? b : a > b ? a : b; }
 static inline R c_minimum(R a, R b) { return a != a ? a : b != b ? b : a < b ? a : b; }
