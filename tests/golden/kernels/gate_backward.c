@@ -1,0 +1,112 @@
+struct call {
+  const int64_t *n; void *const *p; const int64_t *s; R *const *w; R *room; int64_t each;
+  const struct runtime *run;
+};
+
+// ∂h·1, ∂h, ∂z, ∂a
+static void part_0(const struct call *z, const int64_t me, const int64_t threads) {
+  const int64_t *const n = z->n; (void)n;
+  const R *const restrict p0 = z->p[0];  // U
+  const int64_t s0_0 = z->s[0];
+  const R *const restrict p1 = z->p[1];  // ȳ
+  const int64_t s1_0 = z->s[1];
+  const int64_t s1_1 = z->s[2];
+  const R *const restrict p2 = z->p[2];  // z
+  const int64_t s2_0 = z->s[3];
+  const int64_t s2_1 = z->s[4];
+  const R *const restrict p3 = z->p[3];  // h
+  const int64_t s3_0 = z->s[5];
+  const int64_t s3_1 = z->s[6];
+  const R *const restrict p4 = z->p[4];  // x
+  const int64_t s4_0 = z->s[7];
+  const int64_t s4_1 = z->s[8];
+  R *const t2 = z->w[0];  // ∂h
+  R *const t3 = z->w[1];  // ∂a
+  R *const w0 = z->w[2];  // ∂h·1, one step
+  R *const packed3 = z->w[3];
+  { const int64_t from = cut(n[0], me, threads), to = cut(n[0], me + 1, threads);
+    z->run->pack(packed3 + from * n[0], &p0[0 * s0_0 + 0] + from * (s0_0), 1, s0_0, n[0], to - from); }
+  if (threads > 1) z->run->barrier();
+  int64_t first = 0, last = n[1], part = 0, parts = 1;
+  const int way = sharing(n[1], n[0] * n[0], 1, 1, threads);
+  if (way == ROWS) { first = 0 + n[1] * me / threads; last = 0 + n[1] * (me + 1) / threads; }
+  else if (way == COLUMNS) { part = me; parts = threads; }
+  else if (me) return;
+  for (int64_t i1 = n[3] - 1; i1 >= least(-1, 0); i1--) {
+    const int g0 = ((-1 * i1 + n[4]) >= 0);
+    const int g1 = ((i1 + 1) >= 0);
+    const int g2 = (i1 >= 0);
+    if (parts > 1) z->run->barrier();
+    if (g1) {
+    if (g0)
+    { const int64_t i0 = first; z->run->product(&w0[i0 * (n[0]) + 0] + cut(n[0], part, parts), (n[0]), &t3[i0 * (n[0]) + (i1 + 1) * (n[1] * n[0]) + 0], (n[0]), packed3 + cut(n[0], part, parts) * n[0], last - first, n[0], cut(n[0], part + 1, parts) - cut(n[0], part, parts), 0); }
+    else { for (int64_t i0 = first; i0 < last; i0++) for (int64_t i2 = 0 + cut(n[0], part, parts); i2 < 0 + cut(n[0], part + 1, parts); i2++) w0[i0 * (n[0]) + i2] = 0; }
+    }
+    if (g0 && g1 && g2) {
+      for (int64_t i0 = first; i0 < last; i0++)
+      _Pragma("omp simd") for (int64_t i2 = 0 + cut(n[0], part, parts); i2 < 0 + cut(n[0], part + 1, parts); i2++) {
+        const R v4 = (p1[i0 * s1_0 + (i1 + 1) * s1_1 + i2] + w0[i0 * (n[0]) + i2] + (t2[i0 * (n[0]) + (i1 + 2) * (n[1] * n[0]) + i2] * p2[i0 * s2_0 + (i1 + 1) * s2_1 + i2])); t2[i0 * (n[0]) + (i1 + 1) * (n[1] * n[0]) + i2] = v4;
+        const R v5 = ((v4 * p3[i0 * s3_0 + i1 * s3_1 + i2]) + (((R)-1.0) * v4 * p4[i0 * s4_0 + i1 * s4_1 + i2])); 
+        const R v6 = (v5 * p2[i0 * s2_0 + i1 * s2_1 + i2] * ((R)1.0 + (((R)-1.0) * p2[i0 * s2_0 + i1 * s2_1 + i2]))); t3[i0 * (n[0]) + i1 * (n[1] * n[0]) + i2] = v6;
+      }
+    } else {
+      for (int64_t i0 = first; i0 < last; i0++)
+      _Pragma("omp simd") for (int64_t i2 = 0 + cut(n[0], part, parts); i2 < 0 + cut(n[0], part + 1, parts); i2++) {
+        R v1 = 0; if (g1) { v1 = (p1[i0 * s1_0 + (i1 + 1) * s1_1 + i2] + w0[i0 * (n[0]) + i2] + (g0 ? (t2[i0 * (n[0]) + (i1 + 2) * (n[1] * n[0]) + i2] * p2[i0 * s2_0 + (i1 + 1) * s2_1 + i2]) : 0)); t2[i0 * (n[0]) + (i1 + 1) * (n[1] * n[0]) + i2] = v1; }
+        R v2 = 0; if (g2) { v2 = ((v1 * p3[i0 * s3_0 + i1 * s3_1 + i2]) + (((R)-1.0) * v1 * p4[i0 * s4_0 + i1 * s4_1 + i2]));  }
+        R v3 = 0; if (g2) { v3 = (v2 * p2[i0 * s2_0 + i1 * s2_1 + i2] * ((R)1.0 + (((R)-1.0) * p2[i0 * s2_0 + i1 * s2_1 + i2]))); t3[i0 * (n[0]) + i1 * (n[1] * n[0]) + i2] = v3; }
+      }
+    }
+  }
+}
+// ∂W
+static void part_1(const struct call *z, const int64_t me, const int64_t threads) {
+  const int64_t *const n = z->n; (void)n;
+  const R *const restrict p4 = z->p[4];  // x
+  const int64_t s4_0 = z->s[7];
+  const int64_t s4_1 = z->s[8];
+  R *const t0 = z->p[5];  // ∂W
+  R *const t3 = z->w[1];  // ∂a
+  { const struct matrix q = {&p4[0 * s4_0 + 0 * s4_1 + 0], n[0], n[0], 0, 1, n[3] * n[1], n[1], s4_1, s4_0};
+    const struct factor of[] = {
+      {&t3[0 * (n[0]) + 0 * (n[1] * n[0]) + 0], (n[1] * n[0]), (n[0]), 1, &t0[0 * (n[0]) + 0], (n[0]), n[0], 0},
+    };
+    z->run->matrix(&q, of, 1, z->room + me * z->each, me, threads); }
+}
+// ∂U
+static void part_2(const struct call *z, const int64_t me, const int64_t threads) {
+  const int64_t *const n = z->n; (void)n;
+  const R *const restrict p3 = z->p[3];  // h
+  const int64_t s3_0 = z->s[5];
+  const int64_t s3_1 = z->s[6];
+  R *const t1 = z->p[6];  // ∂U
+  R *const t3 = z->w[1];  // ∂a
+  { const struct matrix q = {&p3[0 * s3_0 + 0 * s3_1 + 0], n[0], n[0], 0, 1, n[3] * n[1], n[1], s3_1, s3_0};
+    const struct factor of[] = {
+      {&t3[0 * (n[0]) + 0 * (n[1] * n[0]) + 0], (n[1] * n[0]), (n[0]), 1, &t1[0 * (n[0]) + 0], (n[0]), n[0], 0},
+    };
+    z->run->matrix(&q, of, 1, z->room + me * z->each, me, threads); }
+}
+static void all(const struct call *z, int64_t me, int64_t threads) {
+  part_0(z, me, threads);
+  if (threads > 1) z->run->barrier();
+  part_1(z, me, threads);
+  part_2(z, me, threads);
+}
+static void share(void *data) {
+  struct call *z = data;
+  all(z, z->run->number(), z->run->count());
+}
+int chalkgrad_kernel(const int64_t *n, void *const *p, const int64_t *s, int threads,
+    const struct runtime *run) {
+  const int64_t rooms[] = {(n[1] * n[2] * n[0]), (n[1] * n[3] * n[0]), (n[1] * n[0]), (n[0] * AROUND_PANEL(n[0])), 0};
+  const int64_t each = AROUND(most(matrix_room(n[1] * n[3], AROUND_PANEL(n[0])), matrix_room(n[1] * n[3], AROUND_PANEL(n[0]))));
+  R *w[5];
+  void *memory = run->reserve(w, rooms, 4, each * threads);
+  if (!memory) return 1;
+  struct call z = {n, p, s, w, w[4], each, run};
+  if (threads > 1) run->parallel(share, &z, (unsigned)threads, 0);
+  else all(&z, 0, 1);
+  free(memory);
+  return 0;
+}
