@@ -13,6 +13,7 @@ from torch import Tensor
 
 from chalkgrad.calculus.batch import batch
 from chalkgrad.calculus.normalise import normalise
+from chalkgrad.kernels.c import loops
 from chalkgrad.language.resolve import read
 from chalkgrad.nn.operator import System
 
@@ -77,6 +78,29 @@ def test_nothing_one_and_many_give_the_same_compiled(page: str, monkeypatch: pyt
     for extent in EXTENTS:
         numbers = at(of, **extent)
         agree(of, drawn(of, numbers), numbers, monkeypatch)
+
+
+WIDE = [{"batch": 1, "|h|": 257}, {"batch": 3, "|h|": 200}, {"batch": 9, "|h|": 129}]
+"""Rows too few to go round: threads share the columns of each step, and wait for one another after it."""
+
+
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("page", PAGES)
+def test_threads_that_share_columns_give_the_same(
+    page: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = system(PAGES[page])
+    monkeypatch.setattr(loops, "_ALONE", 0)  # threads for the smallest loop too
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        for extent in WIDE:
+            numbers = at(of, **extent)
+            given = drawn(of, numbers)
+            shrunk = {n: x / x.shape[0] ** 0.5 if x.dim() == 2 else x for n, x in given.items()}
+            agree(of, shrunk, numbers, monkeypatch)
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.slow
