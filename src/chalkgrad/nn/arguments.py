@@ -24,18 +24,19 @@ class Arguments:
         self.resolved, self.keywords, self.numbers = resolved, keywords, numbers
         self.program = resolved.program
         self.inputs = self.program.given("input")
+        self.names = tuple(n.name for n in self.inputs)
+        self.signature = ", ".join([*self.names, *(["state"] if self.program.states else [])])
         self._solved: dict[tuple[torch.Size, ...], dict[str, int]] = {}
 
     def bound(
         self, args: tuple[Any, ...], state: Any, named: dict[str, Tensor]
     ) -> tuple[dict[str, Tensor], Any]:
         """Arguments by name: inputs in the order of the equations, then the state."""
-        names = [n.name for n in self.inputs]
-        signature = ", ".join([*names, *(["state"] if self.program.states else [])])
+        names = self.names
         unknown = [n for n in named if n not in names]
         if unknown:
             raise self.numbers.fail(
-                f"`{unknown[0]}` is no input of these equations", help=f"call layer({signature})"
+                f"`{unknown[0]}` is no input of these equations", help=f"call layer({self.signature})"
             )
         waiting = [n for n in names if n not in named]
         if len(args) == len(waiting) + 1 and state is None and self.program.states:
@@ -45,7 +46,7 @@ class Arguments:
                 f"this layer takes {len(names)} input{'s' if len(names) != 1 else ''} and is given "
                 f"{len(args) + len(named)}",
                 *waiting[len(args) :],
-                help=f"call layer({signature})",
+                help=f"call layer({self.signature})",
             )
         bound = {**named, **dict(zip(waiting, args, strict=True))}
         return {n: bound[n] for n in names}, state

@@ -15,7 +15,7 @@ from chalkgrad.equations.ir import Name
 from chalkgrad.language.resolve import read
 from chalkgrad.nn.claims import hold_claims
 from chalkgrad.nn.operator import System
-from chalkgrad.nn.sizes import Given, own_part, small_numbers
+from chalkgrad.nn.sizes import Given, own_cuts, own_part, small_numbers
 from chalkgrad.zoo import source_of
 
 AGAINST_AUTOGRAD, AGAINST_DIFFERENCES = 1e-9, 1e-6
@@ -98,7 +98,7 @@ def check(
     random = torch.Generator().manual_seed(seed)
 
     def own(values: Iterable[Tensor]) -> list[Tensor]:
-        return [own_part(resolved, n, v, numbers) for n, v in zip(wanted, values, strict=True)]
+        return [own_part(own_cuts(resolved, n), v, numbers) for n, v in zip(wanted, values, strict=True)]
 
     def forward(given: Mapping[str, Tensor]) -> list[Tensor]:
         """The forward equations run as they are, so that torch's autograd goes through them."""

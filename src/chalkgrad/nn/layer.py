@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from chalkgrad.calculus.batch import batch
 from chalkgrad.calculus.explain import Derivation
 from chalkgrad.calculus.normalise import normalise
-from chalkgrad.equations.ir import Name, Program
+from chalkgrad.equations.ir import Name, Program, Read
 from chalkgrad.language.resolve import Resolved, read
 from chalkgrad.language.source import EquationError, EquationWarning
 from chalkgrad.nn.arguments import Arguments
@@ -21,7 +21,7 @@ from chalkgrad.nn.claims import hold_claims
 from chalkgrad.nn.initial import initialise
 from chalkgrad.nn.masks import Variants
 from chalkgrad.nn.operator import System, system_of
-from chalkgrad.nn.sizes import Given, Numbers, own_part
+from chalkgrad.nn.sizes import Given, Numbers, own_cuts, own_part
 from chalkgrad.nn.states import States, named_tuple
 from chalkgrad.pipeline import derivation_of
 from chalkgrad.zoo import source_of
@@ -98,6 +98,10 @@ class Layer(nn.Module):
         self._arguments = Arguments(self._resolved, sizes, self._numbers)
         self._states = States(self.program, self._numbers)
         self._variants = Variants(self.program, self._numbers)
+        self._outputs = tuple((n, own_cuts(self._resolved, n)) for n in self.program.outputs)
+        own = self._system.program
+        defined = ((n, own.defining(n)) for n in own.outputs)
+        self._copies = {n for n, es in defined if len(es) == 1 and isinstance(es[0].value, Read)}
         self._parameter_names = tuple(n.name for n in self.program.given("parameter"))
 
     # Plans and programs are made anew from the page: a pickle holds text, sizes and tensors.
@@ -109,6 +113,8 @@ class Layer(nn.Module):
             "_arguments",
             "_states",
             "_variants",
+            "_outputs",
+            "_copies",
             "_parameter_names",
         )
         return {k: v for k, v in self.__dict__.items() if k not in made}
@@ -262,7 +268,10 @@ class Layer(nn.Module):
         if not batched:
             tensors = {n: x.unsqueeze(0) for n, x in tensors.items()}
         numbers = self._arguments.solve(tensors)
-        given: dict[str, Tensor] = {**tensors, **{n: getattr(self, n) for n in self._parameter_names}}
+        given: dict[str, Tensor] = dict(tensors)
+        for n in self._parameter_names:
+            own = self._parameters.get(n)
+            given[n] = getattr(self, n) if own is None else own  # a parametrised one is a property
         first = next(iter(tensors.values()))
         given |= self._states.starts(state, numbers, first, batched)
         program, system, carried = self.program, self._system, {}
@@ -273,7 +282,8 @@ class Layer(nn.Module):
         last = [carried.get(s.start, s.name) for s in program.states]
         wanted = tuple(dict.fromkeys((*program.outputs, *last)))
         values = dict(zip(wanted, system(given, numbers, wanted), strict=True))
-        outputs = [own_part(self._resolved, n, _own(values[n], given), numbers) for n in program.outputs]
+        copies = {n: _own(values[n], given) for n in program.outputs if n in self._copies}
+        outputs = [own_part(cuts, copies.get(n, values[n]), numbers) for n, cuts in self._outputs]
         # A state is kept from call to call; as a view it would keep every step with it.
         states = [
             self._states.last(s, values[n]).clone() if n == s.name else self._states.steps(s, values[n])

@@ -31,6 +31,11 @@ class System:
         self._saved: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     @cached_property
+    def seeds(self) -> Mapping[str, str]:
+        """The gradients that come in, by the name of what they are gradients of."""
+        return {n.of: n.name for n in self.program.given("seed")}
+
+    @cached_property
     def runner(self) -> Runner:
         return Runner(self.program)
 
@@ -66,14 +71,12 @@ class System:
         known: Mapping[str, Tensor] | None = None,
     ) -> tuple[Tensor, ...]:
         """The values of ``wanted``, differentiable by all of ``given``."""
-        names = tuple(given)
-        track = torch.is_grad_enabled() and any(t.requires_grad for t in given.values())
-        if not track:
-            values = {**(known or {})}
-            missing = [n for n in wanted if n not in values]
-            values |= self.runner(given, numbers, missing, known or {})
-            return tuple(values[n] for n in wanted)
-        return _Run.apply(self, names, tuple(wanted), dict(numbers), dict(known or {}), *given.values())
+        known = known or {}
+        if torch.is_grad_enabled() and any(t.requires_grad for t in given.values()):
+            return _Run.apply(self, tuple(given), tuple(wanted), numbers, known, *given.values())
+        missing = [n for n in wanted if n not in known] if known else wanted
+        values = self.runner(given, numbers, missing, known)
+        return tuple(known[n] if n in known else values[n] for n in wanted)
 
 
 class _Run(torch.autograd.Function):
@@ -85,10 +88,11 @@ class _Run(torch.autograd.Function):
         system: System,
         names: tuple[str, ...],
         wanted: tuple[str, ...],
-        numbers: dict[str, int],
-        known: dict[str, Tensor],
+        numbers: Mapping[str, int],
+        known: Mapping[str, Tensor],
         *tensors: Tensor,
     ) -> tuple[Tensor, ...]:
+        ctx.set_materialize_grads(False)
         wrt = tuple(n for n, needed in zip(names, ctx.needs_input_grad[5:], strict=True) if needed)
         # The derivation is of these outputs: what is wanted, in this order.
         system = system.asked(wanted)
@@ -99,8 +103,9 @@ class _Run(torch.autograd.Function):
         ctx.system, ctx.numbers = system, numbers
         ctx.names, ctx.wanted, ctx.wrt, ctx.saved = names, wanted, wrt, saved
         # A result may be a tensor that came in, or a view of it; an output must be a tensor of its own.
-        results = tuple(values[n] for n in wanted)
-        results = tuple(r.clone() if any(r is t for t in (*tensors, *known.values())) else r for r in results)
+        came = {id(t) for t in (*tensors, *known.values())}
+        results = tuple(values[n].clone() if id(values[n]) in came else values[n] for n in wanted)
+        ctx.shapes = tuple(r.shape for r in results)
         ctx.save_for_backward(*tensors, *(values[n] for n in saved))
         return results
 
@@ -108,14 +113,21 @@ class _Run(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         kept = ctx.saved_tensors  # asked for once: a checkpoint computes them anew and gives them once
         tensors, values_kept = kept[: len(ctx.names)], kept[len(ctx.names) :]
-        known = {n: t.detach() for n, t in zip(ctx.saved, values_kept, strict=True)}
+        known = {n: t.detach() if t.requires_grad else t for n, t in zip(ctx.saved, values_kept, strict=True)}
         derived: System = ctx.system.derived(ctx.wrt)
-        seed_of = {n.of: n.name for n in derived.program.given("seed") if n.name not in ctx.names}
         given = dict(zip(ctx.names, tensors, strict=True))
-        given |= {seed_of[o]: g for o, g in zip(ctx.wanted, grads, strict=True) if o in seed_of}
+        for name, grad, shape in zip(ctx.wanted, grads, ctx.shapes, strict=True):
+            seed = derived.seeds.get(name)
+            if seed is not None and seed not in ctx.names:
+                given[seed] = _zeros(shape, tensors) if grad is None else grad
         adjoints = derived.program.outputs
         values = dict(zip(ctx.wrt, derived(given, ctx.numbers, adjoints, known), strict=True))
         return (None, None, None, None, None, *(values.get(n) for n in ctx.names))
+
+
+def _zeros(shape: torch.Size, tensors: Sequence[Tensor]) -> Tensor:
+    """Zeros of a shape that take no more memory than one row."""
+    return tensors[0].new_zeros(shape[-1:]).expand(shape)
 
 
 @lru_cache(maxsize=256)

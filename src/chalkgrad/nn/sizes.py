@@ -24,13 +24,24 @@ def own_ranges(resolved: Resolved, name: Name) -> tuple[Range, ...]:
     return resolved.program.defining(name.name)[-1].domain if name.role == "defined" else name.ranges
 
 
-def own_part(resolved: Resolved, name: str, value: Tensor, numbers: Mapping[str, int]) -> Tensor:
-    """A batched value of a name without the steps before its start."""
+Cut = tuple[int, Size, Size]
+"""What is kept along one axis of a batched value: the dimension, the first element, how many."""
+
+
+def own_cuts(resolved: Resolved, name: str) -> tuple[Cut, ...]:
+    """Where a name has steps before its start, what is its own."""
     whole, own = resolved.program[name].ranges, own_ranges(resolved, resolved.program[name])
-    for k, (all_of_it, kept) in enumerate(zip(whole, own, strict=True)):
-        if all_of_it.size != kept.size:
-            first = (kept.low - all_of_it.low).value(numbers)
-            value = value.narrow(1 + k, first, kept.size.value(numbers))
+    return tuple(
+        (1 + k, kept.low - all_of_it.low, kept.size)
+        for k, (all_of_it, kept) in enumerate(zip(whole, own, strict=True))
+        if all_of_it.size != kept.size
+    )
+
+
+def own_part(cuts: Sequence[Cut], value: Tensor, numbers: Mapping[str, int]) -> Tensor:
+    """A batched value of a name without the steps before its start."""
+    for dim, first, size in cuts:
+        value = value.narrow(dim, first.value(numbers), size.value(numbers))
     return value
 
 

@@ -109,6 +109,15 @@ def _made(
     return kernel, function
 
 
+def _side_by_side(x: Tensor) -> Tensor:
+    """The tensor with its last axis side by side in memory; what is repeated along others stays so."""
+    short = x
+    for dim, step in enumerate(x.stride()[:-1]):
+        if step == 0 and x.shape[dim] > 1:
+            short = short.narrow(dim, 0, 1)
+    return short.contiguous().expand(x.shape)
+
+
 def _bound(
     kernel: Kernel,
     function: Callable[..., int],
@@ -119,14 +128,11 @@ def _bound(
     operations: int,
 ) -> Call:
     sizes = (ctypes.c_int64 * max(1, len(kernel.numbers)))(*(s.value(numbers) for s in kernel.numbers))
-    made: list[tuple[str, list[int], tuple[int, ...] | None, Callable[..., Tensor]]] = []
+    made: list[tuple[str, tuple[int, ...], tuple[int, ...], bool]] = []
     for name, order in kernel.kept:
-        shape = [names[name][j].size.value(numbers) for j in order]
-        back = tuple(order.index(j) for j in range(len(order)))
-        straight = back == tuple(range(len(order)))
-        made.append(
-            (name, shape, None if straight else back, torch.zeros if name in partial else torch.empty)
-        )
+        shape = tuple(r.size.value(numbers) for r in names[name])
+        steps = {j: prod(max(1, shape[i]) for i in order[at + 1 :]) for at, j in enumerate(order)}
+        made.append((name, shape, tuple(steps[j] for j in range(len(shape))), name in partial))
     pointers = ctypes.c_void_p * max(1, len(kernel.given) + len(made))
     strides = ctypes.c_int64 * max(1, sum(max(0, len(names[n]) - 1) for n in kernel.given))
     run = runtime(dtype == torch.float64)
@@ -139,15 +145,17 @@ def _bound(
             x = given[name]
             along = x.stride()
             if along and along[-1] != 1 and x.shape[-1] > 1:
-                x = x.contiguous()
+                x = _side_by_side(x)
                 along = x.stride()
             held.append(x)
             steps += along[:-1]
         kept: dict[str, Tensor] = {}
-        for name, shape, back, make in made:
-            table = make(shape, dtype=dtype)
+        for name, shape, along, zero in made:
+            table = torch.empty_strided(shape, along, dtype=dtype)
+            if zero:
+                table.zero_()
             held.append(table)
-            kept[name] = table if back is None else table.permute(back)
+            kept[name] = table
         failed = function(
             sizes,
             pointers(*[x.data_ptr() for x in held]),

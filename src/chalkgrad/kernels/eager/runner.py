@@ -8,7 +8,7 @@ memory.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,11 +19,11 @@ from torch.nn import Parameter
 from chalkgrad.equations.ir import Program
 from chalkgrad.equations.walk import reads
 from chalkgrad.kernels.c.build import CompilerError
-from chalkgrad.kernels.c.loops import can_be_compiled, give_up, kernels_wanted
+from chalkgrad.kernels.c.loops import Call, can_be_compiled, give_up, kernels_wanted
 from chalkgrad.kernels.eager.code import Frame, Run
 from chalkgrad.kernels.eager.merging import Joined, Merged, Parted, planned
 from chalkgrad.kernels.eager.staging import Staging
-from chalkgrad.kernels.schedule import equations_of
+from chalkgrad.kernels.schedule import Compiled, equations_of
 
 _PLANS = 64
 """How many plans a runner keeps: lengths may change from call to call."""
@@ -64,13 +64,13 @@ class Runner:
         memory with a tensor that came in. Raises ValueError for a tensor whose shape is not that of its name,
         KeyError for one that is missing, ScheduleError where the equations have no order.
         """
-        tensors = {**given, **(known or {})}
+        tensors = {**given, **known} if known else given
         like = next(iter(tensors.values())) if tensors else torch.zeros(())
-        have = frozenset(known or ())
-        compile = _may_compile(tensors, like)
-        key = (tuple(wanted), have, tuple(sorted(numbers.items())), like.dtype, like.device, compile)
+        compile = _may_compile(tensors.values(), like)
+        key = (tuple(wanted), tuple(known or ()), tuple(numbers.items()), like.dtype, like.device, compile)
         plan = self._plans.get(key)
         if plan is None:
+            have = frozenset(known or ())
             if len(self._plans) >= _PLANS:
                 del self._plans[next(iter(self._plans))]
             # Masks and positions are kept with the plan, so they must be ordinary tensors.
@@ -94,31 +94,36 @@ class Plan:
     steps: tuple[Run, ...]
     loops: int
     slots: int
+    call: Call | None  # where the plan is one compiled call
 
     def __call__(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        frame = Frame(self.loops, self.slots)
         for name, shape in self.shapes.items():
-            x = tensors[name]
-            if x.shape != shape:
-                raise ValueError(f"{name} has shape {tuple(x.shape)}, and its equations make it {shape}")
-            frame.store[name] = {(): x}
+            if tensors[name].shape != shape:
+                found = tuple(tensors[name].shape)
+                raise ValueError(f"{name} has shape {found}, and its equations make it {shape}")
+        if self.call:
+            return self.call(tensors)
+        frame = Frame(self.loops, self.slots)
+        for name in self.shapes:
+            frame.store[name] = {(): tensors[name]}
         for step in self.steps:
             step(frame)
         return {name: frame.store[name][()] for name in self.wanted}
 
 
-def _may_compile(tensors: Mapping[str, Tensor], like: Tensor) -> bool:
-    """Whether loops may run as compiled kernels: ordinary tensors on the CPU, and no graph to be recorded."""
-    recorded = torch.is_grad_enabled()
-    return kernels_wanted() and all(
-        type(x) in (Tensor, Parameter)
-        and x.dtype == like.dtype
-        and x.dtype in (torch.float32, torch.float64)
-        and x.device.type == "cpu"
-        and x.layout == torch.strided
-        and not (recorded and x.requires_grad)
-        for x in tensors.values()
-    )
+def _may_compile(tensors: Iterable[Tensor], like: Tensor) -> bool:
+    """Whether steps may run as compiled calls: ordinary tensors on the CPU, and no graph to be recorded."""
+    dtype, recorded = like.dtype, torch.is_grad_enabled()
+    if dtype not in (torch.float32, torch.float64) or not kernels_wanted():
+        return False
+    for x in tensors:  # a loop, since this is done at every call
+        if type(x) is not Tensor and type(x) is not Parameter:
+            return False
+        if x.dtype is not dtype or not x.is_cpu or x.layout is not torch.strided:
+            return False
+        if recorded and x.requires_grad:
+            return False
+    return True
 
 
 def _stage(
@@ -142,7 +147,8 @@ def _stage(
         for k, run in enumerate(staging.steps(steps, ()))
     ]
     shapes = {n: tuple(size for _, size in plan.intervals[n]) for n in used if n not in made}
-    return Plan(wanted, shapes, tuple(runs), staging.deepest, staging.stage.slots)
+    call = staging.compiled(steps[0]) if len(steps) == 1 and isinstance(steps[0], Compiled) else None
+    return Plan(wanted, shapes, tuple(runs), staging.deepest, staging.stage.slots, call)
 
 
 def _touched(step: Merged) -> set[str]:

@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 from chalkgrad.equations.ir import Equation, Range
 from chalkgrad.equations.walk import reads
 from chalkgrad.kernels.c import matrix
-from chalkgrad.kernels.c.loops import compiled
+from chalkgrad.kernels.c.loops import Call, compiled
 from chalkgrad.kernels.eager.code import Frame, Place, Ring, Run, Scope, Stage, Test
 from chalkgrad.kernels.eager.merging import Joined, Merged, Parted
 from chalkgrad.kernels.eager.reads import stacking
@@ -203,14 +203,20 @@ class Staging:
 
     # --- a compiled call -------------------------------------------------------------------------------
 
-    def call(self, step: Compiled) -> Run:
-        """Steps as one call; raises CompilerError."""
+    def compiled(self, step: Compiled) -> Call:
+        """Steps as one function of tensors; raises CompilerError."""
         assert self.ranges is not None
         made = dict.fromkeys(e.target for e in step.equations)
         given = dict.fromkeys(r.name for e in step.equations for r in reads(e.value) if r.name not in made)
         wanted = [name for name in made if self.read_after(name, step)]
         used = {n: self.ranges[n] for n in (*made, *given)}
-        call = compiled(step.steps, used, wanted, self.numbers, self.stage.like.dtype)
+        return compiled(step.steps, used, wanted, self.numbers, self.stage.like.dtype)
+
+    def call(self, step: Compiled) -> Run:
+        """Steps as one call; raises CompilerError."""
+        call = self.compiled(step)
+        made = {e.target for e in step.equations}
+        given = dict.fromkeys(r.name for e in step.equations for r in reads(e.value) if r.name not in made)
 
         def run(f: Frame) -> None:
             for name, x in call({n: f.store[n][()] for n in given}).items():
