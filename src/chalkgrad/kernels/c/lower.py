@@ -160,7 +160,7 @@ def _together(
 ) -> list[int]:
     """The equations over the same axes as ``first`` that can be computed with it, in order."""
     chosen: list[int] = []
-    own: set[str] = set()
+    own: dict[str, Equation] = {}
     (start,) = equations_of(body[first])
     shape = _shape(start, axes)
     for k in waiting:
@@ -169,11 +169,24 @@ def _together(
         (e,) = equations_of(body[k])
         if _shape(e, axes) != shape:
             continue
-        point = full(e.domain)
-        if all(r.at == point for r in reads(e.value) if r.name in own):
+        inside = [r for r in reads(e.value) if r.name in own]
+        if all(r.at == full(e.domain) and _covers(own[r.name], e, axes) for r in inside):
             chosen.append(k)
-            own.add(e.target)
+            own[e.target] = e
     return chosen
+
+
+def _covers(maker: Equation, reader: Equation, axes: tuple[str, ...]) -> bool:
+    """Whether one equation is defined at every step at which another one is."""
+    return all(
+        (mine.low - theirs.low).surely_nonnegative() and (theirs.high - mine.high).surely_nonnegative()
+        for axis in axes
+        for theirs, mine in ((_along(maker, axis), _along(reader, axis)),)
+    )
+
+
+def _along(e: Equation, axis: str) -> Range:
+    return next(r for r in e.domain if r.axis == axis)
 
 
 def _shape(e: Equation, axes: tuple[str, ...]) -> tuple[object, ...]:

@@ -45,7 +45,8 @@ def _groups(steps: Sequence[Step], makers: dict[str, list[int]], left: set[int])
     From the last step back, so that a start stands with its loop and not with what came long before.
     """
     needs = [
-        {j for e in equations_of(step) for r in reads(e.value) for j in makers.get(r.name, ()) if j != k}
+        # What stands later and makes another part of a name is not what this step reads.
+        {j for e in equations_of(step) for r in reads(e.value) for j in makers.get(r.name, ()) if j < k}
         for k, step in enumerate(steps)
     ]
     found: list[list[int]] = []  # the last one first
