@@ -21,7 +21,7 @@ from chalkgrad.nn.claims import hold_claims
 from chalkgrad.nn.initial import initialise
 from chalkgrad.nn.masks import Variants
 from chalkgrad.nn.operator import System, system_of
-from chalkgrad.nn.sizes import Given, Numbers, own_cuts, own_part
+from chalkgrad.nn.sizes import Given, Numbers, own_cuts, own_names, own_part, with_own_parts
 from chalkgrad.nn.states import States, named_tuple
 from chalkgrad.pipeline import derivation_of
 from chalkgrad.zoo import source_of
@@ -94,13 +94,13 @@ class Layer(nn.Module):
         self._resolved: Resolved = read(source, inputs, functions, counts)
         sizes = {n: k for n, k in sizes.items() if n not in self._resolved.axes}
         self._numbers = Numbers(self._resolved, sizes)
-        self._system: System = system_of(normalise(batch(self.program)))
+        self._own = own_names(self.program)
+        self._system: System = system_of(normalise(batch(with_own_parts(self.program, self._own))))
         self._arguments = Arguments(self._resolved, sizes, self._numbers)
         self._states = States(self.program, self._numbers)
         self._variants = Variants(self.program, self._numbers)
-        self._outputs = tuple((n, own_cuts(self._resolved, n)) for n in self.program.outputs)
-        own = self._system.program
-        defined = ((n, own.defining(n)) for n in own.outputs)
+        self._cuts = {n: own_cuts(self._resolved, n) for n in self.program.outputs}
+        defined = ((n, self._system.program.defining(n)) for n in self.program.outputs)
         self._copies = {n for n, es in defined if len(es) == 1 and isinstance(es[0].value, Read)}
         self._parameter_names = tuple(n.name for n in self.program.given("parameter"))
 
@@ -113,7 +113,8 @@ class Layer(nn.Module):
             "_arguments",
             "_states",
             "_variants",
-            "_outputs",
+            "_own",
+            "_cuts",
             "_copies",
             "_parameter_names",
         )
@@ -274,16 +275,20 @@ class Layer(nn.Module):
             given[n] = getattr(self, n) if own is None else own  # a parametrised one is a property
         first = next(iter(tensors.values()))
         given |= self._states.starts(state, numbers, first, batched)
-        program, system, carried = self.program, self._system, {}
+        program, system, carried, own = self.program, self._system, {}, self._own
         if asked is not None:
             variant, masks = self._variants.masks(asked, numbers, first, batched)
             given |= masks
-            system, carried = variant.system, variant.written.carried
+            system, carried, own = variant.system, variant.written.carried, {}
         last = [carried.get(s.start, s.name) for s in program.states]
-        wanted = tuple(dict.fromkeys((*program.outputs, *last)))
+        wanted = tuple(dict.fromkeys((*(own.get(n, n) for n in program.outputs), *last)))
         values = dict(zip(wanted, system(given, numbers, wanted), strict=True))
-        copies = {n: _own(values[n], given) for n in program.outputs if n in self._copies}
-        outputs = [own_part(cuts, copies.get(n, values[n]), numbers) for n, cuts in self._outputs]
+        outputs = [
+            values[own[n]]
+            if n in own
+            else own_part(self._cuts[n], _own(values[n], given) if n in self._copies else values[n], numbers)
+            for n in program.outputs
+        ]
         # A state is kept from call to call; as a view it would keep every step with it.
         states = [
             self._states.last(s, values[n]).clone() if n == s.name else self._states.steps(s, values[n])

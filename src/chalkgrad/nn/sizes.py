@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from torch import Tensor
 
-from chalkgrad.equations.ir import Expr, Guard, Index, Name, Range, Read, Reduce
+from chalkgrad.equations.ir import (
+    Equation,
+    Expr,
+    Guard,
+    Index,
+    Name,
+    Program,
+    Range,
+    Read,
+    Reduce,
+    full,
+)
 from chalkgrad.equations.size import Size
-from chalkgrad.equations.walk import children
+from chalkgrad.equations.walk import children, fresh
 from chalkgrad.language.resolve import Resolved
 from chalkgrad.language.resolve.scope import declared_size
 from chalkgrad.language.resolve.sizes import Interval, Unknowns
@@ -43,6 +55,27 @@ def own_part(cuts: Sequence[Cut], value: Tensor, numbers: Mapping[str, int]) -> 
     for dim, first, size in cuts:
         value = value.narrow(dim, first.value(numbers), size.value(numbers))
     return value
+
+
+def own_names(program: Program) -> dict[str, str]:
+    """For each output with steps before its start a name for what is its own."""
+    taken = {n.name for n in program.names}
+    found: dict[str, str] = {}
+    for n in program.outputs:
+        if program.defining(n)[-1].domain != program[n].ranges:
+            found[n] = fresh(f"{n}·own", taken)
+    return found
+
+
+def with_own_parts(program: Program, own: Mapping[str, str]) -> Program:
+    """The program with those names, so that a gradient comes in for them and not for whole tables."""
+    equations: list[Equation] = []
+    names: list[Name] = []
+    for n, name in own.items():
+        domain = program.defining(n)[-1].domain
+        equations.append(Equation(name, domain, Read(n, full(domain))))
+        names.append(replace(program[n], name=name, ranges=domain))
+    return replace(program, equations=(*program.equations, *equations), names=(*program.names, *names))
 
 
 def still_axes(resolved: Resolved, name: Name) -> tuple[Range, ...]:

@@ -8,18 +8,21 @@ static void part_0(const struct call *z, const int64_t me, const int64_t threads
   const int64_t *const n = z->n; (void)n;
   const R *const restrict p0 = z->p[0];  // U
   const int64_t s0_0 = z->s[0];
-  const R *const restrict p1 = z->p[1];  // ȳ
+  const R *const restrict p1 = z->p[1];  // h̄
   const int64_t s1_0 = z->s[1];
   const int64_t s1_1 = z->s[2];
   const R *const restrict p2 = z->p[2];  // z
   const int64_t s2_0 = z->s[3];
   const int64_t s2_1 = z->s[4];
-  const R *const restrict p3 = z->p[3];  // h
+  const R *const restrict p3 = z->p[3];  // ∂h·own
   const int64_t s3_0 = z->s[5];
   const int64_t s3_1 = z->s[6];
-  const R *const restrict p4 = z->p[4];  // x
+  const R *const restrict p4 = z->p[4];  // h
   const int64_t s4_0 = z->s[7];
   const int64_t s4_1 = z->s[8];
+  const R *const restrict p5 = z->p[5];  // x
+  const int64_t s5_0 = z->s[9];
+  const int64_t s5_1 = z->s[10];
   R *const t2 = z->w[0];  // ∂h
   R *const t3 = z->w[1];  // ∂a
   R *const w0 = z->w[2];  // ∂h·1, one step
@@ -45,15 +48,15 @@ static void part_0(const struct call *z, const int64_t me, const int64_t threads
     if (g0 && g1 && g2) {
       for (int64_t i0 = first; i0 < last; i0++)
       _Pragma("omp simd") for (int64_t i2 = 0 + cut(n[0], part, parts); i2 < 0 + cut(n[0], part + 1, parts); i2++) {
-        const R v4 = (p1[i0 * s1_0 + (i1 + 1) * s1_1 + i2] + w0[i0 * (n[0]) + i2] + (t2[i0 * (n[0]) + (i1 + 2) * (n[1] * n[0]) + i2] * p2[i0 * s2_0 + (i1 + 1) * s2_1 + i2])); t2[i0 * (n[0]) + (i1 + 1) * (n[1] * n[0]) + i2] = v4;
-        const R v5 = ((v4 * p3[i0 * s3_0 + i1 * s3_1 + i2]) + (((R)-1.0) * v4 * p4[i0 * s4_0 + i1 * s4_1 + i2])); 
+        const R v4 = (p1[i0 * s1_0 + (i1 + 1) * s1_1 + i2] + w0[i0 * (n[0]) + i2] + (t2[i0 * (n[0]) + (i1 + 2) * (n[1] * n[0]) + i2] * p2[i0 * s2_0 + (i1 + 1) * s2_1 + i2]) + p3[i0 * s3_0 + i1 * s3_1 + i2]); t2[i0 * (n[0]) + (i1 + 1) * (n[1] * n[0]) + i2] = v4;
+        const R v5 = ((v4 * p4[i0 * s4_0 + i1 * s4_1 + i2]) + (((R)-1.0) * v4 * p5[i0 * s5_0 + i1 * s5_1 + i2])); 
         const R v6 = (v5 * p2[i0 * s2_0 + i1 * s2_1 + i2] * ((R)1.0 + (((R)-1.0) * p2[i0 * s2_0 + i1 * s2_1 + i2]))); t3[i0 * (n[0]) + i1 * (n[1] * n[0]) + i2] = v6;
       }
     } else {
       for (int64_t i0 = first; i0 < last; i0++)
       _Pragma("omp simd") for (int64_t i2 = 0 + cut(n[0], part, parts); i2 < 0 + cut(n[0], part + 1, parts); i2++) {
-        R v1 = 0; if (g1) { v1 = (p1[i0 * s1_0 + (i1 + 1) * s1_1 + i2] + w0[i0 * (n[0]) + i2] + (g0 ? (t2[i0 * (n[0]) + (i1 + 2) * (n[1] * n[0]) + i2] * p2[i0 * s2_0 + (i1 + 1) * s2_1 + i2]) : 0)); t2[i0 * (n[0]) + (i1 + 1) * (n[1] * n[0]) + i2] = v1; }
-        R v2 = 0; if (g2) { v2 = ((v1 * p3[i0 * s3_0 + i1 * s3_1 + i2]) + (((R)-1.0) * v1 * p4[i0 * s4_0 + i1 * s4_1 + i2]));  }
+        R v1 = 0; if (g1) { v1 = (p1[i0 * s1_0 + (i1 + 1) * s1_1 + i2] + w0[i0 * (n[0]) + i2] + (g0 ? (t2[i0 * (n[0]) + (i1 + 2) * (n[1] * n[0]) + i2] * p2[i0 * s2_0 + (i1 + 1) * s2_1 + i2]) : 0) + (g2 ? p3[i0 * s3_0 + i1 * s3_1 + i2] : 0)); t2[i0 * (n[0]) + (i1 + 1) * (n[1] * n[0]) + i2] = v1; }
+        R v2 = 0; if (g2) { v2 = ((v1 * p4[i0 * s4_0 + i1 * s4_1 + i2]) + (((R)-1.0) * v1 * p5[i0 * s5_0 + i1 * s5_1 + i2]));  }
         R v3 = 0; if (g2) { v3 = (v2 * p2[i0 * s2_0 + i1 * s2_1 + i2] * ((R)1.0 + (((R)-1.0) * p2[i0 * s2_0 + i1 * s2_1 + i2]))); t3[i0 * (n[0]) + i1 * (n[1] * n[0]) + i2] = v3; }
       }
     }
@@ -62,12 +65,12 @@ static void part_0(const struct call *z, const int64_t me, const int64_t threads
 // ∂W
 static void part_1(const struct call *z, const int64_t me, const int64_t threads) {
   const int64_t *const n = z->n; (void)n;
-  const R *const restrict p4 = z->p[4];  // x
-  const int64_t s4_0 = z->s[7];
-  const int64_t s4_1 = z->s[8];
-  R *const t0 = z->p[5];  // ∂W
+  const R *const restrict p5 = z->p[5];  // x
+  const int64_t s5_0 = z->s[9];
+  const int64_t s5_1 = z->s[10];
+  R *const t0 = z->p[6];  // ∂W
   R *const t3 = z->w[1];  // ∂a
-  { const struct matrix q = {&p4[0 * s4_0 + 0 * s4_1 + 0], n[0], n[0], 0, 1, n[3] * n[1], n[1], s4_1, s4_0};
+  { const struct matrix q = {&p5[0 * s5_0 + 0 * s5_1 + 0], n[0], n[0], 0, 1, n[3] * n[1], n[1], s5_1, s5_0};
     const struct factor of[] = {
       {&t3[0 * (n[0]) + 0 * (n[1] * n[0]) + 0], (n[1] * n[0]), (n[0]), 1, &t0[0 * (n[0]) + 0], (n[0]), n[0], 0},
     };
@@ -76,12 +79,12 @@ static void part_1(const struct call *z, const int64_t me, const int64_t threads
 // ∂U
 static void part_2(const struct call *z, const int64_t me, const int64_t threads) {
   const int64_t *const n = z->n; (void)n;
-  const R *const restrict p3 = z->p[3];  // h
-  const int64_t s3_0 = z->s[5];
-  const int64_t s3_1 = z->s[6];
-  R *const t1 = z->p[6];  // ∂U
+  const R *const restrict p4 = z->p[4];  // h
+  const int64_t s4_0 = z->s[7];
+  const int64_t s4_1 = z->s[8];
+  R *const t1 = z->p[7];  // ∂U
   R *const t3 = z->w[1];  // ∂a
-  { const struct matrix q = {&p3[0 * s3_0 + 0 * s3_1 + 0], n[0], n[0], 0, 1, n[3] * n[1], n[1], s3_1, s3_0};
+  { const struct matrix q = {&p4[0 * s4_0 + 0 * s4_1 + 0], n[0], n[0], 0, 1, n[3] * n[1], n[1], s4_1, s4_0};
     const struct factor of[] = {
       {&t3[0 * (n[0]) + 0 * (n[1] * n[0]) + 0], (n[1] * n[0]), (n[0]), 1, &t1[0 * (n[0]) + 0], (n[0]), n[0], 0},
     };

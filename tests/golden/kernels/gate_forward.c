@@ -3,36 +3,36 @@ struct call {
   const struct runtime *run;
 };
 
-// a·1
+// h
 static void part_0(const struct call *z, const int64_t me, const int64_t threads) {
   const int64_t *const n = z->n; (void)n;
-  const R *const restrict p0 = z->p[0];  // x
+  const R *const restrict p0 = z->p[0];  // h₀
   const int64_t s0_0 = z->s[0];
   const int64_t s0_1 = z->s[1];
-  const R *const restrict p1 = z->p[1];  // W
-  const int64_t s1_0 = z->s[2];
-  R *const t2 = z->w[0];  // a·1
-  { const struct matrix q = {&p0[0 * s0_0 + 0 * s0_1 + 0], n[2] * n[0], n[0], s0_1, s0_0, n[1], n[1], 0, 1};
-    const struct factor of[] = {
-      {&p1[0 * s1_0 + 0], 0, s1_0, 1, &t2[0 * (n[1]) + 0 * (n[0] * n[1]) + 0], (n[1]), n[1], 0},
-    };
-    z->run->matrix(&q, of, 1, z->room + me * z->each, me, threads); }
+  R *const t1 = z->p[5];  // h
+  for (int64_t i1 = -1 + 1 * me / threads; i1 < -1 + 1 * (me + 1) / threads; i1++) for (int64_t i0 = 0; i0 < n[0]; i0++) _Pragma("omp simd") for (int64_t i2 = 0; i2 < n[1]; i2++) t1[i0 * (n[1]) + (i1 + 1) * (n[0] * n[1]) + i2] = p0[i0 * s0_0 + (i1 + 1) * s0_1 + i2];
 }
-// h
+// a·1
 static void part_1(const struct call *z, const int64_t me, const int64_t threads) {
   const int64_t *const n = z->n; (void)n;
-  const R *const restrict p2 = z->p[2];  // h₀
-  const int64_t s2_0 = z->s[3];
-  const int64_t s2_1 = z->s[4];
-  R *const t1 = z->p[5];  // h
-  for (int64_t i1 = -1 + 1 * me / threads; i1 < -1 + 1 * (me + 1) / threads; i1++) for (int64_t i0 = 0; i0 < n[0]; i0++) _Pragma("omp simd") for (int64_t i2 = 0; i2 < n[1]; i2++) t1[i0 * (n[1]) + (i1 + 1) * (n[0] * n[1]) + i2] = p2[i0 * s2_0 + (i1 + 1) * s2_1 + i2];
+  const R *const restrict p1 = z->p[1];  // x
+  const int64_t s1_0 = z->s[2];
+  const int64_t s1_1 = z->s[3];
+  const R *const restrict p2 = z->p[2];  // W
+  const int64_t s2_0 = z->s[4];
+  R *const t2 = z->w[0];  // a·1
+  { const struct matrix q = {&p1[0 * s1_0 + 0 * s1_1 + 0], n[2] * n[0], n[0], s1_1, s1_0, n[1], n[1], 0, 1};
+    const struct factor of[] = {
+      {&p2[0 * s2_0 + 0], 0, s2_0, 1, &t2[0 * (n[1]) + 0 * (n[0] * n[1]) + 0], (n[1]), n[1], 0},
+    };
+    z->run->matrix(&q, of, 1, z->room + me * z->each, me, threads); }
 }
 // a·2, a, z, h
 static void part_2(const struct call *z, const int64_t me, const int64_t threads) {
   const int64_t *const n = z->n; (void)n;
-  const R *const restrict p0 = z->p[0];  // x
-  const int64_t s0_0 = z->s[0];
-  const int64_t s0_1 = z->s[1];
+  const R *const restrict p1 = z->p[1];  // x
+  const int64_t s1_0 = z->s[2];
+  const int64_t s1_1 = z->s[3];
   const R *const restrict p3 = z->p[3];  // U
   const int64_t s3_0 = z->s[5];
   R *const t0 = z->p[4];  // z
@@ -56,7 +56,7 @@ static void part_2(const struct call *z, const int64_t me, const int64_t threads
       _Pragma("omp simd") for (int64_t i3 = 0 + cut(n[1], part, parts); i3 < 0 + cut(n[1], part + 1, parts); i3++) {
         const R v4 = (t2[i0 * (n[1]) + i1 * (n[0] * n[1]) + i3] + w0[i0 * (n[1]) + i3]); 
         const R v5 = c_sigmoid(v4); t0[i0 * (n[1]) + i1 * (n[0] * n[1]) + i3] = v5;
-        const R v6 = ((v5 * t1[i0 * (n[1]) + i1 * (n[0] * n[1]) + i3]) + (((R)1.0 + (((R)-1.0) * v5)) * p0[i0 * s0_0 + i1 * s0_1 + i3])); t1[i0 * (n[1]) + (i1 + 1) * (n[0] * n[1]) + i3] = v6;
+        const R v6 = ((v5 * t1[i0 * (n[1]) + i1 * (n[0] * n[1]) + i3]) + (((R)1.0 + (((R)-1.0) * v5)) * p1[i0 * s1_0 + i1 * s1_1 + i3])); t1[i0 * (n[1]) + (i1 + 1) * (n[0] * n[1]) + i3] = v6;
       }
     }
   }

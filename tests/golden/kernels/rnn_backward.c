@@ -8,12 +8,15 @@ static void part_0(const struct call *z, const int64_t me, const int64_t threads
   const int64_t *const n = z->n; (void)n;
   const R *const restrict p0 = z->p[0];  // W_h
   const int64_t s0_0 = z->s[0];
-  const R *const restrict p1 = z->p[1];  // ȳ
+  const R *const restrict p1 = z->p[1];  // h̄
   const int64_t s1_0 = z->s[1];
   const int64_t s1_1 = z->s[2];
-  const R *const restrict p2 = z->p[2];  // h
+  const R *const restrict p2 = z->p[2];  // ∂h·own
   const int64_t s2_0 = z->s[3];
   const int64_t s2_1 = z->s[4];
+  const R *const restrict p3 = z->p[3];  // h
+  const int64_t s3_0 = z->s[5];
+  const int64_t s3_1 = z->s[6];
   R *const t3 = z->w[0];  // ∂a
   R *const w0 = z->w[1];  // ∂h·1, one step
   R *const packed2 = z->w[2];
@@ -38,14 +41,14 @@ static void part_0(const struct call *z, const int64_t me, const int64_t threads
     if (g1 && g2) {
       for (int64_t i0 = first; i0 < last; i0++)
       _Pragma("omp simd") for (int64_t i2 = 0 + cut(n[0], part, parts); i2 < 0 + cut(n[0], part + 1, parts); i2++) {
-        const R v4 = (p1[i0 * s1_0 + (i1 + 1) * s1_1 + i2] + w0[i0 * (n[0]) + i2]); 
-        const R v6 = (v4 * ((R)1.0 + (((R)-1.0) * ({ R x5 = p2[i0 * s2_0 + (i1 + 1) * s2_1 + i2]; x5 * x5; })))); t3[i0 * (n[0]) + i1 * (n[1] * n[0]) + i2] = v6;
+        const R v4 = (p1[i0 * s1_0 + (i1 + 1) * s1_1 + i2] + w0[i0 * (n[0]) + i2] + p2[i0 * s2_0 + i1 * s2_1 + i2]); 
+        const R v6 = (v4 * ((R)1.0 + (((R)-1.0) * ({ R x5 = p3[i0 * s3_0 + (i1 + 1) * s3_1 + i2]; (x5 * x5); })))); t3[i0 * (n[0]) + i1 * (n[1] * n[0]) + i2] = v6;
       }
     } else {
       for (int64_t i0 = first; i0 < last; i0++)
       _Pragma("omp simd") for (int64_t i2 = 0 + cut(n[0], part, parts); i2 < 0 + cut(n[0], part + 1, parts); i2++) {
-        R v1 = 0; if (g1) { v1 = (p1[i0 * s1_0 + (i1 + 1) * s1_1 + i2] + w0[i0 * (n[0]) + i2]);  }
-        R v3 = 0; if (g2) { v3 = (v1 * ((R)1.0 + (((R)-1.0) * ({ R x2 = p2[i0 * s2_0 + (i1 + 1) * s2_1 + i2]; x2 * x2; })))); t3[i0 * (n[0]) + i1 * (n[1] * n[0]) + i2] = v3; }
+        R v1 = 0; if (g1) { v1 = (p1[i0 * s1_0 + (i1 + 1) * s1_1 + i2] + w0[i0 * (n[0]) + i2] + (g2 ? p2[i0 * s2_0 + i1 * s2_1 + i2] : 0));  }
+        R v3 = 0; if (g2) { v3 = (v1 * ((R)1.0 + (((R)-1.0) * ({ R x2 = p3[i0 * s3_0 + (i1 + 1) * s3_1 + i2]; (x2 * x2); })))); t3[i0 * (n[0]) + i1 * (n[1] * n[0]) + i2] = v3; }
       }
     }
   }
@@ -53,12 +56,12 @@ static void part_0(const struct call *z, const int64_t me, const int64_t threads
 // ∂W_x
 static void part_1(const struct call *z, const int64_t me, const int64_t threads) {
   const int64_t *const n = z->n; (void)n;
-  const R *const restrict p3 = z->p[3];  // x
-  const int64_t s3_0 = z->s[5];
-  const int64_t s3_1 = z->s[6];
-  R *const t0 = z->p[4];  // ∂W_x
+  const R *const restrict p4 = z->p[4];  // x
+  const int64_t s4_0 = z->s[7];
+  const int64_t s4_1 = z->s[8];
+  R *const t0 = z->p[5];  // ∂W_x
   R *const t3 = z->w[0];  // ∂a
-  { const struct matrix q = {&p3[0 * s3_0 + 0 * s3_1 + 0], n[4], n[4], 0, 1, n[2] * n[1], n[1], s3_1, s3_0};
+  { const struct matrix q = {&p4[0 * s4_0 + 0 * s4_1 + 0], n[4], n[4], 0, 1, n[2] * n[1], n[1], s4_1, s4_0};
     const struct factor of[] = {
       {&t3[0 * (n[0]) + 0 * (n[1] * n[0]) + 0], (n[1] * n[0]), (n[0]), 1, &t0[0 * (n[0]) + 0], (n[0]), n[0], 0},
     };
@@ -67,12 +70,12 @@ static void part_1(const struct call *z, const int64_t me, const int64_t threads
 // ∂W_h
 static void part_2(const struct call *z, const int64_t me, const int64_t threads) {
   const int64_t *const n = z->n; (void)n;
-  const R *const restrict p2 = z->p[2];  // h
-  const int64_t s2_0 = z->s[3];
-  const int64_t s2_1 = z->s[4];
-  R *const t1 = z->p[5];  // ∂W_h
+  const R *const restrict p3 = z->p[3];  // h
+  const int64_t s3_0 = z->s[5];
+  const int64_t s3_1 = z->s[6];
+  R *const t1 = z->p[6];  // ∂W_h
   R *const t3 = z->w[0];  // ∂a
-  { const struct matrix q = {&p2[0 * s2_0 + 0 * s2_1 + 0], n[0], n[0], 0, 1, n[2] * n[1], n[1], s2_1, s2_0};
+  { const struct matrix q = {&p3[0 * s3_0 + 0 * s3_1 + 0], n[0], n[0], 0, 1, n[2] * n[1], n[1], s3_1, s3_0};
     const struct factor of[] = {
       {&t3[0 * (n[0]) + 0 * (n[1] * n[0]) + 0], (n[1] * n[0]), (n[0]), 1, &t1[0 * (n[0]) + 0], (n[0]), n[0], 0},
     };
@@ -81,7 +84,7 @@ static void part_2(const struct call *z, const int64_t me, const int64_t threads
 // ∂b
 static void part_3(const struct call *z, const int64_t me, const int64_t threads) {
   const int64_t *const n = z->n; (void)n;
-  R *const t2 = z->p[6];  // ∂b
+  R *const t2 = z->p[7];  // ∂b
   R *const t3 = z->w[0];  // ∂a
   
   for (int64_t from = 0 + cut(n[0], me, threads); from < 0 + cut(n[0], me + 1, threads); from += 256) {

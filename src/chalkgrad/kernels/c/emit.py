@@ -28,13 +28,14 @@ class Kernel:
     """C source, and what it is called with.
 
     ``numbers`` are sizes in order, ``given`` names of tensors; ``kept`` are the names that it makes, each
-    with the order of its axes in memory.
+    with the order of its axes in memory; ``aliases`` are parts of those, with what they are parts of.
     """
 
     source: str
     numbers: tuple[Size, ...]
     given: tuple[str, ...]
     kept: tuple[tuple[str, tuple[int, ...]], ...]
+    aliases: tuple[tuple[str, str], ...]
 
 
 def emit(segment: Segment, double: bool) -> Kernel:
@@ -51,7 +52,8 @@ class Emitter(Products):
         parts = [self.function(k, part) for k, part in enumerate(self.segment.parts)]
         source = "\n".join([prelude(self.double), FRAME, *parts, self.entry()])
         kept = tuple((n, self.order(n)) for n in self.segment.kept)
-        return Kernel(source, tuple(self.sizes), self.segment.given, kept)
+        aliases = tuple(self.segment.aliases.items())
+        return Kernel(source, tuple(self.sizes), self.segment.given, kept, aliases)
 
     # --- the frame -------------------------------------------------------------------------------------
 

@@ -123,9 +123,9 @@ class Expressions:
         x = self.expression(base)
         if value == -1:
             return f"(1 / {x})"
-        if value == 2:
+        if value in (2, -2):
             v = self.variable("x")
-            return f"({{ R {v} = {x}; {v} * {v}; }})"
+            return f"({{ R {v} = {x}; {'1 / ' if value < 0 else ''}({v} * {v}); }})"
         if value == 0.5:
             return f"c_sqrt({x})"
         return f"c_pow({x}, {_number(value)})"

@@ -133,6 +133,14 @@ def _bound(
         shape = tuple(r.size.value(numbers) for r in names[name])
         steps = {j: prod(max(1, shape[i]) for i in order[at + 1 :]) for at, j in enumerate(order)}
         made.append((name, shape, tuple(steps[j] for j in range(len(shape))), name in partial))
+    parts: list[tuple[str, str, list[tuple[int, int, int]]]] = []
+    for name, of in kernel.aliases:
+        cuts = [
+            (dim, mine.low.value(numbers) - theirs.low.value(numbers), mine.size.value(numbers))
+            for dim, (mine, theirs) in enumerate(zip(names[name], names[of], strict=True))
+            if (mine.low, mine.size) != (theirs.low, theirs.size)
+        ]
+        parts.append((name, of, cuts))
     pointers = ctypes.c_void_p * max(1, len(kernel.given) + len(made))
     strides = ctypes.c_int64 * max(1, sum(max(0, len(names[n]) - 1) for n in kernel.given))
     run = runtime(dtype == torch.float64)
@@ -156,6 +164,11 @@ def _bound(
                 table.zero_()
             held.append(table)
             kept[name] = table
+        for name, of, cuts in parts:
+            part = kept[of]
+            for dim, low, size in cuts:
+                part = part.narrow(dim, low, size)
+            kept[name] = part.detach()  # no view of a tensor that autograd knows of
         failed = function(
             sizes,
             pointers(*[x.data_ptr() for x in held]),

@@ -17,7 +17,7 @@ from chalkgrad.kernels.c.lower import (
     is_pointwise,
     lower,
 )
-from chalkgrad.kernels.schedule import Block, Loop, Step
+from chalkgrad.kernels.schedule import Block, Loop, Step, equations_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,8 @@ class Segment:
 
     ``given`` are read and not made. ``kept`` are wanted afterwards, ``tables`` have a value at every step or
     belong to none, ``scratch`` one for the step at hand, ``local`` none: they are computed when read.
-    ``position`` says which axis of a name is its loop's, the first in memory.
+    ``position`` says which axis of a name is its loop's, the first in memory. ``aliases`` are wanted too:
+    parts of what is kept, in place, and of what.
     """
 
     parts: tuple[Part, ...]
@@ -82,6 +83,7 @@ class Segment:
     local: frozenset[str]
     position: Mapping[str, int]
     names: Mapping[str, tuple[Range, ...]]
+    aliases: Mapping[str, str]
 
 
 def can_stand(step: Step) -> bool:
@@ -113,6 +115,9 @@ def segment(
     steps: Sequence[Step], wanted: Collection[str], names: Mapping[str, tuple[Range, ...]]
 ) -> Segment:
     """The parts that compute some steps; ``wanted`` is read afterwards, ``names`` gives every name's axes."""
+    aliases = _aliases(steps, wanted)
+    steps = [s for s in steps if not (isinstance(s, Block) and s.equation.target in aliases)]
+    wanted = (set(wanted) - aliases.keys()) | {e.name for e in aliases.values()}
     parts = _gathered(_into_one([_part(s, wanted, steps) for s in steps], wanted, names))
     names = {
         **names,
@@ -158,7 +163,27 @@ def segment(
         frozenset(local),
         position,
         names,
+        {target: read.name for target, read in aliases.items()},
     )
+
+
+def _aliases(steps: Sequence[Step], wanted: Collection[str]) -> dict[str, Read]:
+    """What is wanted and is a part of another name, in place."""
+    equations = [e for s in steps for e in equations_of(s)]
+    made = {e.target for e in equations}
+    read = {r.name for e in equations for r in reads(e.value)}
+    found = {
+        e.target: e.value
+        for s in steps
+        if isinstance(s, Block)
+        and isinstance((e := s.equation).value, Read)
+        and e.value.name in made
+        and e.value.at == full(e.domain)
+        and e.target in wanted
+        and e.target not in read
+        and sum(o.target == e.target for o in equations) == 1
+    }
+    return {n: r for n, r in found.items() if r.name not in found}
 
 
 def _loop_positions(loop: Lowered) -> dict[str, int]:
@@ -175,13 +200,7 @@ def _loop_positions(loop: Lowered) -> dict[str, int]:
 def _part(step: Step, wanted: Collection[str], steps: Iterable[Step]) -> Part:
     match step:
         case Loop():
-            others = {
-                r.name
-                for s in steps
-                if s is not step
-                for e in ((s.equation,) if isinstance(s, Block) else s.equations)
-                for r in reads(e.value)
-            }
+            others = {r.name for s in steps if s is not step for e in equations_of(s) for r in reads(e.value)}
             return lower(step, others | set(wanted))
         case Block(e):
             if is_pointwise(e.value):
@@ -231,8 +250,10 @@ def _sum(e: Equation) -> Sum | None:
         case _:
             return None
     summed = {r.axis for r in over}
-    along = [r.at[-1] for r in reads(body) if r.at]
-    if not e.axes or not is_pointwise(body) or any(set(i.axes) & summed for i in along):
+    if not e.axes or not is_pointwise(body):
+        return None
+    along = [r.at[-1] for r in reads(body) if any(e.axes[-1] in i.axes for i in r.at)]
+    if any(set(i.axes) & summed for i in along):
         return None
     return Sum(e, over, body) if any(i == Index.axis(e.axes[-1]) for i in along) else None
 

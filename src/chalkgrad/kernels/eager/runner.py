@@ -102,7 +102,8 @@ class Plan:
                 found = tuple(tensors[name].shape)
                 raise ValueError(f"{name} has shape {found}, and its equations make it {shape}")
         if self.call:
-            return self.call(tensors)
+            values = self.call(tensors)
+            return {name: values[name] for name in self.wanted}
         frame = Frame(self.loops, self.slots)
         for name in self.shapes:
             frame.store[name] = {(): tensors[name]}
