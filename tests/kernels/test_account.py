@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.pages import PAGES
 
 from chalkgrad.calculus.batch import batch
 from chalkgrad.calculus.normalise import normalise
 from chalkgrad.kernels.account import Entry, account
 from chalkgrad.language.resolve import read
+from chalkgrad.nn.operator import System
 
 NUMBERS = {"batch": 3, "T": 5, "|x|": 7, "|h|": 11}
 
@@ -46,3 +48,16 @@ def test_what_is_not_compiled_says_so() -> None:
         kernels=False,
     )
     assert next(e.how for e in found if e.text.startswith("loop")) == "step by step in Python"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_is_accounted_for_forward_and_backward(page: str) -> None:
+    program = normalise(batch(read(PAGES[page].text).program))
+    system = System(program)
+    wrt = tuple(n.name for n in program.given("input", "parameter", "start"))
+    derived = system.derived(wrt).program
+    numbers = dict.fromkeys((*derived.symbols, *program.symbols), 5)
+    for of, known in ((program, ()), (derived, system.saved_for(wrt))):
+        found = account(of, of.outputs, known, numbers, kernels=True)
+        assert found
+        assert all(e.text and e.how for e in found)

@@ -60,8 +60,10 @@ def account(
                 found += ledger.loop(step)
             case Compiled(steps):
                 used = {n: plan.ranges[n] for e in step.equations for n in (e.target, *_names(e))}
-                for part in segment(steps, tuple(wanted), used).parts:
-                    found += ledger.part(part)
+                whole = segment(steps, tuple(wanted), used)
+                inside = _Ledger(numbers, {**_intervals(whole.names, numbers), **plan.intervals})
+                for part in whole.parts:
+                    found += inside.part(part)
     return tuple(found)
 
 
@@ -138,7 +140,9 @@ class _Ledger:
                 yield self.equation(e, "rows added up, compiled")
             case Pointwise((e,)):
                 yield self.equation(e, "point by point, compiled")
-            case Pointwise() | Nest() | Product():
+            case Nest(e):
+                yield self.equation(e, "each point by itself, compiled")
+            case Pointwise() | Product():
                 raise AssertionError(part)
 
     def stages(self, loop: Lowered, depth: int) -> Iterator[Entry]:
@@ -155,6 +159,12 @@ class _Ledger:
                 case Lowered():
                     yield self.head(stage.axis, stage.reverse, equations_in(stage), "inside it", depth)
                     yield from self.stages(stage, depth + 1)
+
+
+def _intervals(
+    names: Mapping[str, tuple[Range, ...]], numbers: Mapping[str, int]
+) -> dict[str, tuple[tuple[int, int], ...]]:
+    return {n: tuple((r.low.value(numbers), r.size.value(numbers)) for r in own) for n, own in names.items()}
 
 
 def _names(e: Equation) -> set[str]:

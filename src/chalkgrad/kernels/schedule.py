@@ -144,7 +144,14 @@ def with_products_apart(equation: Equation, taken: set[str]) -> list[Equation]:
             case Guard(conditions, body):
                 inner = go(body, box, guards + conditions, True)
                 whole = e if inner is body else Guard(conditions, inner)
-                return named(whole, box, guards) if _is_product(whole) and not top else whole
+                if not _is_product(whole) or top:
+                    return whole
+                # A fact about other axes does not make the sum one of them: Σ[d] W[j,d] where t ≥ 1.
+                axes = set(free_axes(inner))
+                within = tuple(c for c in conditions if set(c.index.axes) & axes)
+                around = tuple(c for c in conditions if c not in within)
+                own = named(Guard(within, inner) if within else inner, box, guards)
+                return Guard(around, own) if around else own
             case Reduce("sum", over, Apply("add", terms)) if _grows(terms):
                 return go(add(*(Reduce("sum", over, term) for term in terms)), box, guards, top)
             case Reduce("sum", over, Apply("mul", factors)) if alone := _alone(over, factors):
