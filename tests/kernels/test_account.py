@@ -41,6 +41,18 @@ def test_a_loop_inside_a_loop_is_counted_with_it() -> None:
     assert 0 < inner.flops <= outer.flops
 
 
+def test_a_convolution_says_which_call_it_is_forward_and_backward() -> None:
+    program = normalise(batch(read(PAGES["strided and dilated"].text).program))
+    wrt = tuple(n.name for n in program.given("input", "parameter"))
+    derived = System(program).derived(wrt).program
+    numbers = {"batch": 3, **dict.fromkeys((*program.symbols, *derived.symbols), 9), "|w|": 2, "P": 2}
+    (forward,) = account(program, program.outputs, (), numbers, kernels=True)
+    image, kernel = account(derived, derived.outputs, (), numbers, kernels=True)
+    assert forward.how == "torch.nn.functional.conv1d"
+    assert image.how == "torch.nn.functional.conv_transpose1d"
+    assert kernel.how == "torch.nn.grad.conv1d_weight"
+
+
 def test_what_is_not_compiled_says_so() -> None:
     found = entries(
         PAGES["R2"].text,

@@ -13,6 +13,7 @@ from chalkgrad.kernels.c.loops import can_be_compiled
 from chalkgrad.kernels.c.lower import Lowered, Nest, Pointwise, Product, equations_in
 from chalkgrad.kernels.c.segment import Matrices, Part, Sum, segment
 from chalkgrad.kernels.eager.merging import Joined, Parted, planned
+from chalkgrad.kernels.eager.sums import library_calls
 from chalkgrad.kernels.schedule import Block, Compiled, Loop
 
 BYTES = 4
@@ -51,7 +52,9 @@ def account(
     for step in plan.steps:
         match step:
             case Block(e):
-                found.append(ledger.equation(e, "a product" if _is_product(e) else "whole, with torch"))
+                called = ", ".join(library_calls(e, numbers, plan.intervals))
+                usual = "a product" if _is_product(e) else "whole, with torch"
+                found.append(ledger.equation(e, called or usual))
             case Joined(_, parts, _):
                 found.append(Entry(" | ".join(parts), "put side by side", 0, 2 * ledger.bytes_of(parts)))
             case Parted(name, parts, _, _):

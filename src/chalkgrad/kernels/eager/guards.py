@@ -105,7 +105,7 @@ def vanishes(stage: Stage, e: Expr, c: Condition, s: Scope) -> bool:
     match e:
         case Read(name, at):
             intervals = stage.places[name].intervals
-            return any(_misses(stage, i, v, c, s) for i, v in zip(at, intervals, strict=True))
+            return any(misses(stage, i, v, c, s) for i, v in zip(at, intervals, strict=True))
         case Apply("mul", args):
             return any(vanishes(stage, a, c, s) for a in args)
         case Apply("add", args):
@@ -118,7 +118,8 @@ def vanishes(stage: Stage, e: Expr, c: Condition, s: Scope) -> bool:
             return False
 
 
-def _misses(stage: Stage, index: Index, interval: Interval, c: Condition, s: Scope) -> bool:
+def misses(stage: Stage, index: Index, interval: Interval, c: Condition, s: Scope) -> bool:
+    """Whether a read at ``index`` lies outside of ``interval`` wherever ``c`` fails."""
     whole = Index(index.terms, index.shift)  # the numerator
     first, last = interval[0] * index.divisor, (interval[0] + interval[1] - 1) * index.divisor
     if set(index.axes) & set(s.numbers):

@@ -7,19 +7,34 @@ backwards is the small operand, flipped.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import torch
 
-from chalkgrad.equations.ir import Apply, Condition, Const, Expr, Guard, Index, Range, Read, Reduce, Size
+from chalkgrad.equations.ir import (
+    Apply,
+    ArgMax,
+    Condition,
+    Const,
+    Equation,
+    Expr,
+    Guard,
+    Index,
+    Range,
+    Read,
+    Reduce,
+    Size,
+)
 from chalkgrad.equations.ops import mul
-from chalkgrad.equations.walk import free_axes, nodes, reads, substitute
-from chalkgrad.kernels.eager.code import Code, Labels, Scope, Stage, number, then
+from chalkgrad.equations.walk import children, free_axes, nodes, reads, substitute
+from chalkgrad.kernels.eager.code import Code, Labels, Place, Scope, Stage, number, then
+from chalkgrad.kernels.eager.convolution import Convolution, convolution, convolved
 from chalkgrad.kernels.eager.functions import is_polynomial
 from chalkgrad.kernels.eager.guards import guard, sure, tightened, vanishes
 from chalkgrad.kernels.eager.products import product
 from chalkgrad.kernels.eager.reads import mask
-from chalkgrad.kernels.eager.views import View, arranged
+from chalkgrad.kernels.eager.views import Interval, View, arranged
 
 
 def total(stage: Stage, over: tuple[Range, ...], body: Expr, s: Scope) -> Code:
@@ -31,12 +46,13 @@ def total(stage: Stage, over: tuple[Range, ...], body: Expr, s: Scope) -> Code:
         held = tuple(c for c in conditions if c not in free)
         inner = Guard(held, mul(*factors)) if held else mul(*factors)
         return guard(stage, free, Reduce("sum", over, inner), s)
-    inner = tightened(stage, conditions, axes, stage.bound(over, s))
+    conditions, inner = _within(stage, over, conditions, s)
     if any(inner.box[a][1] == 0 for a in axes) or any(sure(stage, c, inner) is False for c in conditions):
         return number(0.0)
-    conditions = tuple(c for c in conditions if sure(stage, c, inner) is None)
     if isinstance(body, Apply) and body.op == "add" and _splits(body):
         return stage.code(Apply("add", tuple(Reduce("sum", over, t) for t in body.args)), s)
+    if found := _convolution(stage, factors, conditions, axes, inner):
+        return stage.scaled(convolved(stage, found, inner), _scale(factors), s)
     factors, conditions = _forwards(stage, factors, conditions, axes, inner)
     guarded = replace(inner, guarded=inner.guarded or bool(conditions))
     rough = [e for e in factors if not is_polynomial(e)]
@@ -61,6 +77,54 @@ def total(stage: Stage, over: tuple[Range, ...], body: Expr, s: Scope) -> Code:
         return number(scale)
     kept = tuple(a for a in inner.box if a not in axes)
     return stage.scaled(contract(stage, codes, kept, inner), scale, s)
+
+
+def _within(
+    stage: Stage, over: tuple[Range, ...], conditions: tuple[Condition, ...], s: Scope
+) -> tuple[tuple[Condition, ...], Scope]:
+    """The scope inside a sum, and the conditions that hold in a part of it only, or nowhere."""
+    inner = tightened(stage, conditions, {r.axis for r in over}, stage.bound(over, s))
+    return tuple(c for c in conditions if not sure(stage, c, inner)), inner
+
+
+def _convolution(
+    stage: Stage, factors: list[Expr], conditions: tuple[Condition, ...], axes: set[str], s: Scope
+) -> Convolution | None:
+    """The convolution that a product summed over ``axes`` is, but for its constant factors."""
+    if not stage.like.is_floating_point():
+        return None
+    return convolution(stage, [e for e in factors if not isinstance(e, Const)], conditions, axes, s)
+
+
+def _scale(factors: list[Expr]) -> float:
+    return math.prod(e.value for e in factors if isinstance(e, Const))
+
+
+def library_calls(
+    e: Equation, numbers: Mapping[str, int], intervals: Mapping[str, tuple[Interval, ...]]
+) -> tuple[str, ...]:
+    """Which sums of an equation are given to the library as a whole, by the call's name."""
+    places = {name: Place(found) for name, found in intervals.items()}
+
+    def never(stage: Stage, e: Expr, s: Scope) -> Code:
+        raise AssertionError(e)
+
+    stage = Stage(numbers, places, torch.zeros(()), never, torch.mm)
+    domain = stage.bound(e.domain, Scope({}, frozenset(e.axes)))
+    return tuple(_calls(stage, e.value, domain))
+
+
+def _calls(stage: Stage, e: Expr, s: Scope) -> Iterator[str]:
+    if isinstance(e, Reduce) and e.op == "sum":
+        axes = {r.axis for r in e.over}
+        conditions, factors = _factors(e.body)
+        conditions, inner = _within(stage, e.over, tuple(c for c in conditions if axes & {*c.index.axes}), s)
+        if found := _convolution(stage, factors, conditions, axes, inner):
+            yield found.name
+            return
+    inner = stage.bound(e.over, s) if isinstance(e, Reduce | ArgMax) else s
+    for c in children(e):
+        yield from _calls(stage, c, inner)
 
 
 def _kept(stage: Stage, c: Code, conditions: tuple[Condition, ...], s: Scope) -> Code:
