@@ -43,14 +43,15 @@ class Index:
         if not isinstance(other, Index):
             size = Size((), other) if isinstance(other, int) else other
             return Index(self.terms, self.shift + size * self.divisor, self.divisor)
-        left, right = self.terms, other.terms
-        terms = {a: k * other.divisor for a, k in left}
-        for a, k in right:
+        terms = {a: k * other.divisor for a, k in self.terms}
+        for a, k in other.terms:
             terms[a] = terms.get(a, 0) + k * self.divisor
         shift = self.shift * other.divisor + other.shift * self.divisor
         return Index.of(terms, shift, self.divisor * other.divisor).reduced()
 
     def __mul__(self, k: int) -> Index:
+        if k == 1:
+            return self.reduced()
         return Index.of({a: c * k for a, c in self.terms}, self.shift * k, self.divisor).reduced()
 
     def __sub__(self, other: Index | Size | int) -> Index:
@@ -59,8 +60,10 @@ class Index:
     def reduced(self) -> Index:
         """The same index with divisor 1 where the divisor divides everything."""
         d = self.divisor
+        if d == 1:
+            return self
         sizes = [k for _, k in self.shift.terms] + [self.shift.const] + [k for _, k in self.terms]
-        if d == 1 or any(k % d for k in sizes):
+        if any(k % d for k in sizes):
             return self
         shift = Size(tuple((a, k // d) for a, k in self.shift.terms), self.shift.const // d)
         return Index(tuple((a, k // d) for a, k in self.terms), shift)
@@ -79,6 +82,8 @@ class Index:
 
     def substitute(self, values: Mapping[str, Index]) -> Index:
         """Each axis replaced by the index that ``values`` gives for it."""
+        if not any(a in values for a, _ in self.terms):
+            return self.reduced()
         total = Index((), self.shift)
         for a, k in self.terms:
             total = total + values.get(a, Index.axis(a)) * k

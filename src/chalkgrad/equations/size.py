@@ -47,7 +47,11 @@ class Size:
 
     def __add__(self, other: Size | int) -> Size:
         if isinstance(other, int):
-            return Size(self.terms, self.const + other)
+            return Size(self.terms, self.const + other) if other else self
+        if not other.terms:
+            return self + other.const
+        if not self.terms:
+            return other + self.const
         terms = dict(self.terms)
         for atom, k in other.terms:
             terms[atom] = terms.get(atom, 0) + k
@@ -60,6 +64,8 @@ class Size:
         return self + -other
 
     def __mul__(self, k: int) -> Size:
+        if k == 1:
+            return self
         return Size.of({atom: c * k for atom, c in self.terms}, self.const * k)
 
     def __eq__(self, other: object) -> bool:

@@ -60,9 +60,11 @@ def rewrite(e: Expr, rule: Callable[[Expr], Expr]) -> Expr:
 
 def nodes(e: Expr) -> Iterator[Expr]:
     """Every node, outermost first."""
-    yield e
-    for c in children(e):
-        yield from nodes(c)
+    waiting = [e]
+    while waiting:
+        e = waiting.pop()
+        yield e
+        waiting += reversed(children(e))
 
 
 def reads(e: Expr) -> Iterator[Read]:
