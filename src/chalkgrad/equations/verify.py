@@ -27,7 +27,6 @@ from chalkgrad.equations.ir import (
     Size,
 )
 from chalkgrad.equations.ops import OPS, ZERO_SLOPE
-from chalkgrad.equations.show import box, show
 from chalkgrad.equations.walk import reads
 
 Stage = Literal["resolved", "normalised", "derived"]
@@ -60,6 +59,8 @@ def verify(program: Program, stage: Stage) -> Program:
 
 def written(e: Equation) -> str:
     """The equation in index form with every range and guard, for error messages."""
+    from chalkgrad.equations.show import box, show  # what is legal need not wait for how it is printed
+
     where = f"  for {box(e.domain)}" if e.domain else ""
     return show(e, guards=True, bounds=True) + where
 

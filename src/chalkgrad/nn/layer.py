@@ -5,13 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from chalkgrad.calculus.batch import batch
-from chalkgrad.calculus.explain import Derivation
 from chalkgrad.calculus.normalise import normalise
 from chalkgrad.equations.ir import Name, Program, Read
 from chalkgrad.language.resolve import Resolved, read
@@ -23,8 +22,10 @@ from chalkgrad.nn.masks import Variants
 from chalkgrad.nn.operator import System, system_of
 from chalkgrad.nn.sizes import Given, Numbers, own_cuts, own_names, own_part, with_own_parts
 from chalkgrad.nn.states import States, named_tuple
-from chalkgrad.pipeline import derivation_of
 from chalkgrad.zoo import source_of
+
+if TYPE_CHECKING:
+    from chalkgrad.calculus.explain import Derivation
 
 Init = Mapping[str, float | Tensor | Callable[[Tensor], Any]]
 
@@ -149,6 +150,8 @@ class Layer(nn.Module):
     @property
     def derivation(self) -> Derivation:
         """The backward equations; ``str()`` shows them."""
+        from chalkgrad.pipeline import derivation_of  # what computes need not wait for what explains
+
         return derivation_of(self.program)
 
     def extra_repr(self) -> str:

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 from chalkgrad.equations.ops import FUNCTIONS
 from chalkgrad.language.parse.grammar import parse
-from chalkgrad.language.parse.latex.regions import is_latex
-from chalkgrad.language.parse.text import LONGEST
+from chalkgrad.language.parse.text import LONGEST, is_latex
 from chalkgrad.language.source import EquationError, Span
 from chalkgrad.language.words import STRUCTURED
 from chalkgrad.notes import names

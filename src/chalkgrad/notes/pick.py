@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
 from chalkgrad.language.source import EquationError
 from chalkgrad.notes.note import Note, NoteLayer, read_note
-
-NUMBERED = re.compile(r"(?P<file>.+\.(?:md|markdown|tex|txt))#(?P<number>\d{1,4})", re.IGNORECASE)
-"""``NOTE.md#2``."""
-
-MARKDOWN = re.compile(r".+\.(?:md|markdown)", re.IGNORECASE)
-"""The name of a file that is a note, never a page of equations."""
 
 
 def layer_of(text: str, number: int | None, file: str) -> str:

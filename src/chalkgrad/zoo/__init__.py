@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import re
 from importlib.resources import files
 from pathlib import Path
 
 from chalkgrad.language.source import EquationError
-from chalkgrad.notes.pick import MARKDOWN, NUMBERED, layer_of
+
+NUMBERED = re.compile(r"(?P<file>.+\.(?:md|markdown|tex|txt))#(?P<number>\d{1,4})", re.IGNORECASE)
+"""``NOTE.md#2``."""
+
+MARKDOWN = re.compile(r".+\.(?:md|markdown)", re.IGNORECASE)
+"""The name of a file that is a note, never a page of equations."""
 
 
 def names() -> tuple[str, ...]:
@@ -59,10 +65,15 @@ def _unknown(word: str, lead: str) -> EquationError:
 def _page_in(file: str) -> str:
     """The equations in a file; of a note one layer."""
     numbered = NUMBERED.fullmatch(file)
-    if numbered and not Path(file).exists():
-        return layer_of(text_of(Path(numbered["file"])), int(numbered["number"]), numbered["file"])
-    text = text_of(Path(file))
-    return layer_of(text, None, file) if MARKDOWN.fullmatch(file) else text
+    if numbered and Path(file).exists():
+        numbered = None
+    name = numbered["file"] if numbered else file
+    text = text_of(Path(name))
+    if not (numbered or MARKDOWN.fullmatch(name)):
+        return text
+    from chalkgrad.notes.pick import layer_of  # a page of equations does not wait for the reader of notes
+
+    return layer_of(text, int(numbered["number"]) if numbered else None, name)
 
 
 def text_of(path: Path) -> str:

@@ -15,8 +15,6 @@ from typing import Literal
 
 from chalkgrad.language.parse.cursor import MOST_EQUATIONS, too_many_equations
 from chalkgrad.language.parse.expression import ExpressionParser
-from chalkgrad.language.parse.latex import tokenize_latex
-from chalkgrad.language.parse.latex.regions import is_latex
 from chalkgrad.language.parse.syntax import (
     Binary,
     BinaryOp,
@@ -28,7 +26,7 @@ from chalkgrad.language.parse.syntax import (
     Text,
     parts,
 )
-from chalkgrad.language.parse.text import refuse_long, tokenize
+from chalkgrad.language.parse.text import is_latex, refuse_long, tokenize
 from chalkgrad.language.source import Span
 
 _WORDS = {"input", "parameter", "output", "zero", "outside", "scalar", "where", "init"}
@@ -51,9 +49,11 @@ def parse(source: str) -> Text:
     'h'
     """
     refuse_long(source)
-    latex = is_latex(source)
-    text = _TextParser(source, tokenize_latex(source) if latex else tokenize(source)).text()
-    return replace(text, latex=latex)
+    if not is_latex(source):
+        return _TextParser(source, tokenize(source)).text()
+    from chalkgrad.language.parse.latex import tokenize_latex  # a page in text form does not wait for it
+
+    return replace(_TextParser(source, tokenize_latex(source)).text(), latex=True)
 
 
 class _TextParser(ExpressionParser):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from dataclasses import dataclass
 from typing import Literal
@@ -41,6 +42,16 @@ _SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉"
 
 LONGEST = 50_000
 """Characters in a text: far beyond any page of equations, and read in well under a second."""
+
+
+_LATEX = re.compile(r"[\\$]|[_^]\{")
+_SUBSCRIPT_T = re.compile(r"(?<=[^\W\d_])_t(?![\w'])")
+
+
+def is_latex(source: str) -> bool:
+    """Whether a text is LaTeX: it has a backslash, a dollar, `_{` or `^{`; or no `[` and some `_t`."""
+    text = re.sub(r"#[^\n]*", "", source)
+    return bool(_LATEX.search(text) or ("[" not in text and _SUBSCRIPT_T.search(text)))
 
 
 def tokenize(source: str) -> list[Token]:

@@ -10,15 +10,6 @@ from typing import Literal
 from chalkgrad.language.parse.latex import commands
 from chalkgrad.language.source import EquationError, Span
 
-LATEX = re.compile(r"[\\$]|[_^]\{")
-SUBSCRIPT_T = re.compile(r"(?<=[^\W\d_])_t(?![\w'])")
-
-
-def is_latex(source: str) -> bool:
-    """Whether a text is LaTeX: it has a backslash, a dollar, `_{` or `^{`; or no `[` and some `_t`."""
-    text = re.sub(r"#[^\n]*", "", source)
-    return bool(LATEX.search(text) or ("[" not in text and SUBSCRIPT_T.search(text)))
-
 
 @dataclass(frozen=True, slots=True)
 class Region:
