@@ -42,7 +42,7 @@ class Writer:
     shapes: list[str] = field(default_factory=list[str])
     past: list[str] = field(default_factory=list[str])  # reads of states at other steps
     now: list[str] = field(default_factory=list[str])  # vectors of this step, computed above
-    late: bool = False  # whether differences of inputs may be read: their first step is the second one
+    late: bool = False  # whether differences of inputs are read: what reads them begins at the second step
     count: int = 0
 
     def one_of(self, *choices: str) -> str:
@@ -64,8 +64,8 @@ class Writer:
     # --- a page ----------------------------------------------------------------------------------------
 
     def write(self) -> None:
-        self.late = self.chance(15)  # what begins late is for itself alone to read
-        states = ["h", "c", "g"][: 1 if self.late else self.draw(st.integers(1, 3))]
+        self.late = self.chance(40)
+        states = ["h", "c", "g"][: self.draw(st.integers(1, 3))]
         ahead = "g" if len(states) == 3 and self.chance(50) else ""
         self.shapes += [f"{s}[t]: H" for s in states]
         if ahead:
@@ -73,13 +73,14 @@ class Writer:
             states.remove(ahead)
         for s in states:
             self.past.append(f"{s}[t-1]")
-            if not self.late and self.chance(30):
+            if self.chance(30):
                 self.past.append(f"{s}[t-2]")
-        extras: list[Callable[[], None]] = [self.matrix, self.attention, self.memory]
-        for extra in extras:
-            if not self.late and self.chance(25):
+        extras: list[Callable[[], None]] = [self.matrix, self.attention]
+        # The weights of a sum over the past are counted from the first step of all.
+        for extra in extras if self.late else [*extras, self.memory]:
+            if self.chance(25):
                 extra()
-        for k in range(0 if self.late else self.draw(st.integers(0, 2))):
+        for k in range(self.draw(st.integers(0, 2))):
             gate = f"r{k}"
             self.lines.append(f"{gate}[t] = {self.bounded(2)}")
             self.now.append(f"{gate}[t]")

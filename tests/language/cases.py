@@ -169,6 +169,7 @@ CASES: dict[str, Case] = {
     "rows of different length": Case("y = [[1, 2], [3]] x where x: input"),
     "product of two readings": Case("h[t] = r[t] ⊙ h[t-1] U\nr[t] = σ(x[t] W)"),
     "state of another rank": Case("α[t] = x[t] ⊙ α[t-1] where α[t]: scalar"),
+    "declared with fewer axes than are written": Case("M[t,i,j] = M[t-1,i,j] + a[t,i] b[t,j]\nwhere M[t]: H"),
     "declared of another rank": Case("h[t] = x[t] W\nwhere h[t]: scalar"),
     # --- sizes -----------------------------------------------------------------------------------------
     "sizes that disagree": Case("h[t] = x[t] W where x[t]: 3, W: 4×H"),

@@ -122,6 +122,25 @@ def test_declared_sizes_keep_their_names() -> None:
     assert [str(r.size) for r in program["x"].ranges] == ["T", "D"]
 
 
+@pytest.mark.parametrize(
+    ("text", "where", "name", "shape"),
+    [
+        ("M[t,i,j] = M[t-1,i,j] + a[t,i] b[t,j]", "M[t]: 3×4", "M", ["3", "4"]),
+        ("M[t,i,j] = M[t-1,i,j] + a[t,i] b[t,j]", "M: 3×4", "M", ["3", "4"]),
+        ("M[t,i,j] = M[t-1,i,j] + a[t,i] b[t,j]", "M[t,i]: 4, a[t]: 3", "M", ["3", "4"]),
+        ("M[t,i] = M[t-1,i] U + a[t,i] b[t]", "M[t]: 3×4", "M", ["3", "4"]),
+        ("h[t,i] = tanh(h[t-1,i] + x[t,i])", "h[t]: 3", "h", ["3"]),
+        ("h[t,i] = tanh(x[t,i] + Σ[j] U[i,j] h[t-1,j])", "h[t]: 3", "U", ["3", "3"]),
+        ("y[t] = o[t] ⊙ o[t]\no[t,j] = Σ[i] x[t,i] W[i,j]", "o[t]: 4, x[t]: 3", "W", ["3", "4"]),
+    ],
+)
+def test_a_shape_begins_where_its_brackets_end_whatever_indices_the_equation_has(
+    text: str, where: str, name: str, shape: list[str]
+) -> None:
+    program = read(f"{text}\nwhere {where}").program
+    assert [str(r.size) for r in program[name].ranges if r.axis != "t"] == shape
+
+
 def test_a_concatenation_adds_sizes() -> None:
     program = read("h[t] = tanh(W [h[t-1]; x[t]] + b) where x[t]: D, h[t]: H").program
     assert [str(r.size) for r in program["W"].ranges] == ["H", "H + D"]

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from chalkgrad.equations.ir import Expr, Index
 from chalkgrad.equations.size import Size
-from chalkgrad.language.parse.syntax import Node
+from chalkgrad.language.parse.syntax import Declaration, Node
 from chalkgrad.language.resolve.declarations import check_start
 from chalkgrad.language.resolve.given import Given
 from chalkgrad.language.resolve.intervals import solve_intervals
 from chalkgrad.language.resolve.roles import Definition, Roles
-from chalkgrad.language.resolve.scope import Scope, Shape
+from chalkgrad.language.resolve.scope import Scope, Shape, Within
 from chalkgrad.language.resolve.sizes import Interval
 from chalkgrad.language.source import Span
 
@@ -26,20 +26,40 @@ class Defined:
     value: Expr
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A read of a state at a shift: by whom, along which letter of its left side; which axis, and how far."""
+
+    reader: str
+    letter: str
+    state: str
+    position: int
+    shift: int
+    span: Span
+
+
 class Attempt(Given):
     """A reading in which the names in ``relaxed`` have one axis more than the page shows.
 
-    After :meth:`run`: ``defined`` in order of evaluation, ``starts`` (h[0] = …), ``shapes``, and for each
-    state the positions and shifts at which it is read before its start.
+    ``within`` says what lines keep to beside their own reads. After :meth:`run`: ``defined`` in order of
+    evaluation, ``starts`` (h[0] = …), ``shapes``, for each state the positions and shifts at which it is read
+    before its start, and each of these reads in ``looks``.
     """
 
     def __init__(
-        self, roles: Roles, inputs: frozenset[str], relaxed: frozenset[str], columns: bool = True
+        self,
+        roles: Roles,
+        inputs: frozenset[str],
+        relaxed: frozenset[str],
+        columns: bool = True,
+        within: Within | None = None,
     ) -> None:
         self.defined: list[Defined] = []
         self.starts: dict[str, Defined] = {}
         self.claimed: list[tuple[Defined, Span]] = []  # further right sides of chains A = B = C
         self.states: dict[str, dict[int, list[tuple[int, Span]]]] = {}
+        self.looks: list[Look] = []
+        self.within: Within = within or {}
         self.assumed: dict[str, Shape] = {}
         self.plain = True  # whether every fully indexed name came out a scalar
         super().__init__(roles, inputs, relaxed, columns)
@@ -69,9 +89,7 @@ class Attempt(Given):
         declaration = self.roles.declared.get(name)
         trailing = 0 if any(a not in self.roles.recurrence for a in letters) else 1
         if declaration is not None and declaration.dims is not None:
-            trailing = len(declaration.dims) - (
-                0 if declaration.at else len(letters) - self.timed_letters(name)
-            )
+            trailing = max(0, self.ahead(name, declaration) + len(declaration.dims) - len(letters))
         axes = tuple(
             Interval(
                 self.unknowns.fresh_low() if k < len(letters) else Size(),
@@ -88,8 +106,9 @@ class Attempt(Given):
         self.shapes[name] = self.assumed[name] = shape
         return shape
 
-    def timed_letters(self, name: str) -> int:
-        return sum(a in self.roles.recurrence for a in self.roles.letters(name))
+    def ahead(self, name: str, declaration: Declaration) -> int:
+        """The axes that stand before those with a size in a declaration: the t of ``h[t]: H``."""
+        return len(declaration.at) or sum(a in self.roles.recurrence for a in self.roles.letters(name))
 
     def define(self, name: str) -> None:
         definition = self.roles.definitions[name]
@@ -140,7 +159,8 @@ class Attempt(Given):
         index = {a: Index.axis(a) - shifts.get(a, 0) for a in letters}
         fresh, low = self.unknowns.fresh, self.unknowns.fresh_low
         intervals = {a: Interval(low(), fresh(), definition.span, f"the index `{a}`") for a in letters}
-        return Scope(name, letters, index, intervals)
+        within = {a: self.within[name, a] for a in letters if (name, a) in self.within}
+        return Scope(name, letters, index, intervals, within=within)
 
     def before_the_start(self, name: str, scope: Scope) -> set[int]:
         """The accesses that may reach before the start: a state's, at a shift along a recurrence index."""
@@ -156,6 +176,7 @@ class Attempt(Given):
             if access.name in group or any((s < 0) == (shift < 0) for s, _ in known):
                 shifts = self.states.setdefault(access.name, {}).setdefault(access.position, [])
                 shifts.append((shift, access.span))
+                self.looks.append(Look(name, letter, access.name, access.position, shift, access.span))
                 exempt.add(k)
         return exempt
 
@@ -185,7 +206,7 @@ class Attempt(Given):
         else:
             self.shapes[name] = Shape(name, len(letters), intervals, outside=self.outside(declaration))
         if declaration is not None and declaration.dims is not None:
-            ahead = len(declaration.at) if declaration.at else self.timed_letters(name)
+            ahead = self.ahead(name, declaration)
             if len(declaration.dims) != len(intervals) - ahead:
                 raise self.roles.fail(
                     f"`{name}` is declared {_rank(len(declaration.dims))} and its right side is "

@@ -68,7 +68,7 @@ class _Solver:
         ]
         if base is None and not narrowing:
             base = self.covering(axis)
-        if base is None and not narrowing:
+        if base is None and not narrowing and axis not in self.scope.within:
             return False
         for a in narrowing:
             allowed = self.allowed(a, axis)
@@ -78,6 +78,8 @@ class _Solver:
                 self.unknowns.equal(allowed, base)
             else:
                 base = self.intersection(base, allowed)
+        for steps in self.scope.within.get(axis, ()):
+            base = steps if base is None or self.unknowns.open(base.size) else self.intersection(base, steps)
         assert base is not None
         self.unknowns.equal(base, own)
         return True
@@ -187,9 +189,9 @@ class _Solver:
         return Interval(low, size, a.span, a.what)
 
     def extreme(self, a: Interval, b: Interval, x: Size, y: Size, larger: bool) -> Size:
-        order = self.unknowns.at_least(x, y)
-        if order is not None:
-            return x if order == larger else y
+        for one, other in ((x, y), (y, x)):
+            if self.unknowns.at_least(one, other):
+                return one if larger else other
         # What cannot be compared is made equal, where that is possible: two inputs of one length.
         if not self.unknowns.unify(x, y):
             raise self.roles.fail(

@@ -52,6 +52,10 @@ def named_sizes(attempt: Attempt) -> SizeMap:
             if not unknowns.open(symbol) or symbol.symbols[0] in chosen:
                 continue
             letter = letters.get(name, _letters_read(attempt, name))[k] if k < shape.written else ""
+            if name in letters and letter in attempt.time:
+                # What nothing bounds, a state that reads itself alone, takes as many steps as there are.
+                unknowns.unify(symbol, attempt.time[letter].size)
+                continue
             capital = letter.upper()
             if len(letter) == 1 and capital != letter and capital not in used | set(chosen.values()):
                 chosen[symbol.symbols[0]] = capital

@@ -18,6 +18,7 @@ from chalkgrad.language.resolve.finish import claims, finish
 from chalkgrad.language.resolve.naming import named_sizes, refuse_endless
 from chalkgrad.language.resolve.operators import axes_named, written_out
 from chalkgrad.language.resolve.roles import Roles
+from chalkgrad.language.resolve.together import held_together
 from chalkgrad.language.source import EquationError, Span
 
 MOST_RELAXED = 3
@@ -114,11 +115,22 @@ def _try(
 ) -> tuple[Attempt | None, EquationError | None]:
     """One reading; row vectors where the products on the page are written so."""
     try:
-        attempt = Attempt(roles, inputs, relaxed)
-        attempt.run()
-        if attempt.wants_rows:
-            attempt = Attempt(roles, inputs, relaxed, columns=False)
-            attempt.run()
+        attempt = _run(Attempt(roles, inputs, relaxed))
+        columns = not attempt.wants_rows
+        if not columns:
+            attempt = _run(Attempt(roles, inputs, relaxed, columns))
+        # What begins late tells its readers, these tell theirs: no chain of them is longer than the page.
+        for _ in roles.definitions:
+            more = held_together(attempt)
+            if not more:
+                break
+            within = {at: attempt.within.get(at, ()) + more.get(at, ()) for at in {*attempt.within, *more}}
+            attempt = _run(Attempt(roles, inputs, relaxed, columns, within))
         return attempt, None
     except EquationError as e:
         return None, e
+
+
+def _run(attempt: Attempt) -> Attempt:
+    attempt.run()
+    return attempt

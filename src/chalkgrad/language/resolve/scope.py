@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from chalkgrad.equations.ir import Index
@@ -12,6 +13,9 @@ from chalkgrad.language.source import Span
 
 Bounds = tuple[Size | None, Size | None]
 """The first and the last value of a summed index, where the page gives them."""
+
+Within = Mapping[tuple[str, str], tuple[Interval, ...]]
+"""By name and letter of its left side: intervals that it keeps to beside what its own line says."""
 
 
 @dataclass(slots=True)
@@ -48,6 +52,7 @@ class Scope:
     bounds: dict[str, Bounds] = field(default_factory=dict[str, Bounds])
     everywhere: set[str] = field(default_factory=set[str])
     accesses: list[Access] = field(default_factory=list[Access])
+    within: dict[str, tuple[Interval, ...]] = field(default_factory=dict[str, tuple[Interval, ...]])
 
 
 def declared_size(node: Node) -> Size | None:
