@@ -40,6 +40,17 @@ def test_parameters_and_what_is_made_of_them_only_lack_the_axis():
     assert [r.axis for r in together["w"].ranges] == ["n"]
 
 
+def test_an_output_has_the_axis_and_what_it_is_made_of_lacks_it():
+    program = Program(
+        (eq("u", "n<N", mul(r("w[n]"), r("w[n]"))), eq("z", "n<N", mul(r("u[n]"), r("u[n]")))),
+        (*w("w[n<N]", written=1), defined("u[n<N]"), defined("z[n<N]")),
+        ("z",),
+    )
+    together = verify(batch(program), "resolved")
+    assert [r.axis for r in together["u"].ranges] == ["n"]
+    assert [r.axis for r in together["z"].ranges] == ["batch", "n"]
+
+
 def test_the_axis_counts_as_written_and_moves_the_states():
     together = batch(CASES["rnn"].program)
     assert together["h"].written == 2

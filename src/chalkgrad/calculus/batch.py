@@ -11,8 +11,9 @@ BATCHED_ROLES = ("input", "start", "seed")
 def batch(program: Program, axis: str = "batch") -> Program:
     """The same layer over a batch: inputs, starts, seeds and all computed from them gain ``axis`` in front.
 
-    Parameters, and what depends on parameters only, lack it; so their gradients sum over it. The size of the
-    axis is the symbol of the same name, and it counts as written.
+    So does every output: one that no input reaches is the same for all examples. Parameters, and what else
+    depends on parameters only, lack it; so their gradients sum over it. The size of the axis is the symbol of
+    the same name, and it counts as written.
 
     >>> from chalkgrad.equations.ir import full
     >>> n = Range("n", Size.symbol("N"))
@@ -21,7 +22,7 @@ def batch(program: Program, axis: str = "batch") -> Program:
     >>> [str(r) for r in batch(p)["y"].ranges]
     ['batch<batch', 'n<N']
     """
-    varying = {n.name for n in program.names if n.role in BATCHED_ROLES}
+    varying = {n.name for n in program.names if n.role in BATCHED_ROLES} | {*program.outputs}
     grown = True
     while grown:
         more = {e.target for e in program.equations if any(r.name in varying for r in reads(e.value))}

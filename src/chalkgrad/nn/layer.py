@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from chalkgrad.calculus.batch import batch
 from chalkgrad.calculus.normalise import normalise
-from chalkgrad.equations.ir import Name, Program, Read
+from chalkgrad.equations.ir import Equation, Name, Program, Read
+from chalkgrad.equations.walk import free_axes
 from chalkgrad.language.resolve import Resolved, read
 from chalkgrad.language.source import EquationError, EquationWarning
 from chalkgrad.nn.arguments import Arguments
@@ -102,7 +103,7 @@ class Layer(nn.Module):
         self._variants = Variants(self.program, self._numbers)
         self._cuts = {n: own_cuts(self._resolved, n) for n in self.program.outputs}
         defined = ((n, self._system.program.defining(n)) for n in self.program.outputs)
-        self._copies = {n for n, es in defined if len(es) == 1 and isinstance(es[0].value, Read)}
+        self._copies = {n for n, es in defined if len(es) == 1 and _may_be_a_view(es[0])}
         self._parameter_names = tuple(n.name for n in self.program.given("parameter"))
 
     # Plans and programs are made anew from the page: a pickle holds text, sizes and tensors.
@@ -303,10 +304,16 @@ class Layer(nn.Module):
         return (output, named_tuple("State", self._states.fields)(*states)) if states else output
 
 
+def _may_be_a_view(e: Equation) -> bool:
+    """Whether a value may be a part of what is given (``y[i] = x[i+1]``), or one number at many places."""
+    return isinstance(e.value, Read) or not {*e.axes} <= {*free_axes(e.value)}
+
+
 def _own(value: Tensor, given: Mapping[str, Tensor]) -> Tensor:
-    """A value in memory of its own: ``y[i] = x[i+1]`` is a view of what the caller holds."""
+    """A value in memory of its own, a place for every element."""
     storage = value.untyped_storage().data_ptr()
-    return value.clone() if any(x.untyped_storage().data_ptr() == storage for x in given.values()) else value
+    shared = any(x.untyped_storage().data_ptr() == storage for x in given.values())
+    return value.clone() if shared or 0 in value.stride() else value
 
 
 def _like(value: Any, other: Tensor) -> Any:
