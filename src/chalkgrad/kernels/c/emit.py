@@ -15,7 +15,8 @@ from chalkgrad.equations.ir import Equation, Index
 from chalkgrad.equations.size import Size
 from chalkgrad.equations.walk import reads
 from chalkgrad.kernels.c.expressions import range_of
-from chalkgrad.kernels.c.lower import Lowered, Nest, Pointwise, Product, Stage, equations_in, meetings
+from chalkgrad.kernels.c.lower import Lowered, Nest, Pointwise, Product, Stage, equations_in
+from chalkgrad.kernels.c.meetings import meetings
 from chalkgrad.kernels.c.prelude import prelude
 from chalkgrad.kernels.c.products import Products
 from chalkgrad.kernels.c.segment import Matrices, Part, Segment, Sum, equations_of_part

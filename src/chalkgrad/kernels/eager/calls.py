@@ -77,7 +77,7 @@ def _late(needs: Sequence[set[int]]) -> list[int]:
     readers = {j for n in needs for j in n}
     begun: set[int] = set()
     for last in (k for k in range(len(needs)) if k not in readers):
-        path = [] if last in begun else [(last, iter(sorted(needs[last])))]
+        path = [] if last in begun else [(last, iter(sorted(needs[last], reverse=True)))]
         while path:  # without recursion: a second derivative has hundreds of steps
             k, rest = path[-1]
             begun.add(k)
@@ -86,5 +86,5 @@ def _late(needs: Sequence[set[int]]) -> list[int]:
                 order.append(k)
                 path.pop()
             else:
-                path.append((j, iter(sorted(needs[j]))))
+                path.append((j, iter(sorted(needs[j], reverse=True))))
     return order
