@@ -3,29 +3,29 @@ struct call {
   const struct runtime *run;
 };
 
-// h
+// a·1
 static void part_0(const struct call *z, const int64_t me, const int64_t threads) {
   const int64_t *const n = z->n; (void)n;
-  const R *const restrict p0 = z->p[0];  // h₀
+  const R *const restrict p0 = z->p[0];  // x
   const int64_t s0_0 = z->s[0];
   const int64_t s0_1 = z->s[1];
-  R *const t0 = z->p[5];  // h
-  for (int64_t i1 = -1 + 1 * me / threads; i1 < -1 + 1 * (me + 1) / threads; i1++) for (int64_t i0 = 0; i0 < n[0]; i0++) _Pragma("omp simd") for (int64_t i2 = 0; i2 < n[1]; i2++) t0[i0 * (n[1]) + (i1 + 1) * (n[0] * n[1]) + i2] = p0[i0 * s0_0 + (i1 + 1) * s0_1 + i2];
-}
-// a·1
-static void part_1(const struct call *z, const int64_t me, const int64_t threads) {
-  const int64_t *const n = z->n; (void)n;
-  const R *const restrict p1 = z->p[1];  // x
+  const R *const restrict p1 = z->p[1];  // W_x
   const int64_t s1_0 = z->s[2];
-  const int64_t s1_1 = z->s[3];
-  const R *const restrict p2 = z->p[2];  // W_x
-  const int64_t s2_0 = z->s[4];
   R *const t1 = z->w[0];  // a·1
-  { const struct matrix q = {&p1[0 * s1_0 + 0 * s1_1 + 0], n[2] * n[0], n[0], s1_1, s1_0, n[3], n[3], 0, 1};
+  { const struct matrix q = {&p0[0 * s0_0 + 0 * s0_1 + 0], n[2] * n[0], n[0], s0_1, s0_0, n[3], n[3], 0, 1};
     const struct factor of[] = {
-      {&p2[0 * s2_0 + 0], 0, s2_0, 1, &t1[0 * (n[1]) + 0 * (n[0] * n[1]) + 0], (n[1]), n[1], 0},
+      {&p1[0 * s1_0 + 0], 0, s1_0, 1, &t1[0 * (n[1]) + 0 * (n[0] * n[1]) + 0], (n[1]), n[1], 0},
     };
     z->run->matrix(&q, of, 1, z->room + me * z->each, me, threads); }
+}
+// h
+static void part_1(const struct call *z, const int64_t me, const int64_t threads) {
+  const int64_t *const n = z->n; (void)n;
+  const R *const restrict p2 = z->p[2];  // h₀
+  const int64_t s2_0 = z->s[3];
+  const int64_t s2_1 = z->s[4];
+  R *const t0 = z->p[5];  // h
+  for (int64_t i1 = -1 + 1 * me / threads; i1 < -1 + 1 * (me + 1) / threads; i1++) for (int64_t i0 = 0; i0 < n[0]; i0++) _Pragma("omp simd") for (int64_t i2 = 0; i2 < n[1]; i2++) t0[i0 * (n[1]) + (i1 + 1) * (n[0] * n[1]) + i2] = p2[i0 * s2_0 + (i1 + 1) * s2_1 + i2];
 }
 // a·2, a, h
 static void part_2(const struct call *z, const int64_t me, const int64_t threads) {
