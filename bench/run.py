@@ -17,12 +17,14 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from bench import growth, latency, limit, memory, recurrent
+from bench import convolution, growth, latency, limit, memory, recurrent
 from bench.measure import machine
 from bench.tables import MissingError, Plan, Row, write
 
 RESULTS = Path(__file__).parent / "results"
-KINDS = {kind.name: kind for kind in (m.KIND for m in (recurrent, limit, memory, latency, growth))}
+KINDS = {
+    kind.name: kind for kind in (m.KIND for m in (recurrent, convolution, limit, memory, latency, growth))
+}
 Name = StrEnum("Name", list(KINDS))
 
 

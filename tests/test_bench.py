@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from bench import limit, run
+from bench import convolution, limit, run
 from bench.cells import Cell, Side, Size, agree
 from bench.fresh import fresh
 from bench.jax_scan import against_jax
@@ -173,3 +173,9 @@ def test_a_peak_of_memory_counts_what_was_let_go() -> None:
         del held
 
     assert peak_while(do) == pytest.approx(size, rel=0.05)  # the system counts in handfuls of pages
+
+
+@pytest.mark.parametrize("case", convolution.cases(8), ids=lambda case: case.name)
+def test_a_convolution_and_its_peer_compute_the_same(case: convolution.Case) -> None:
+    cell = convolution.beside(case)
+    assert cell.ours.forward().shape == cell.theirs.forward().shape
