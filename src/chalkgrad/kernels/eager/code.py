@@ -121,6 +121,7 @@ class Stage:
     mm: Callable[[Tensor, Tensor], Tensor]
     slots: int = 0
     line: str = ""  # the equation at hand, for internal errors
+    common: dict[object, int] = field(default_factory=dict[object, int])  # slots by what they hold
 
     def code(self, e: Expr, s: Scope) -> Code:
         """The closure for an expression."""
@@ -140,6 +141,13 @@ class Stage:
         ring.before.append(fill)
         ring.saved.append(slot)
         return slot
+
+    def shared(self, what: object) -> int:
+        """The slot of what several equations outside of loops need; the first of them to run fills it."""
+        if what not in self.common:
+            self.common[what] = self.slots
+            self.slots += 1
+        return self.common[what]
 
     def lifted(self, code: Code, depth: int, s: Scope) -> Code:
         """``code`` made available inside ``depth`` loops, without being run again there."""

@@ -32,6 +32,7 @@ from chalkgrad.kernels.eager.code import Code, Labels, Place, Scope, Stage, numb
 from chalkgrad.kernels.eager.convolution import Convolution, convolution, convolved
 from chalkgrad.kernels.eager.functions import is_polynomial
 from chalkgrad.kernels.eager.guards import guard, sure, tightened, vanishes
+from chalkgrad.kernels.eager.pooling import pool, pooled, scattered, scattering, winning
 from chalkgrad.kernels.eager.products import product
 from chalkgrad.kernels.eager.reads import mask
 from chalkgrad.kernels.eager.views import Interval, View, arranged
@@ -53,6 +54,8 @@ def total(stage: Stage, over: tuple[Range, ...], body: Expr, s: Scope) -> Code:
         return stage.code(Apply("add", tuple(Reduce("sum", over, t) for t in body.args)), s)
     if found := _convolution(stage, factors, conditions, axes, inner):
         return stage.scaled(convolved(stage, found, inner), _scale(factors), s)
+    if given := scattered(stage, over, factors, conditions, inner):
+        return scattering(stage, given, inner)
     factors, conditions = _forwards(stage, factors, conditions, axes, inner)
     guarded = replace(inner, guarded=inner.guarded or bool(conditions))
     rough = [e for e in factors if not is_polynomial(e)]
@@ -122,7 +125,15 @@ def _calls(stage: Stage, e: Expr, s: Scope) -> Iterator[str]:
         if found := _convolution(stage, factors, conditions, axes, inner):
             yield found.name
             return
+        if given := scattered(stage, e.over, factors, conditions, inner):
+            yield given.name
+            return
     inner = stage.bound(e.over, s) if isinstance(e, Reduce | ArgMax) else s
+    match e:
+        case Reduce("max", over, body) | ArgMax(over, _, body) if windows := pool(stage, over, body, inner):
+            yield windows.name
+        case _:
+            pass
     for c in children(e):
         yield from _calls(stage, c, inner)
 
@@ -217,6 +228,8 @@ def _flat(stage: Stage, over: tuple[Range, ...], body: Expr, s: Scope) -> tuple[
 
 def reduction(stage: Stage, op: str, over: tuple[Range, ...], body: Expr, s: Scope) -> Code:
     """A maximum, minimum or logsumexp; the gradient of the first two goes to the first winner."""
+    if op == "max" and (found := pool(stage, over, body, stage.bound(over, s))):
+        return pooled(stage, found, stage.bound(over, s))
     c, absent = _flat(stage, over, body, s)
     more = math.log(math.prod(r.size.value(stage.sizes) for r in over if r.axis in absent))
     if len(absent) < len(over):
@@ -230,6 +243,9 @@ def reduction(stage: Stage, op: str, over: tuple[Range, ...], body: Expr, s: Sco
 
 
 def winner(stage: Stage, over: tuple[Range, ...], axis: str, body: Expr, s: Scope) -> Code:
+    inside = stage.bound(over, s)
+    if not s.loops and (found := pool(stage, over, body, inside)):
+        return winning(stage, found, axis, inside)
     c, absent = _flat(stage, over, body, s)
     low = next(r.low.value(stage.sizes) for r in over if r.axis == axis)
     if axis in absent:

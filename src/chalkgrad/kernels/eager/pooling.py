@@ -1,0 +1,281 @@
+"""Maxima over windows, their winners and the gradient that goes to the winners, given to the library.
+
+The position of a winner is a value, so what a gradient adds up is known only when it runs: each position of
+the maximum gives to one place of the image, and that is a scatter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from chalkgrad.equations.ir import Apply, At, Condition, Expr, Index, Range, Read
+from chalkgrad.kernels.eager.code import Code, Frame, Labels, Scope, Stage, then
+from chalkgrad.kernels.eager.guards import misses
+from chalkgrad.kernels.eager.views import Affine, Interval, View, arranged
+
+_MAX: tuple[Callable[..., Tensor], ...] = (
+    functional.max_pool1d,
+    functional.max_pool2d,
+    functional.max_pool3d,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The windows along one axis: ``size`` taps, each window ``stride`` places after the one before it.
+
+    ``offset`` is where the first begins, ``after`` how much of the image the last leaves; below 0, beyond it.
+    """
+
+    label: str
+    position: str
+    tap: str
+    stride: int
+    dilation: int
+    size: int
+    offset: int
+    after: int
+
+    @property
+    def fits(self) -> bool:
+        """Whether the library's own count of windows is theirs."""
+        return self.offset == 0 and 0 <= self.after < self.stride
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A maximum over windows: ``read`` has new labels in their place, with intervals in ``box``.
+
+    ``rest`` are the other labels.
+    """
+
+    read: Read
+    box: Mapping[str, Interval]
+    spans: tuple[Span, ...]
+    rest: Labels
+
+    @property
+    def name(self) -> str:
+        """The library call that it is."""
+        return f"torch.nn.functional.max_pool{len(self.spans)}d"
+
+    @property
+    def labels(self) -> Labels:
+        """Of the result."""
+        return (*self.rest, *(s.position for s in self.spans))
+
+
+def pool(stage: Stage, over: tuple[Range, ...], body: Expr, s: Scope) -> Pool | None:
+    """What a maximum of ``body`` over ``over`` is as one over windows; None where it is none.
+
+    ``s`` is the scope inside of the maximum.
+    """
+    if not isinstance(body, Read) or s.mask or s.guarded or not all(size for _, size in s.box.values()):
+        return None
+    if not 1 <= len(over) <= 3 or not stage.like.is_floating_point():
+        return None
+    intervals = stage.places[body.name].intervals
+    index = [Affine.of(i, stage.sizes) for i in body.at]
+    spans: list[Span] = []
+    at, box = [*body.at], dict[str, Interval]()
+    for tap in (r.axis for r in over):
+        where = [k for k, i in enumerate(index) if tap in i.axes]
+        if len(where) != 1 or len(index[where[0]].terms) != 2 or index[where[0]].divisor != 1:
+            return None
+        (k,) = where
+        terms = dict(index[k].terms)
+        dilation = terms.pop(tap)
+        ((position, stride),) = terms.items()
+        if min(stride, dilation) < 1 or at[k] != body.at[k]:
+            return None
+        label, (low, size) = f"{body.name}·{k}", intervals[k]
+        (first, count), (begin, width) = s.box[position], s.box[tap]
+        offset = index[k].shift + stride * first + dilation * begin - low
+        reach = stride * (count - 1) + dilation * (width - 1) + 1
+        spans.append(Span(label, position, tap, stride, dilation, width, offset, size - offset - reach))
+        at[k], box[label] = Index.axis(label), intervals[k]
+    loops = {*s.numbers}
+    axes = [a for i in at for a in i.axes if a not in box and a not in loops]
+    inside = {a for span in spans for a in (span.position, span.tap)}
+    if len({*axes}) != len(axes) or inside & {*axes} or len(inside) != 2 * len(spans) or inside & loops:
+        return None
+    return Pool(Read(body.name, tuple(at)), box, tuple(spans), tuple(a for a in s.box if a in axes))
+
+
+def pooled(stage: Stage, p: Pool, s: Scope) -> Code:
+    """The code that finds the maxima."""
+    code, shape, call = _ready(stage, p, s)
+    return then(code, [lambda x: call(x).reshape(shape)], p.labels)
+
+
+def winning(stage: Stage, p: Pool, axis: str, s: Scope) -> Code:
+    """The code that finds where along ``axis`` the first maximum of each window is.
+
+    The winners along all axes come from one call.
+    """
+    code, shape, call = _ready(stage, p, s)
+    slot = stage.shared((p.read, p.spans, tuple(s.box[a] for a in p.labels)))
+    find = code.run
+    sizes = [_extent(span, s) for span in p.spans]
+    k = [span.tap for span in p.spans].index(axis)
+    span, inner = p.spans[k], prod(sizes[k + 1 :])
+    first = torch.arange(s.box[span.position][1], device=stage.like.device) * span.stride
+    first = first.reshape([-1] + [1] * (len(p.spans) - 1 - k))
+    low = s.box[axis][0]
+
+    def run(f: Frame) -> Tensor:
+        if f.slots[slot] is None:
+            f.slots[slot] = call(find(f), return_indices=True)[1].reshape(shape)
+        place = f.slots[slot] // inner % sizes[k]
+        return ((place - first) // span.dilation + low).to(stage.like.dtype)
+
+    return Code(run, p.labels)
+
+
+def _extent(span: Span, s: Scope) -> int:
+    """How long the image is when the call is made."""
+    reach = span.stride * (s.box[span.position][1] - 1) + span.dilation * (span.size - 1) + 1
+    return reach + span.after if span.fits else reach
+
+
+def _ready(stage: Stage, p: Pool, s: Scope) -> tuple[Code, list[int], Callable[..., Tensor]]:
+    """The image laid out for the call, the shape of the result, and the call."""
+    inner = replace(s, box={**s.box, **p.box})
+    order = (*p.rest, *(span.label for span in p.spans))
+    code = stage.tensor(stage.code(p.read, inner))
+    lay = arranged(code.labels, order)
+    sizes = [inner.box[span.label][1] for span in p.spans]
+    steps: list[View] = [lay] if lay else []
+    steps.append(lambda x: x.reshape(-1, *sizes))
+    ends = [v for span in reversed(p.spans) for v in ((0, 0) if span.fits else (-span.offset, -span.after))]
+    if any(ends):
+        steps.append(lambda x: functional.pad(x, ends))
+    call = _MAX[len(p.spans) - 1]
+    how = {
+        "kernel_size": [span.size for span in p.spans],
+        "stride": [span.stride for span in p.spans],
+        "dilation": [span.dilation for span in p.spans],
+    }
+    shape = [s.box[a][1] for a in p.labels]
+    return then(code, steps, order), shape, lambda x, **more: call(x, **how, **more)
+
+
+# --- the gradient --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Scattered:
+    """``Σ[p] given[(α m + β p + γ)/δ] [winner[the same] = p]``: each position gives to where its winner is.
+
+    ``places`` has, for each window, the axis of the position, m, α, β, γ and δ.
+    """
+
+    given: Read
+    winners: tuple[Read, ...]
+    box: Mapping[str, Interval]
+    places: tuple[tuple[str, str, int, int, int, int], ...]
+    rest: Labels
+
+    name = "torch.scatter_add"
+
+
+def scattered(
+    stage: Stage,
+    over: tuple[Range, ...],
+    factors: Sequence[Expr],
+    conditions: Sequence[Condition],
+    s: Scope,
+) -> Scattered | None:
+    """A sum of ``factors`` over ``over`` as what winners are given; None where it is something else."""
+    givens = [e for e in factors if isinstance(e, Read)]
+    equals = {
+        at.index.plain(): r
+        for e in factors
+        if isinstance(e, Apply) and e.op == "equal"
+        for r, at in [e.args]
+        if isinstance(r, Read) and isinstance(at, At)
+    }
+    taps = [r.axis for r in over]
+    if len(givens) != 1 or len(factors) != 1 + len(over) or {*equals} != {*taps}:
+        return None
+    (given,) = givens
+    whole = stage.bound(over, s).box
+    if any(r.at != given.at for r in equals.values()) or s.mask or s.loops:
+        return None
+    if any(s.box[a] != whole[a] for a in taps) or not all(size for _, size in s.box.values()):
+        return None
+    intervals = stage.places[given.name].intervals
+    if any(stage.places[r.name].intervals != intervals for r in equals.values()):
+        return None
+    own = [*zip(given.at, intervals, strict=True)]
+    if not all(any(misses(stage, i, v, c, s) for i, v in own) for c in conditions):
+        return None
+    at, box = [*given.at], dict[str, Interval]()
+    places: list[tuple[str, str, int, int, int, int]] = []
+    for tap in taps:
+        where = [k for k, i in enumerate(given.at) if tap in i.axes]
+        if len(where) != 1 or len(given.at[where[0]].terms) != 2 or at[where[0]] != given.at[where[0]]:
+            return None
+        (k,) = where
+        i = Affine.of(given.at[k], stage.sizes)
+        terms = dict(i.terms)
+        beta = terms.pop(tap)
+        ((m, alpha),) = terms.items()
+        if abs(alpha) != 1 or m in taps:
+            return None
+        label = f"{given.name}·{k}"
+        at[k], box[label] = Index.axis(label), intervals[k]
+        places.append((label, m, alpha, beta, i.shift, i.divisor))
+    axes = [a for i in at for a in i.axes if a not in box]
+    if len({*axes}) != len(axes) or {*axes} & {*taps, *(p[1] for p in places)}:
+        return None
+    moved = {r: replace(r, at=tuple(at)) for r in (given, *equals.values())}
+    return Scattered(
+        moved[given],
+        tuple(moved[equals[t]] for t in taps),
+        box,
+        tuple(places),
+        tuple(a for a in s.box if a in axes),
+    )
+
+
+def scattering(stage: Stage, c: Scattered, s: Scope) -> Code:
+    """The code that gives each winner its share."""
+    inner = replace(s, box={**s.box, **c.box})
+    order = (*c.rest, *(p[0] for p in c.places))
+    runs: list[Callable[[Frame], Tensor]] = []
+    for read in (c.given, *c.winners):
+        code = stage.tensor(stage.code(read, inner))
+        lay = arranged(code.labels, order)
+        runs.append((then(code, [lay], order) if lay else code).run)
+    outer, sizes = [s.box[a][1] for a in c.rest], [s.box[p[1]][1] for p in c.places]
+    many = prod(inner.box[p[0]][1] for p in c.places)
+    bases: list[Tensor] = []
+    for k, (label, m, alpha, _, shift, divisor) in enumerate(c.places):
+        low, size = inner.box[label]
+        steps = torch.arange(low, low + size, device=stage.like.device)
+        base = alpha * (divisor * steps - shift) - s.box[m][0]
+        bases.append(base.reshape([-1] + [1] * (len(c.places) - 1 - k)))
+    slopes = [-alpha * beta for _, _, alpha, beta, _, _ in c.places]
+
+    def run(f: Frame) -> Tensor:
+        share, *winners = (r(f) for r in runs)
+        flat, held = torch.zeros((), dtype=torch.long, device=share.device), None
+        for winner, base, slope, size in zip(winners, bases, slopes, sizes, strict=True):
+            place = base + slope * winner.detach().long()
+            inside = (place >= 0) & (place < size)
+            held = inside if held is None else held & inside
+            flat = flat * size + place.clamp(0, size - 1)
+        assert held is not None
+        share = torch.where(held, share, 0.0)
+        image = share.new_zeros([*outer, prod(sizes)])
+        image = image.scatter_add(-1, flat.reshape(*outer, many), share.reshape(*outer, many))
+        return image.reshape([*outer, *sizes])
+
+    return Code(run, (*c.rest, *(p[1] for p in c.places)))

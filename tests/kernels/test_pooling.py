@@ -1,0 +1,124 @@
+"""Maxima over windows are given to the library, and their gradient is scattered to the first winners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from chalkgrad import layer
+from chalkgrad.calculus.batch import batch
+from chalkgrad.calculus.normalise import normalise
+from chalkgrad.kernels.account import account
+from chalkgrad.language.resolve import read
+from chalkgrad.nn.operator import System
+
+
+class Calls(TorchDispatchMode):
+    """Which operators are run, by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.append(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+POOLS: dict[str, tuple[str, tuple[int, ...], Callable[[Tensor], Tensor]]] = {
+    "halves": (
+        "y[c,i,j] = max[p<2,q<2] x[c,2i+p,2j+q] where x: input",
+        (3, 2, 5, 7),
+        lambda x: functional.max_pool2d(x, 2),
+    ),
+    "overlapping": (
+        "y[c,i,j] = max[p<3,q<3] x[c,2i+p,2j+q] where x: input",
+        (3, 2, 7, 8),
+        lambda x: functional.max_pool2d(x, 3, 2),
+    ),
+    "dilated, one further": (
+        "y[c,i] = max[p<3] x[c,2i+2p+1] where x: input",
+        (3, 2, 12),
+        lambda x: functional.max_pool1d(x[..., 1:], 3, 2, dilation=2),
+    ),
+    "three dimensions": (
+        "y[c,i,j,k] = max[p<2,q<2,r<2] x[c,2i+p,2j+q,2k+r] where x: input",
+        (3, 2, 5, 7, 4),
+        lambda x: functional.max_pool3d(x, 2),
+    ),
+    "axes in another order": (
+        "y[j,c,i] = max[p<2,q<3] x[2i+p,c,2j+q] where x: input",
+        (3, 5, 2, 7),
+        lambda x: functional.max_pool2d(x.transpose(1, 2), (2, 3), 2).permute(0, 3, 1, 2),
+    ),
+}
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("name", POOLS)
+def test_a_pool_is_torchs_forward_and_backward(name: str, ties: bool) -> None:
+    text, shape, peer = POOLS[name]
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    x = (x.round() if ties else x).requires_grad_()
+    net = layer(text)
+    with Calls() as calls:
+        y = net(x)
+        seed = torch.randn(y.shape, dtype=x.dtype, generator=torch.Generator().manual_seed(2))
+        (ours,) = torch.autograd.grad(y, x, seed)
+    z = peer(x)
+    (theirs,) = torch.autograd.grad(z, x, seed)
+    assert torch.equal(y, z)
+    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+    # Once forwards; backwards once more for the winners along all axes.
+    assert sum("max_pool" in n for n in calls.names) == 2
+    assert calls.names.count("scatter_add") == 1
+
+
+def test_a_winner_outside_of_what_is_given_gets_nothing() -> None:
+    x = -1 - torch.rand(3, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x.requires_grad_()
+    net = layer("y[i] = max[p<3] x[2i+p-1] where x: input N zero outside ±1")
+    z = functional.max_pool1d(functional.pad(x, (1, 1)), 3, 2)
+    y = net(x)
+    assert torch.equal(y, z)
+    assert (y == 0).sum() == 6
+    for a, b in zip(torch.autograd.grad(y.sum(), x), torch.autograd.grad(z.sum(), x), strict=True):
+        assert torch.equal(a, b)
+    assert torch.autograd.gradgradcheck(net, x)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "y[i] = max[p<3] (x[i+p] w[p]) where x: input 8, w: 3",
+        "y[i] = max[p<3] x[i-p+2] where x: input 8",  # backwards: the first winner is another
+        "y = max[p<8] x[p] where x: input 8",
+        "y[i] = max[p<2] x[i+p,i] where x: input 6×5",
+        "y[i] = min[p<3] x[i+p] where x: input 8",
+    ],
+)
+def test_what_is_no_pool_is_not_given_to_one(text: str) -> None:
+    net = layer(text).double()
+    shape = [r.size.value({}) for r in read(text).program["x"].ranges]
+    x = torch.randn(2, *shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    x.requires_grad_()
+    with Calls() as calls:
+        net(x).sum().backward()
+    assert not any("pool" in n for n in calls.names)
+    assert torch.autograd.gradcheck(net, x)
+
+
+def test_the_account_names_the_calls() -> None:
+    program = normalise(batch(read(POOLS["halves"][0]).program))
+    derived = System(program).derived(("x",)).program
+    numbers = dict.fromkeys((*program.symbols, *derived.symbols), 6)
+    (forward,) = account(program, program.outputs, (), numbers, kernels=True)
+    *winners, image = account(derived, derived.outputs, (), numbers, kernels=True)
+    assert {e.how for e in (forward, *winners)} == {"torch.nn.functional.max_pool2d"}
+    assert image.how == "torch.scatter_add"
