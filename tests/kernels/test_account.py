@@ -73,3 +73,13 @@ def test_every_page_is_accounted_for_forward_and_backward(page: str) -> None:
         found = account(of, of.outputs, known, numbers, kernels=True)
         assert found
         assert all(e.text and e.how for e in found)
+
+
+def test_a_weight_behind_a_gate_gets_its_gradient_in_the_call() -> None:
+    program = normalise(batch(read(PAGES["G3 before"].text).program))
+    system = System(program)
+    wrt = tuple(n.name for n in program.given("parameter"))
+    derived = system.derived(wrt).program
+    numbers = dict.fromkeys((*derived.symbols, *program.symbols), 5)
+    found = account(derived, derived.outputs, system.saved_for(wrt), numbers, kernels=True)
+    assert not [e.text for e in found if "torch" in e.how or e.how == "a product"]

@@ -176,7 +176,7 @@ class Expressions:
 
     def winner(self, e: ArgMax) -> str:
         """The position of the first largest element."""
-        m, p, x = self.variable("m"), self.variable("p"), self.variable("x")
+        m, p, x = self.variable("m"), self.variable("at"), self.variable("x")
         loops, i = self.loops(e.over), self.letter(e.axis)
         return (
             f"({{ R {m} = -LARGEST, {p} = 0; int c{p} = 0; {loops} {{ R {x} = {self.expression(e.body)}; "

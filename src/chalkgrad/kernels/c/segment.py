@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 from chalkgrad.equations.ir import Apply, ArgMax, Equation, Expr, Index, Range, Read, Reduce, full
 from chalkgrad.equations.walk import reads
@@ -93,7 +94,7 @@ def can_stand(step: Step) -> bool:
             return True
         case Block(e):
             found = is_pointwise(e.value) or _factor(e) is not None or _sum(e) is not None
-            return found or _reads_once(e)
+            return found or _reads_once(e) or len(_with_left_named(e)) > 1
 
 
 def _reads_once(e: Equation) -> bool:
@@ -106,9 +107,13 @@ def _reads_once(e: Equation) -> bool:
             return False
 
 
+def _is_block(step: Step) -> TypeGuard[Block]:
+    return isinstance(step, Block)
+
+
 def is_product(step: Step) -> bool:
     """Whether a step is a product of two matrices."""
-    return isinstance(step, Block) and _factor(step.equation) is not None
+    return isinstance(step, Block) and any(_factor(e) for e in _with_left_named(step.equation))
 
 
 def segment(
@@ -118,6 +123,7 @@ def segment(
     aliases = _aliases(steps, wanted)
     steps = [s for s in steps if not (isinstance(s, Block) and s.equation.target in aliases)]
     wanted = (set(wanted) - aliases.keys()) | {e.name for e in aliases.values()}
+    steps = [p for s in steps for p in (map(Block, _with_left_named(s.equation)) if _is_block(s) else [s])]
     parts = _gathered(_into_one([_part(s, wanted, steps) for s in steps], wanted, names))
     names = {
         **names,
@@ -240,6 +246,29 @@ def _factor(e: Equation) -> Factor | None:
         if set(theirs) == {column, *summed} and set(mine) == {*rows, *summed} and len(rows) <= 2:
             return Factor(e, left, right, over, column)
     return None
+
+
+def _with_left_named(e: Equation) -> list[Equation]:
+    """A product of more than two factors, all but one of them an equation of its own: ``Σ (f ⊙ h)ᵀ ∂a``."""
+    match e.value:
+        case Reduce("sum", over, Apply("mul", factors)) if len(factors) > 2 and e.axes:
+            pass
+        case _:
+            return [e]
+    column, summed = e.axes[-1], {r.axis for r in over}
+    rows = tuple(r for r in e.domain if r.axis != column)
+    left = {*summed, *(r.axis for r in rows)}
+    for k, right in enumerate(factors):
+        rest = tuple(f for j, f in enumerate(factors) if j != k)
+        found = [{a for i in r.at for a in i.axes} for f in rest for r in reads(f)]
+        whole = isinstance(right, Read) and set(_letters(right) or ()) == {column, *summed}
+        if whole and all(map(is_pointwise, rest)) and left in found and all(a <= left for a in found):
+            domain = (*over, *rows)
+            name = f"{e.target}·left"
+            value = Reduce("sum", over, Apply("mul", (Read(name, full(domain)), right)))
+            made = Equation(e.target, e.domain, value)
+            return [Equation(name, domain, Apply("mul", rest)), made] if _factor(made) else [e]
+    return [e]
 
 
 def _sum(e: Equation) -> Sum | None:
