@@ -45,7 +45,9 @@ def values_and_gradients(
     wanted = tuple(dict.fromkeys((*program.outputs, *(s.name for s in program.states))))
     leaves = {n: x.detach().requires_grad_() for n, x in given.items()}
     found = system(leaves, numbers, wanted)
-    weights = [normal(*y.shape, dtype=y.dtype, seed=70 + k) for k, y in enumerate(found)]
+    # The same numbers in every dtype: torch draws others for one than for another.
+    drawn = (normal(*y.shape, dtype=torch.float32, seed=70 + k) for k, y in enumerate(found))
+    weights = [w.to(y.dtype) for w, y in zip(drawn, found, strict=True)]
     grads = torch.autograd.grad(found, list(leaves.values()), weights, materialize_grads=True)
     return {
         **{n: y.detach() for n, y in zip(wanted, found, strict=True)},
