@@ -141,6 +141,13 @@ def test_hundreds_of_drawn_pages_give_the_same_compiled(page: Drawn, points: lis
 FOUND = {
     "an input in two products": "h[t] = tanh(x[t] W + x[t] V + h[t-1] U)\nwhere x[t]: D, h[t]: H",
     "an input in two products, normed": "h[t] = layernorm(h[t-1] + x[t] W + x[t] V)\nwhere x[t]: D, h[t]: H",
+    "a winner's place beside many tensors": """
+g[t] = tanh(g[t+1] U1 + x[t] W2 + relu(softmax(g[t+1])))
+h[t] = tanh(h[t-1] U3 + x[t] W4 + h[t-2] ⊙ (c[t-1] U5))
+c[t] = tanh(c[t-1] U6 + c[t-1] U7)
+y[t] = h[t] ⊙ c[t] ⊙ g[t]
+where h[t]: H, c[t]: H, g[t]: H, U1: H×H, x[t]: D, W2: D×H, U3: H×H, W4: D×H, U5: H×H, U6: H×H, U7: H×H
+""",
 }
 """What was once computed wrong."""
 
