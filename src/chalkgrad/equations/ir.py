@@ -10,7 +10,7 @@ There is no convolution node, no recurrence node and no time node: ``x[i+p]`` an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -123,6 +123,10 @@ class Range:
     def high(self) -> Size:
         """The last value plus one."""
         return self.low + self.size
+
+    def interval(self, numbers: Mapping[str, int]) -> tuple[int, int]:
+        """The first value and how many there are, where sizes are these numbers."""
+        return self.low.value(numbers), self.size.value(numbers)
 
     def __str__(self) -> str:
         if self.low == ZERO:
@@ -331,6 +335,16 @@ def full(ranges: tuple[Range, ...]) -> tuple[Index, ...]:
     return tuple(Index.axis(r.axis) for r in ranges)
 
 
+def range_of(domain: Iterable[Range], axis: str) -> Range:
+    """The range of one axis of a domain."""
+    return next(r for r in domain if r.axis == axis)
+
+
+def extents(domain: Iterable[Range]) -> tuple[tuple[Size, Size], ...]:
+    """Where the axes of a domain begin and how long they are, whatever their letters."""
+    return tuple((r.low, r.size) for r in domain)
+
+
 __all__ = [
     "ONE",
     "ZERO",
@@ -351,5 +365,7 @@ __all__ = [
     "Role",
     "Size",
     "State",
+    "extents",
     "full",
+    "range_of",
 ]

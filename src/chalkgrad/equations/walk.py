@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import assert_never
 
@@ -70,6 +71,11 @@ def nodes(e: Expr) -> Iterator[Expr]:
 def reads(e: Expr) -> Iterator[Read]:
     """Every read in the expression, from left to right."""
     return (n for n in nodes(e) if isinstance(n, Read))
+
+
+def read_counts(equations: Iterable[Equation]) -> Counter[str]:
+    """How often each name is read."""
+    return Counter(r.name for e in equations for r in reads(e.value))
 
 
 def needed(equations: Iterable[Equation], wanted: Iterable[str], known: Collection[str] = ()) -> set[str]:

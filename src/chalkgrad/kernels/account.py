@@ -12,7 +12,7 @@ from chalkgrad.equations.walk import children, reads
 from chalkgrad.kernels.c.loops import can_be_compiled
 from chalkgrad.kernels.c.lower import Lowered, Nest, Pointwise, Product, equations_in
 from chalkgrad.kernels.c.segment import Matrices, Part, Sum, segment
-from chalkgrad.kernels.eager.merging import Joined, Parted, planned
+from chalkgrad.kernels.eager.merging import Joined, Parted, intervals_of, planned
 from chalkgrad.kernels.eager.sums import library_calls
 from chalkgrad.kernels.schedule import Block, Compiled, Loop
 
@@ -64,7 +64,7 @@ def account(
             case Compiled(steps):
                 used = {n: plan.ranges[n] for e in step.equations for n in (e.target, *_names(e))}
                 whole = segment(steps, tuple(wanted), used)
-                inside = _Ledger(numbers, {**_intervals(whole.names, numbers), **plan.intervals})
+                inside = _Ledger(numbers, {**intervals_of(whole.names, numbers), **plan.intervals})
                 for part in whole.parts:
                     found += inside.part(part)
     return tuple(found)
@@ -162,12 +162,6 @@ class _Ledger:
                 case Lowered():
                     yield self.head(stage.axis, stage.reverse, equations_in(stage), "inside it", depth)
                     yield from self.stages(stage, depth + 1)
-
-
-def _intervals(
-    names: Mapping[str, tuple[Range, ...]], numbers: Mapping[str, int]
-) -> dict[str, tuple[tuple[int, int], ...]]:
-    return {n: tuple((r.low.value(numbers), r.size.value(numbers)) for r in own) for n, own in names.items()}
 
 
 def _names(e: Equation) -> set[str]:

@@ -11,10 +11,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chalkgrad.equations.ir import Equation, Index
+from chalkgrad.equations.ir import Equation, Index, range_of
 from chalkgrad.equations.size import Size
 from chalkgrad.equations.walk import reads
-from chalkgrad.kernels.c.expressions import range_of
 from chalkgrad.kernels.c.lower import Lowered, Nest, Pointwise, Product, Stage, equations_in
 from chalkgrad.kernels.c.meetings import meetings
 from chalkgrad.kernels.c.prelude import prelude
@@ -159,12 +158,12 @@ class Emitter(Products):
     def loop_part(self, loop: Lowered) -> str:
         """Weights packed, then all steps: each thread with its rows, or with its columns of every stage."""
         self.around, self.conditions = (loop,), {}
-        rows = next((range_of(e, loop.rows) for e in equations_in(loop)), None) if loop.rows else None
+        rows = next((range_of(e.domain, loop.rows) for e in equations_in(loop)), None) if loop.rows else None
         packed: dict[int, str] = {}
         packs: list[str] = []
         for k, s in enumerate(loop.stages):
             if isinstance(s, Product):
-                size = range_of(s.equation, s.column).size
+                size = range_of(s.equation.domain, s.column).size
                 packed[k] = f"packed{len(self.rooms)}"
                 self.rooms.append(f"({self.size(s.over.size)} * AROUND_PANEL({self.size(size)}))")
                 packs.append(self.packing(s, packed[k]))

@@ -19,6 +19,7 @@ from chalkgrad.equations.ir import (
     Range,
     Read,
     Reduce,
+    range_of,
 )
 from chalkgrad.equations.size import Size
 from chalkgrad.equations.walk import nodes
@@ -195,7 +196,7 @@ class Expressions:
         """The tests that a step lies in the equation's own interval, where a loop is longer."""
         found: list[str] = []
         for loop in self.around:
-            own, others = range_of(e, loop.axis), steps_of(loop)
+            own, others = range_of(e.domain, loop.axis), steps_of(loop)
             t = Index.axis(loop.axis)
             if any(r.low != own.low for r in others):
                 found.append(self.condition(Condition(t - own.low)))
@@ -246,14 +247,9 @@ class Expressions:
         return f"({' * '.join(self.size(r.size) for r in axes) or '1'})"
 
 
-def range_of(e: Equation, axis: str) -> Range:
-    """The interval of one axis of an equation."""
-    return next(r for r in e.domain if r.axis == axis)
-
-
 def steps_of(loop: Lowered) -> list[Range]:
     """The intervals of the loop's axis, each equation's once."""
-    return list(dict.fromkeys(range_of(e, loop.axis) for e in equations_in(loop)))
+    return list(dict.fromkeys(range_of(e.domain, loop.axis) for e in equations_in(loop)))
 
 
 def min_of(sizes: Iterable[str]) -> str:

@@ -22,9 +22,11 @@ from chalkgrad.equations.ir import (
     Range,
     Read,
     Reduce,
+    extents,
     full,
+    range_of,
 )
-from chalkgrad.equations.walk import nodes, reads, rewrite, substitute
+from chalkgrad.equations.walk import nodes, read_counts, reads, rewrite, substitute
 from chalkgrad.kernels.schedule import Block, Loop, Step, equations_of
 
 
@@ -181,18 +183,14 @@ def _covers(maker: Equation, reader: Equation, axes: tuple[str, ...]) -> bool:
     return all(
         (mine.low - theirs.low).surely_nonnegative() and (theirs.high - mine.high).surely_nonnegative()
         for axis in axes
-        for theirs, mine in ((_along(maker, axis), _along(reader, axis)),)
+        for theirs, mine in ((range_of(maker.domain, axis), range_of(reader.domain, axis)),)
     )
-
-
-def _along(e: Equation, axis: str) -> Range:
-    return next(r for r in e.domain if r.axis == axis)
 
 
 def _shape(e: Equation, axes: tuple[str, ...]) -> tuple[object, ...]:
     """The axes of an equation but for the loops', with where those stand."""
     places = tuple(e.axes.index(a) for a in axes)
-    return (places, *((r.low, r.size) for r in e.domain if r.axis not in axes))
+    return (places, *extents(r for r in e.domain if r.axis not in axes))
 
 
 def _like(e: Equation, first: Equation) -> Equation:
@@ -297,10 +295,7 @@ def _product(e: Equation, axis: str, made: Collection[str]) -> Product | None:
 
 def _accumulated(stages: Sequence[Stage], kept: Collection[str]) -> tuple[Stage, ...]:
     """Products that are only added to each other, in one place: ``∂h = ∂a_i W_iᵀ + ∂a_f W_fᵀ + …``."""
-    counts: dict[str, int] = {}
-    for e in (e for s in stages for e in equations_in(s)):
-        for r in reads(e.value):
-            counts[r.name] = counts.get(r.name, 0) + 1
+    counts = read_counts(e for s in stages for e in equations_in(s))
     products = {s.equation.target: s.equation.domain for s in stages if isinstance(s, Product)}
     order = list(products)
     into: dict[str, str] = {}
@@ -322,7 +317,7 @@ def _accumulated(stages: Sequence[Stage], kept: Collection[str]) -> tuple[Stage,
                 and counts[t.name] == 1
                 and t.name not in kept
                 and t.name in products
-                and [(r.low, r.size) for r in products[t.name]] == [(r.low, r.size) for r in e.domain]
+                and extents(products[t.name]) == extents(e.domain)
             ]
             own.sort(key=order.index)
             into.update(dict.fromkeys(own[1:], own[0] if own else ""))

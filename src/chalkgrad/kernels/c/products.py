@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from chalkgrad.equations.ir import Index, Range, Read
-from chalkgrad.kernels.c.expressions import Expressions, range_of
+from chalkgrad.equations.ir import Index, Range, Read, range_of
+from chalkgrad.kernels.c.expressions import Expressions
 from chalkgrad.kernels.c.lower import Lowered, Product
 from chalkgrad.kernels.c.segment import Factor, Matrices
 
@@ -15,7 +15,7 @@ class Products(Expressions):
 
     def packing(self, s: Product, packed: str) -> str:
         """A product's weight, packed by all threads."""
-        columns = range_of(s.equation, s.column)
+        columns = range_of(s.equation.domain, s.column)
         start = {s.over.axis: Index((), s.over.low), s.column: Index((), columns.low)}
         along_k, along_n = self.along(s.weight, s.over.axis), self.along(s.weight, s.column)
         n, k = self.size(columns.size), self.size(s.over.size)
@@ -27,7 +27,7 @@ class Products(Expressions):
 
     def product(self, s: Product, packed: str) -> str:
         """The product at one step: this thread's rows and columns."""
-        e, columns = s.equation, range_of(s.equation, s.column)
+        e, columns = s.equation, range_of(s.equation.domain, s.column)
         free = self.free(e)
         tests, inside = [t for c in s.conditions if (t := self.condition(c)) != "1"], self.inside(e)
         home = s.into or e.target
@@ -60,7 +60,7 @@ class Products(Expressions):
     def work(self, loop: Lowered) -> str:
         """How many multiplications the products of a step have, for one row."""
         parts = [
-            f"{self.size(s.over.size)} * {self.size(range_of(s.equation, s.column).size)}"
+            f"{self.size(s.over.size)} * {self.size(range_of(s.equation.domain, s.column).size)}"
             for s in loop.stages
             if isinstance(s, Product)
         ]
@@ -103,7 +103,7 @@ class Products(Expressions):
         for g in factors:
             over, out = self.over_of(g), self.rows_of(g)
             k0, k1 = _two(over)
-            columns = range_of(g.equation, g.column)
+            columns = range_of(g.equation.domain, g.column)
             start = {r.axis: Index((), r.low) for r in (*out, *over, columns)}
             b = self.origin(g.right, start)
             o = self.element(g.equation.target, tuple(start[x] for x in g.equation.axes))
@@ -122,7 +122,7 @@ class Products(Expressions):
     def matrix_room(self, m: Matrices) -> str:
         """How many numbers a thread needs for what it packs."""
         columns = " + ".join(
-            f"AROUND_PANEL({self.size(range_of(f.equation, f.column).size)})" for f in m.factors
+            f"AROUND_PANEL({self.size(range_of(f.equation.domain, f.column).size)})" for f in m.factors
         )
         return f"matrix_room({self.count(list(m.factors[0].over))}, {columns})"
 

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeGuard
 
-from chalkgrad.equations.ir import Apply, ArgMax, Equation, Expr, Index, Range, Read, Reduce, full
-from chalkgrad.equations.walk import reads
+from chalkgrad.equations.ir import Apply, ArgMax, Equation, Expr, Index, Range, Read, Reduce, extents, full
+from chalkgrad.equations.walk import read_counts, reads
 from chalkgrad.kernels.c.lower import (
     Lowered,
     Nest,
@@ -291,21 +291,19 @@ def _into_one(
     parts: Sequence[Part], wanted: Collection[str], names: Mapping[str, tuple[Range, ...]]
 ) -> list[Part]:
     """Products that are only added up are added where they are wanted: ``∂x = ∂a_i W_iᵀ + ∂a_f W_fᵀ``."""
-    counts: dict[str, int] = {}
+    counts = read_counts(e for p in parts for e in equations_of_part(p))
     makers: dict[str, int] = {}
     for k, p in enumerate(parts):
         for e in equations_of_part(p):
             makers[e.target] = -1 if e.target in makers or not isinstance(p, Matrices) else k
-            for r in reads(e.value):
-                counts[r.name] = counts.get(r.name, 0) + 1
     found: list[list[Part]] = [[p] for p in parts]
     for k, p in enumerate(parts):
         if not isinstance(p, Pointwise):
             continue
         (e,) = p.equations
         terms = e.value.args if isinstance(e.value, Apply) and e.value.op == "add" else (e.value,)
-        here, whole = full(e.domain), [(r.low, r.size) for r in e.domain]
-        if whole != [(r.low, r.size) for r in names.get(e.target, e.domain)]:
+        here, whole = full(e.domain), extents(e.domain)
+        if whole != extents(names.get(e.target, e.domain)):
             continue
         own = {
             t.name: makers[t.name]
@@ -315,7 +313,7 @@ def _into_one(
             and counts[t.name] == 1
             and t.name not in wanted
             and makers.get(t.name, -1) >= 0
-            and [(r.low, r.size) for r in _equation(parts[makers[t.name]]).domain] == whole
+            and extents(_equation(parts[makers[t.name]]).domain) == whole
         }
         rest = tuple(t for t in terms if not (isinstance(t, Read) and t.name in own))
         if not own:
@@ -374,12 +372,11 @@ def _key(f: Factor) -> object:
     """What products must share to be computed with one left operand, letters numbered."""
     order = [a for a in f.equation.axes if a != f.column] + [r.axis for r in f.over]
     rename = {a: Index.axis(f"#{k}") for k, a in enumerate(order)}
-    rows = tuple((r.low, r.size) for r in f.equation.domain if r.axis != f.column)
     return (
         f.left.name,
         tuple(i.substitute(rename) for i in f.left.at),
-        rows,
-        tuple((r.low, r.size) for r in f.over),
+        extents(r for r in f.equation.domain if r.axis != f.column),
+        extents(f.over),
         f.more,
     )
 

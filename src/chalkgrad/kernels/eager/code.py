@@ -205,5 +205,5 @@ class Stage:
     def bound(self, over: tuple[Range, ...], s: Scope) -> Scope:
         """The scope inside a reduction over ``over``."""
         box = {a: v for a, v in s.box.items() if a not in {r.axis for r in over}}
-        box |= {r.axis: (r.low.value(self.sizes), r.size.value(self.sizes)) for r in over}
+        box |= {r.axis: r.interval(self.sizes) for r in over}
         return replace(s, box=box)

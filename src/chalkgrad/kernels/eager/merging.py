@@ -11,8 +11,20 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from chalkgrad.equations.ir import Apply, Equation, Expr, Index, Program, Range, Read, Reduce, Size
-from chalkgrad.equations.walk import reads
+from chalkgrad.equations.ir import (
+    Apply,
+    Equation,
+    Expr,
+    Index,
+    Program,
+    Range,
+    Read,
+    Reduce,
+    Size,
+    extents,
+    range_of,
+)
+from chalkgrad.equations.walk import read_counts, reads
 from chalkgrad.kernels.eager.calls import with_calls
 from chalkgrad.kernels.schedule import Block, Compiled, Loop, Step, equations_of, schedule
 
@@ -86,12 +98,17 @@ def planned(
     ordered = schedule(program, wanted, frozenset(known))
     ranges = {e.target: e.domain for step in ordered for e in equations_of(step)}
     ranges |= {n.name: n.ranges for n in program.names}
-    intervals = {
-        n: tuple((r.low.value(numbers), r.size.value(numbers)) for r in own) for n, own in ranges.items()
-    }
+    intervals = intervals_of(ranges, numbers)
     called = with_calls(ordered, lambda step: can(step, numbers)) if can else ordered
     steps, intervals = merged(called, intervals, frozenset(wanted), numbers)
     return Planned(ordered, steps, ranges, intervals)
+
+
+def intervals_of(
+    ranges: Mapping[str, tuple[Range, ...]], numbers: Mapping[str, int]
+) -> dict[str, tuple[Interval, ...]]:
+    """Of each name the intervals of its axes, at the sizes ``numbers``."""
+    return {name: tuple(r.interval(numbers) for r in own) for name, own in ranges.items()}
 
 
 def merged(
@@ -216,8 +233,7 @@ def _is_whole(
     at = [k for k, i in enumerate(own.at) if letter in i.axes]
     if len(at) != 1 or own.at[at[0]] != Index.axis(letter):
         return False
-    r = next(r for r in e.domain if r.axis == letter)
-    mine = (r.low.value(numbers), r.size.value(numbers))
+    mine = range_of(e.domain, letter).interval(numbers)
     return mine == intervals[own.name][at[0]] and mine[0] == 0 and mine[1] > 0
 
 
@@ -253,13 +269,11 @@ def _sums_of_products(
     numbers: Mapping[str, int],
 ) -> list[Merged]:
     """``a = p + q + …`` with products p = Σ u v, q = Σ w z alike: one product over an axis as long as all."""
-    counts: dict[str, int] = {}
+    counts = read_counts(e for step in steps for e in equations_of(step))
     made: dict[str, int] = {}
     for k, step in enumerate(steps):
         for e in equations_of(step):
             made[e.target] = -1 if e.target in made or not isinstance(step, Block) else k
-            for r in reads(e.value):
-                counts[r.name] = counts.get(r.name, 0) + 1
     dropped: set[int] = set()
     instead: dict[int, list[Merged]] = {}
     for k, step in enumerate(steps):
@@ -306,7 +320,7 @@ def _inner_key(e: Equation, state: _Merging, numbers: Mapping[str, int]) -> obje
         at = [k for k, i in enumerate(read.at) if over.axis in i.axes]
         if len(at) != 1 or read.at[at[0]] != Index.axis(over.axis):
             return None
-        mine = (over.low.value(numbers), over.size.value(numbers))
+        mine = over.interval(numbers)
         if state.intervals[read.name][at[0]] != mine or mine[0] or not mine[1]:
             return None
     numbered = {a: f"#{k}" for k, a in enumerate((*e.axes, over.axis))}
@@ -315,7 +329,7 @@ def _inner_key(e: Equation, state: _Merging, numbers: Mapping[str, int]) -> obje
         tuple(i for k, i in enumerate(state.intervals[r.name]) if k != _dim(r, over.axis)) for r in (a, b)
     )
     reading = tuple(tuple(i.substitute(rename) for i in r.at) for r in (a, b))
-    return (reading, other, tuple((r.low, r.size) for r in e.domain))
+    return (reading, other, extents(e.domain))
 
 
 def _longer(products: Sequence[Equation], state: _Merging) -> tuple[Block, str]:
@@ -373,4 +387,4 @@ def _made_at(steps: Sequence[Merged]) -> dict[str, int]:
     return found
 
 
-__all__ = ["Joined", "Merged", "Parted", "Planned", "merged", "planned"]
+__all__ = ["Joined", "Merged", "Parted", "Planned", "intervals_of", "merged", "planned"]

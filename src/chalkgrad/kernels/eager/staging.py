@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from chalkgrad.equations.ir import Equation, Range
+from chalkgrad.equations.ir import Equation, Range, range_of
 from chalkgrad.equations.walk import reads
 from chalkgrad.kernels.c import matrix
 from chalkgrad.kernels.c.loops import Call, compiled
@@ -133,8 +133,7 @@ class Staging:
     # --- one equation ----------------------------------------------------------------------------------
 
     def interval(self, e: Equation, axis: str) -> Interval:
-        r = e.domain[e.axes.index(axis)]
-        return r.low.value(self.numbers), r.size.value(self.numbers)
+        return range_of(e.domain, axis).interval(self.numbers)
 
     def block(self, e: Equation, around: tuple[Ring, ...]) -> Run:
         """Computes an equation and puts its value where its name lives."""

@@ -25,6 +25,7 @@ from chalkgrad.equations.ir import (
     Read,
     Reduce,
     Size,
+    range_of,
 )
 from chalkgrad.equations.ops import mul
 from chalkgrad.equations.walk import children, free_axes, nodes, reads, substitute
@@ -247,7 +248,7 @@ def winner(stage: Stage, over: tuple[Range, ...], axis: str, body: Expr, s: Scop
     if not s.loops and (found := pool(stage, over, body, inside)):
         return winning(stage, found, axis, inside)
     c, absent = _flat(stage, over, body, s)
-    low = next(r.low.value(stage.sizes) for r in over if r.axis == axis)
+    low, _ = range_of(over, axis).interval(stage.sizes)
     if axis in absent:
         return number(low)
     there = [r for r in over if r.axis not in absent]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from chalkgrad.equations.ir import Apply, Equation, Expr, Guard, Index, Range, Size, full
+from chalkgrad.equations.ir import Apply, Equation, Expr, Guard, Index, Range, Size, full, range_of
 from chalkgrad.equations.ops import add
 from chalkgrad.equations.walk import reads, substitute
 from chalkgrad.kernels.schedule import Block, Loop, Step
@@ -203,7 +203,7 @@ def _loop(b: Body, nest: Nest, loops: Mapping[str, str]) -> None:
 
 def _reach(b: Body, s: Statement, axis: str) -> Range:
     """How far a statement runs along a loop's axis, as its guard says."""
-    r = next(r for r in s.domain if r.axis == axis)
+    r = range_of(s.domain, axis)
     if not s.add:
         return r
     low, high = r.low, r.high
