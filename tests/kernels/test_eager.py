@@ -309,6 +309,25 @@ def test_a_plan_is_made_once_for_the_same_sizes(monkeypatch: pytest.MonkeyPatch)
     assert len(made) == 2
 
 
+def test_a_plan_that_is_one_call_binds_its_kernel_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from chalkgrad.kernels.eager import staging
+
+    bound: list[object] = []
+    compiled = staging.compiled
+    monkeypatch.setattr(staging, "compiled", lambda *a: bound.append(a) or compiled(*a))
+    program, numbers = rnn(), {"T": 3, "D": 2, "H": 2}
+    Runner(program)(some(program, numbers), numbers, ["h"])
+    assert len(bound) == 1
+
+
+def test_what_is_given_may_be_wanted_beside_what_is_computed() -> None:
+    program, numbers = rnn(), {"T": 3, "D": 2, "H": 2}
+    given = some(program, numbers)
+    found = Runner(program)(given, numbers, ["h", "x"])
+    assert torch.equal(found["x"], given["x"])
+    assert torch.equal(found["h"], Runner(program)(given, numbers, ["h"])["h"])
+
+
 @pytest.mark.parametrize("numbers", [{"batch": 0, "T": 3}, {"batch": 2, "T": 0}, {"batch": 1, "T": 1}])
 def test_empty_and_single_sizes_are_ordinary(numbers: dict[str, int]) -> None:
     numbers = {**numbers, "D": 2, "H": 3}

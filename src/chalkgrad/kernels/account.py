@@ -62,7 +62,7 @@ def account(
             case Loop():
                 found += ledger.loop(step)
             case Compiled(steps):
-                used = {n: plan.ranges[n] for e in step.equations for n in (e.target, *_names(e))}
+                used = {n: plan.ranges[n] for n in (*step.made, *step.given)}
                 whole = segment(steps, tuple(wanted), used)
                 inside = _Ledger(numbers, {**intervals_of(whole.names, numbers), **plan.intervals})
                 for part in whole.parts:

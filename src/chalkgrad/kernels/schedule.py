@@ -88,6 +88,17 @@ class Compiled:
         """Every equation of every step."""
         return tuple(e for step in self.steps for e in equations_of(step))
 
+    @property
+    def made(self) -> tuple[str, ...]:
+        """The names that it computes, in order."""
+        return tuple(dict.fromkeys(e.target for e in self.equations))
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The names that it reads and does not compute."""
+        read, made = dict.fromkeys(r.name for e in self.equations for r in reads(e.value)), {*self.made}
+        return tuple(n for n in read if n not in made)
+
 
 def equations_of(step: Step | Compiled) -> tuple[Equation, ...]:
     """The equations that a step computes."""

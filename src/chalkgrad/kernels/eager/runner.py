@@ -91,10 +91,10 @@ class Plan:
 
     wanted: tuple[str, ...]
     shapes: Mapping[str, tuple[int, ...]]
-    steps: tuple[Run, ...]
-    loops: int
-    slots: int
-    call: Call | None  # where the plan is one compiled call
+    steps: tuple[Run, ...] = ()
+    loops: int = 0
+    slots: int = 0
+    call: Call | None = None  # instead of steps, where the plan is one compiled call
 
     def __call__(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         for name, shape in self.shapes.items():
@@ -142,14 +142,15 @@ def _stage(
     used = dict.fromkeys((*wanted, *(r.name for e in equations for r in reads(e.value))))
     steps, ranges = plan.steps, plan.ranges if compile else None
     staging = Staging(numbers, plan.intervals, like, steps, frozenset(wanted), ranges)
+    shapes = {n: tuple(size for _, size in plan.intervals[n]) for n in used if n not in made}
+    if len(steps) == 1 and isinstance(steps[0], Compiled) and made.issuperset(wanted):
+        return Plan(wanted, shapes, call=staging.compiled(steps[0]))
     last = {name: k for k, step in enumerate(steps) for name in _touched(step)}
     runs = [
         _forgetting(run, tuple(name for name, at in last.items() if at == k and name not in wanted))
         for k, run in enumerate(staging.steps(steps, ()))
     ]
-    shapes = {n: tuple(size for _, size in plan.intervals[n]) for n in used if n not in made}
-    call = staging.compiled(steps[0]) if len(steps) == 1 and isinstance(steps[0], Compiled) else None
-    return Plan(wanted, shapes, tuple(runs), staging.deepest, staging.stage.slots, call)
+    return Plan(wanted, shapes, tuple(runs), staging.deepest, staging.stage.slots)
 
 
 def _touched(step: Merged) -> set[str]:

@@ -205,17 +205,13 @@ class Staging:
     def compiled(self, step: Compiled) -> Call:
         """Steps as one function of tensors; raises CompilerError."""
         assert self.ranges is not None
-        made = dict.fromkeys(e.target for e in step.equations)
-        given = dict.fromkeys(r.name for e in step.equations for r in reads(e.value) if r.name not in made)
-        wanted = [name for name in made if self.read_after(name, step)]
-        used = {n: self.ranges[n] for n in (*made, *given)}
+        wanted = [name for name in step.made if self.read_after(name, step)]
+        used = {n: self.ranges[n] for n in (*step.made, *step.given)}
         return compiled(step.steps, used, wanted, self.numbers, self.stage.like.dtype)
 
     def call(self, step: Compiled) -> Run:
         """Steps as one call; raises CompilerError."""
-        call = self.compiled(step)
-        made = {e.target for e in step.equations}
-        given = dict.fromkeys(r.name for e in step.equations for r in reads(e.value) if r.name not in made)
+        call, given = self.compiled(step), step.given
 
         def run(f: Frame) -> None:
             for name, x in call({n: f.store[n][()] for n in given}).items():
