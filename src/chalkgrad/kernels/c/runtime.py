@@ -12,7 +12,8 @@ from chalkgrad.kernels.c.build import load
 from chalkgrad.kernels.c.prelude import library
 
 _TEAM = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads", "GOMP_barrier")
-_LIBRARY = ("chalkgrad_reserve", "chalkgrad_pack", "chalkgrad_product", "chalkgrad_matrix")
+_LENGTH = len(_TEAM) + 4
+"""How many functions ``struct runtime`` has: the team's, then the library's."""
 
 
 @lru_cache(maxsize=1)
@@ -34,9 +35,11 @@ def team() -> tuple[ctypes.c_void_p, ...] | None:
 @lru_cache(maxsize=2)
 def runtime(double: bool) -> ctypes.Array[ctypes.c_void_p]:
     """The functions of ``struct runtime``, in order. Raises CompilerError."""
-    library_functions = tuple(ctypes.cast(load(library(double), name), ctypes.c_void_p) for name in _LIBRARY)
-    own = team() or (ctypes.c_void_p(),) * len(_TEAM)
-    return (ctypes.c_void_p * (len(_TEAM) + len(_LIBRARY)))(*own, *library_functions)
+    functions = (ctypes.c_void_p * _LENGTH)(*(team() or ()))
+    fill = load(library(double), "chalkgrad_fill")
+    fill.restype, fill.argtypes = None, [ctypes.c_void_p]
+    fill(functions)
+    return functions
 
 
 def count() -> int:

@@ -269,5 +269,12 @@ void chalkgrad_matrix(const struct matrix *z, const struct factor *of, int count
     g += many;
   }
 }
+// the library's own functions; the team's are set before
+void chalkgrad_fill(struct runtime *z) {
+  z->reserve = chalkgrad_reserve;
+  z->pack = chalkgrad_pack;
+  z->product = chalkgrad_product;
+  z->matrix = chalkgrad_matrix;
+}
 """
 """Products of whole tables, any strides; every thread of a team takes its share."""
