@@ -66,9 +66,7 @@ class Emitter(Products):
                 body = self.matrices(part)
             case Sum():
                 body = self.sum(part)
-            case Pointwise((e,)):
-                body = self.whole(e)
-            case Nest(e):
+            case Pointwise((e,)) | Nest(e):
                 body = self.whole(e)
             case _:
                 raise AssertionError(part)
