@@ -23,7 +23,17 @@ from chalkgrad.language.resolve import read
 from chalkgrad.nn.layer import Layer
 from chalkgrad.nn.operator import system_of
 
-ZOO = ("rnn", "lstm", "lstm_peephole", "gru", "gru_after")
+ZOO = (
+    "gru",
+    "gru_after",
+    "indrnn",
+    "lstm",
+    "lstm_coupled",
+    "lstm_peephole",
+    "mgu",
+    "rnn",
+    "rnn_relu",
+)
 RECURRENT = [p for p in PAGES if read(PAGES[p].text).program.states]
 
 

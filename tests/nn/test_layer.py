@@ -309,7 +309,13 @@ def test_an_input_too_short_for_its_kernel_is_explained() -> None:
 
 @pytest.mark.parametrize("name", names())
 def test_an_empty_batch_gives_an_empty_result_and_zero_gradients(name: str) -> None:
-    sizes = {"conv1d": {"w": (3, 2, 2)}, "conv2d": {"w": (3, 2, 2, 2)}, "mlp": {"D": 3, "H": 4, "O": 2}}
+    sizes = {
+        "conv1d": {"w": (3, 2, 2)},
+        "conv2d": {"w": (3, 2, 2, 2)},
+        "mlp": {"D": 3, "H": 4, "O": 2},
+        "lstm_projection": {"D": 3, "H": 4, "P": 2},
+        "rnn_bidirectional": {"D": 3, "H": 4, "O": 2},
+    }
     shapes = {"conv1d": (2, 6), "conv2d": (2, 5, 6), "mlp": (3,)}
     net = chalkgrad.layer(name, **sizes.get(name, {"D": 3, "H": 4}))
     x = torch.zeros(0, *shapes.get(name, (5, 3)), requires_grad=True)
