@@ -110,6 +110,6 @@ int chalkgrad_kernel(const int64_t *n, void *const *p, const int64_t *s, int thr
   struct call z = {n, p, s, w, w[4], each, run};
   if (threads > 1) run->parallel(share, &z, (unsigned)threads, 0);
   else all(&z, 0, 1);
-  free(memory);
+  run->release(memory);
   return 0;
 }

@@ -145,7 +145,7 @@ class Emitter(Products):
             f"  struct call z = {{n, p, s, w, w[{len(self.rooms)}], each, run}};",
             "  if (threads > 1) run->parallel(share, &z, (unsigned)threads, 0);",
             "  else all(&z, 0, 1);",
-            "  free(memory);",
+            "  run->release(memory);",
             "  return 0;",
             "}",
         ]

@@ -44,7 +44,7 @@ int chalkgrad_mm(R *o, const R *a, const R *b, const int64_t *s, int threads, co
   z.room = w[0];
   if (threads > 1) run->parallel(share, &z, (unsigned)threads, 0);
   else run->matrix(&z.m, &z.f, 1, z.room, 0, 1);
-  free(memory);
+  run->release(memory);
   return 0;
 }
 """

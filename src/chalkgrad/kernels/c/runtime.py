@@ -12,7 +12,7 @@ from chalkgrad.kernels.c.build import load
 from chalkgrad.kernels.c.prelude import library
 
 _TEAM = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads", "GOMP_barrier")
-_LENGTH = len(_TEAM) + 4
+_LENGTH = len(_TEAM) + 5
 """How many functions ``struct runtime`` has: the team's, then the library's."""
 
 

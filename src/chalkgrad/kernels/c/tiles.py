@@ -46,6 +46,7 @@ struct runtime {
   int (*number)(void), (*count)(void);
   void (*barrier)(void);
   void *(*reserve)(R **w, const int64_t *rooms, int count, int64_t room);
+  void (*release)(void *);
   void (*pack)(R *out, const R *w, int64_t sk, int64_t sn, int64_t K, int64_t N);
   void (*product)(R *out, int64_t so, const R *a, int64_t sa, const R *w, int64_t M, int64_t K, int64_t N,
                   int more);
@@ -68,22 +69,41 @@ TILES = r"""
 #endif
 typedef R V __attribute__((vector_size(BYTES)));
 typedef R U __attribute__((vector_size(BYTES), aligned(sizeof(R))));
-// one piece of memory, cut into rooms; pages of two megabytes where it is large
-void *chalkgrad_reserve(R **w, const int64_t *rooms, int count, int64_t room) {
-  int64_t total = AROUND(room) + 16;
-  for (int k = 0; k < count; k++) total += AROUND(rooms[k]);
-  const int64_t large = (int64_t)1 << 21;
-  int64_t bytes = total * (int64_t)sizeof(R), line = bytes >= 2 * large ? large : 64;
+// The piece of the call before, which the next one gets: pages given back are zeroed when they come again.
+struct piece { int64_t bytes, small; };  // at its beginning: its size, and how often a call wanted far less
+static struct piece *idle;
+static struct piece *exchange(struct piece *p) { return __atomic_exchange_n(&idle, p, __ATOMIC_ACQ_REL); }
+static struct piece *allocate(int64_t bytes) {  // in pages of two megabytes where it is large
+  const int64_t large = (int64_t)1 << 21, line = bytes >= 2 * large ? large : 64;
   bytes = (bytes + line - 1) / line * line;
-  char *memory = aligned_alloc((size_t)line, (size_t)bytes);
-  if (!memory) return 0;
+  struct piece *piece = aligned_alloc((size_t)line, (size_t)bytes);
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
-  if (line == large) madvise(memory, (size_t)bytes, MADV_HUGEPAGE);
+  if (piece && line == large) madvise(piece, (size_t)bytes, MADV_HUGEPAGE);
 #endif
-  R *next = (R *)memory;
+  if (piece) *piece = (struct piece){bytes, 0};
+  return piece;
+}
+// One piece of memory, cut into rooms. Who calls while another call has the idle piece gets one of its own.
+void *chalkgrad_reserve(R **w, const int64_t *rooms, int count, int64_t room) {
+  int64_t total = AROUND(room) + 16;  // the first 16 are the piece's own
+  for (int k = 0; k < count; k++) total += AROUND(rooms[k]);
+  const int64_t bytes = total * (int64_t)sizeof(R);
+  struct piece *piece = exchange(0);
+  if (piece) piece->small = bytes < piece->bytes / 8 ? piece->small + 1 : 0;
+  if (piece && (piece->bytes < bytes || piece->small > 100)) { free(piece); piece = 0; }
+  if (!piece) piece = allocate(bytes);
+  if (!piece) return 0;
+  R *next = (R *)piece + 16;
   for (int k = 0; k < count; k++) { w[k] = next; next += AROUND(rooms[k]); }
   w[count] = next;
-  return memory;
+  return piece;
+}
+void chalkgrad_release(void *piece) {
+#ifdef __SANITIZE_ADDRESS__
+  free(piece);  // so that every call has its own bounds
+#else
+  free(exchange(piece));
+#endif
 }
 
 // one panel of weight[k, n] at w + (k / k1)·s0 + (k % k1)·s1 + n·sn for k from k0 on; filled up with zeros
@@ -272,6 +292,7 @@ void chalkgrad_matrix(const struct matrix *z, const struct factor *of, int count
 // the library's own functions; the team's are set before
 void chalkgrad_fill(struct runtime *z) {
   z->reserve = chalkgrad_reserve;
+  z->release = chalkgrad_release;
   z->pack = chalkgrad_pack;
   z->product = chalkgrad_product;
   z->matrix = chalkgrad_matrix;
