@@ -146,7 +146,7 @@ def test_the_work_of_a_step_is_what_the_plan_counts(name: str) -> None:
         program = normalise(batch(read(page).program))
         numbers = {"batch": B, "T": T, "D": H, "H": H}
         found = [0, 0]
-        for e in account(program, program.outputs, (), numbers, kernels=True):
+        for e in account(program, program.outputs, (), numbers):
             found[e.depth] += e.flops if "product" in e.how else 0
         return found[0], found[1]
 

@@ -16,7 +16,7 @@ NUMBERS = {"batch": 3, "T": 5, "|x|": 7, "|h|": 11}
 
 def entries(text: str, numbers: dict[str, int], kernels: bool = True) -> tuple[Entry, ...]:
     program = normalise(batch(read(text).program))
-    return account(program, program.outputs, (), numbers, kernels)
+    return account(program, program.outputs, (), numbers, "c" if kernels else "torch")
 
 
 def test_the_product_of_an_input_is_counted_before_the_loop() -> None:
@@ -46,8 +46,8 @@ def test_a_convolution_says_which_call_it_is_forward_and_backward() -> None:
     wrt = tuple(n.name for n in program.given("input", "parameter"))
     derived = System(program).derived(wrt).program
     numbers = {"batch": 3, **dict.fromkeys((*program.symbols, *derived.symbols), 9), "|w|": 2, "P": 2}
-    (forward,) = account(program, program.outputs, (), numbers, kernels=True)
-    image, kernel = account(derived, derived.outputs, (), numbers, kernels=True)
+    (forward,) = account(program, program.outputs, (), numbers)
+    image, kernel = account(derived, derived.outputs, (), numbers)
     assert forward.how == "torch.nn.functional.conv1d"
     assert image.how == "torch.nn.functional.conv_transpose1d"
     assert kernel.how == "torch.nn.grad.conv1d_weight"
@@ -70,7 +70,7 @@ def test_every_page_is_accounted_for_forward_and_backward(page: str) -> None:
     derived = system.derived(wrt).program
     numbers = dict.fromkeys((*derived.symbols, *program.symbols), 5)
     for of, known in ((program, ()), (derived, system.saved_for(wrt))):
-        found = account(of, of.outputs, known, numbers, kernels=True)
+        found = account(of, of.outputs, known, numbers)
         assert found
         assert all(e.text and e.how for e in found)
 
@@ -81,5 +81,5 @@ def test_a_weight_behind_a_gate_gets_its_gradient_in_the_call() -> None:
     wrt = tuple(n.name for n in program.given("parameter"))
     derived = system.derived(wrt).program
     numbers = dict.fromkeys((*derived.symbols, *program.symbols), 5)
-    found = account(derived, derived.outputs, system.saved_for(wrt), numbers, kernels=True)
+    found = account(derived, derived.outputs, system.saved_for(wrt), numbers)
     assert not [e.text for e in found if "torch" in e.how or e.how == "a product"]

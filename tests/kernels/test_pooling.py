@@ -60,6 +60,15 @@ POOLS: dict[str, tuple[str, tuple[int, ...], Callable[[Tensor], Tensor]]] = {
 }
 
 
+def gradients(text: str, x: Tensor, seed: Tensor) -> tuple[Tensor, ...]:
+    """What the derived program says."""
+    program = read(text).program
+    resolved = {s: n for r, n in zip(program["x"].ranges, x.shape[1:], strict=True) for s in r.size.symbols}
+    derived = System(normalise(batch(program))).derived(("x",))
+    (name,) = (s.name for s in derived.program.given("seed"))
+    return derived({"x": x, name: seed}, {**resolved, "batch": len(x)}, derived.program.outputs)
+
+
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("name", POOLS)
 def test_a_pool_is_torchs_forward_and_backward(name: str, ties: bool) -> None:
@@ -75,8 +84,14 @@ def test_a_pool_is_torchs_forward_and_backward(name: str, ties: bool) -> None:
     (theirs,) = torch.autograd.grad(z, x, seed)
     assert torch.equal(y, z)
     torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
-    # Once forwards; backwards once more for the winners along all axes.
+    # The layer is one call, with the winners kept for its backward pass.
     assert sum("max_pool" in n for n in calls.names) == 2
+    assert any("with_indices_backward" in n for n in calls.names)
+    # What is derived finds the winners along all axes with one call, and scatters.
+    with Calls() as calls:
+        (derived,) = gradients(text, x.detach(), seed)
+    torch.testing.assert_close(derived, theirs, rtol=1e-12, atol=1e-12)
+    assert sum("max_pool" in n for n in calls.names) == 1
     assert calls.names.count("scatter_add") == 1
 
 
@@ -118,7 +133,7 @@ def test_the_account_names_the_calls() -> None:
     program = normalise(batch(read(POOLS["halves"][0]).program))
     derived = System(program).derived(("x",)).program
     numbers = dict.fromkeys((*program.symbols, *derived.symbols), 6)
-    (forward,) = account(program, program.outputs, (), numbers, kernels=True)
-    *winners, image = account(derived, derived.outputs, (), numbers, kernels=True)
+    (forward,) = account(program, program.outputs, (), numbers)
+    *winners, image = account(derived, derived.outputs, (), numbers)
     assert {e.how for e in (forward, *winners)} == {"torch.nn.functional.max_pool2d"}
     assert image.how == "torch.scatter_add"

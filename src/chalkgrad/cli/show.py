@@ -14,6 +14,7 @@ from chalkgrad.cli.page import Function, Inputs, What, complaints, pairs, sizes,
 
 if TYPE_CHECKING:
     from chalkgrad.equations.ir import Range
+    from chalkgrad.kernels.backends import Backend
     from chalkgrad.language.resolve import Resolved
 
 
@@ -22,6 +23,12 @@ class Stage(StrEnum):
     resolve = "resolve"
     derive = "derive"
     schedule = "schedule"
+
+
+class Runs(StrEnum):
+    c = "c"
+    torch = "torch"
+    eager = "eager"
 
 
 def show(
@@ -38,6 +45,10 @@ def show(
     ] = None,
     inputs: Inputs = None,
     function: Function = None,
+    backend: Annotated[
+        Runs,
+        typer.Option(help="What runs it: see chalkgrad.layer."),
+    ] = Runs.c,
 ) -> None:
     r"""Show what becomes of a page at one stage.
 
@@ -71,10 +82,10 @@ def show(
         elif stage is Stage.derive:
             _derived(resolved)
         else:
-            _scheduled(resolved, sizes(size, "D=64"))
+            _scheduled(resolved, sizes(size, "D=64"), backend)
 
 
-def _scheduled(resolved: Resolved, given: Mapping[str, int | tuple[int, ...]]) -> None:
+def _scheduled(resolved: Resolved, given: Mapping[str, int | tuple[int, ...]], runs: Runs) -> None:
     from chalkgrad.calculus.batch import batch
     from chalkgrad.calculus.normalise import normalise
     from chalkgrad.kernels.account import account
@@ -85,8 +96,9 @@ def _scheduled(resolved: Resolved, given: Mapping[str, int | tuple[int, ...]]) -
     rows = given.get("batch", 2)
     numbers = small_numbers(resolved, {n: k for n, k in given.items() if n != "batch"})
     numbers["batch"] = rows if isinstance(rows, int) else rows[0]
+    backend: Backend = "torch" if runs is Runs.c and not kernels_wanted() else runs.value
     program = normalise(batch(resolved.program))
-    system = system_of(program)
+    system = system_of(program, runs.value)
     wrt = tuple(n.name for n in program.given("input", "parameter", "start"))
     saved, derived = system.saved_for(wrt), system.derived(wrt)
     console = Console(highlight=False)
@@ -105,7 +117,7 @@ def _scheduled(resolved: Resolved, given: Mapping[str, int | tuple[int, ...]]) -
             "what", "how", "MFLOP", "MB", box=None, pad_edge=False, title=title, title_justify="left"
         )
         table.columns[2].justify = table.columns[3].justify = "right"
-        for entry in account(of, wanted, known, numbers, kernels_wanted()):
+        for entry in account(of, wanted, known, numbers, backend):
             table.add_row(
                 "  " * entry.depth + entry.text.replace("\n", " "),
                 entry.how,

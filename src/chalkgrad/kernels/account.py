@@ -9,6 +9,7 @@ from math import prod
 from chalkgrad.equations.ir import Apply, ArgMax, Equation, Expr, Guard, Program, Range, Reduce
 from chalkgrad.equations.show import show
 from chalkgrad.equations.walk import children, reads
+from chalkgrad.kernels.backends import Backend
 from chalkgrad.kernels.c.loops import can_be_compiled
 from chalkgrad.kernels.c.lower import Lowered, Nest, Pointwise, Product, equations_in
 from chalkgrad.kernels.c.segment import Matrices, Part, Sum, segment
@@ -40,19 +41,17 @@ def account(
     wanted: Collection[str],
     known: Collection[str],
     numbers: Mapping[str, int],
-    kernels: bool,
+    backend: Backend = "c",
 ) -> tuple[Entry, ...]:
-    """The steps that compute ``wanted`` where ``known`` is there already, at the sizes ``numbers``.
-
-    ``kernels`` says that loops are compiled where they can be.
-    """
-    plan = planned(program, tuple(wanted), known, numbers, can_be_compiled if kernels else None)
+    """The steps that compute ``wanted`` where ``known`` is there already, at the sizes ``numbers``."""
+    can, library = can_be_compiled if backend == "c" else None, backend != "eager"
+    plan = planned(program, tuple(wanted), known, numbers, can, library)
     ledger = _Ledger(numbers, plan.intervals)
     found: list[Entry] = []
     for step in plan.steps:
         match step:
             case Block(e):
-                called = ", ".join(library_calls(e, numbers, plan.intervals))
+                called = ", ".join(library_calls(e, numbers, plan.intervals)) if library else ""
                 usual = "a product" if _is_product(e) else "whole, with torch"
                 found.append(ledger.equation(e, called or usual))
             case Joined(_, parts, _):

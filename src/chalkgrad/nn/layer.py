@@ -14,6 +14,8 @@ from chalkgrad.calculus.batch import batch
 from chalkgrad.calculus.normalise import normalise
 from chalkgrad.equations.ir import Equation, Name, Program, Read
 from chalkgrad.equations.walk import free_axes
+from chalkgrad.kernels.backends import BACKENDS, Backend
+from chalkgrad.kernels.eager import Plan
 from chalkgrad.language.resolve import Resolved, read
 from chalkgrad.language.source import EquationError, EquationWarning
 from chalkgrad.nn.arguments import Arguments
@@ -28,6 +30,9 @@ from chalkgrad.zoo import source_of
 if TYPE_CHECKING:
     from chalkgrad.calculus.explain import Derivation
 
+_SHAPES = 256
+"""For how many shapes of the input a plan is kept."""
+
 Init = Mapping[str, float | Tensor | Callable[[Tensor], Any]]
 
 
@@ -39,6 +44,7 @@ def layer(
     init: Init | None = None,
     dtype: torch.dtype | None = None,
     device: torch.device | str | None = None,
+    backend: Backend | None = None,
     **sizes: Given,
 ) -> Layer:
     """A trainable layer from equations, the name of a standard layer, or a file.
@@ -46,7 +52,15 @@ def layer(
     ``inputs`` (``"Q, K, V"``) and ``functions`` (``{"τ": "tanh"}``) say what the page does not.
     ``sizes`` are by symbol (``D=64``) or by name (``h=128``, ``W=(3, 4)``); those in no parameter stay free.
     ``init`` gives initial values by parameter: a number, a tensor, or a function such as
-    ``torch.nn.init.ones_``. Raises EquationError where the equations or sizes are wrong; warns
+    ``torch.nn.init.ones_``. ``backend`` says what runs it:
+
+    - ``"c"`` (or None): loops, and the sums around them, are compiled to C where they can be, on the CPU; the
+      rest runs with torch's operations; what is a convolution or a pool is torch's own call of that name.
+    - ``"torch"``: the same without compiled code, every loop step by step.
+    - ``"eager"``: the plain specification. One equation after the other, as written, with torch's elementary
+      operations on views: nothing is recognised, nothing put together.
+
+    Raises EquationError where the equations or sizes are wrong; warns
     (EquationWarning) of what is probably not meant.
 
     >>> net = layer("h[t] = tanh(x[t] W_x + h[t-1] W_h + b)", x=3, h=4)
@@ -54,7 +68,7 @@ def layer(
     >>> y.shape, state.h.shape
     (torch.Size([2, 5, 4]), torch.Size([2, 4]))
     """
-    made = Layer(source_of(what), inputs, functions, sizes, init or {}, dtype, device)
+    made = Layer(source_of(what), inputs, functions, sizes, init or {}, dtype, device, backend or "c")
     for warning in made.warnings:
         warnings.warn(warning, EquationWarning, stacklevel=2)
     return made
@@ -76,8 +90,14 @@ class Layer(nn.Module):
         init: Init,
         dtype: torch.dtype | None,
         device: torch.device | str | None,
+        backend: Backend = "c",
     ) -> None:
         super().__init__()
+        if backend not in BACKENDS:
+            raise EquationError(
+                f"backend={backend!r} is none", help=f"backend={' or '.join(map(repr, BACKENDS))}"
+            )
+        self._backend: Backend = backend
         inputs = inputs if inputs is None or isinstance(inputs, str) else tuple(inputs)
         self._page = (source, inputs, dict(functions or {}), dict(sizes))
         self._read()
@@ -97,14 +117,17 @@ class Layer(nn.Module):
         sizes = {n: k for n, k in sizes.items() if n not in self._resolved.axes}
         self._numbers = Numbers(self._resolved, sizes)
         self._own = own_names(self.program)
-        self._system: System = system_of(normalise(batch(with_own_parts(self.program, self._own))))
+        self._system: System = system_of(
+            normalise(batch(with_own_parts(self.program, self._own))), self._backend
+        )
         self._arguments = Arguments(self._resolved, sizes, self._numbers)
         self._states = States(self.program, self._numbers)
-        self._variants = Variants(self.program, self._numbers)
+        self._variants = Variants(self.program, self._numbers, self._backend)
         self._cuts = {n: own_cuts(self._resolved, n) for n in self.program.outputs}
         defined = ((n, self._system.program.defining(n)) for n in self.program.outputs)
         self._copies = {n for n, es in defined if len(es) == 1 and _may_be_a_view(es[0])}
         self._parameter_names = tuple(n.name for n in self.program.given("parameter"))
+        self._whole: dict[object, Plan] = {}  # by shape, dtype and device of the input
 
     # Plans and programs are made anew from the page: a pickle holds text, sizes and tensors.
     def __getstate__(self) -> dict[str, Any]:
@@ -119,6 +142,7 @@ class Layer(nn.Module):
             "_cuts",
             "_copies",
             "_parameter_names",
+            "_whole",
         )
         return {k: v for k, v in self.__dict__.items() if k not in made}
 
@@ -127,6 +151,11 @@ class Layer(nn.Module):
         self._read()
 
     # --- what it is ------------------------------------------------------------------------------------
+
+    @property
+    def backend(self) -> Backend:
+        """What runs it: see :func:`layer`."""
+        return self._backend
 
     @property
     def equations(self) -> str:
@@ -248,6 +277,10 @@ class Layer(nn.Module):
         >>> y[1, 2:].any().item(), torch.equal(state.h[1], y[1, 1])
         (False, True)
         """
+        if self._whole and len(args) == 1 and not named and state is lengths is resets is truncate is None:
+            again = self._again(args[0])
+            if again is not None:
+                return again
         beside: dict[str, Any] = {"lengths": lengths, "resets": resets, "truncate": truncate}
         for word in self._variants.inputs:
             if beside[word] is not None:
@@ -266,6 +299,19 @@ class Layer(nn.Module):
         with torch.autocast(like.device.type, enabled=False):
             return self._run(tensors, state, like, asked)
 
+    def _again(self, x: Any) -> Tensor | None:
+        """The output where it is one library call that an earlier one has prepared; None where it is not."""
+        plan = self._whole.get((x.shape, x.dtype, x.device)) if type(x) in (Tensor, nn.Parameter) else None
+        if plan is None or torch.is_autocast_enabled(x.device.type):
+            return None
+        given = {self._arguments.names[0]: x}
+        for n in self._parameter_names:
+            own = self._parameters.get(n)
+            p = given[n] = getattr(self, n) if own is None else own
+            if p.dtype is not x.dtype or p.device != x.device:
+                return None  # for the checks to name
+        return plan(given)[plan.wanted[0]]
+
     def _run(
         self, tensors: dict[str, Tensor], state: Any, like: Tensor | None, asked: dict[str, Any] | None
     ) -> Any:
@@ -280,6 +326,12 @@ class Layer(nn.Module):
         first = next(iter(tensors.values()))
         given |= self._states.starts(state, numbers, first, batched)
         program, system, carried, own = self.program, self._system, {}, self._own
+        if batched and len(tensors) == len(program.outputs) == 1 and not (asked or program.states or own):
+            plan = system.whole(given, numbers, program.outputs)
+            if plan and program.outputs[0] not in self._copies:
+                if len(self._whole) >= _SHAPES:
+                    self._whole.clear()
+                self._whole[(first.shape, first.dtype, first.device)] = plan
         if asked is not None:
             variant, masks = self._variants.masks(asked, numbers, first, batched)
             given |= masks
@@ -290,9 +342,7 @@ class Layer(nn.Module):
         outputs = [
             values[own[n]]
             if n in own
-            else own_part(
-                self._cuts[n], _unshared(values[n], given) if n in self._copies else values[n], numbers
-            )
+            else own_part(self._cuts[n], _own(values[n], given) if n in self._copies else values[n], numbers)
             for n in program.outputs
         ]
         # A state is kept from call to call; as a view it would keep every step with it.
@@ -311,7 +361,7 @@ def _may_be_a_view(e: Equation) -> bool:
     return isinstance(e.value, Read) or not {*e.axes} <= {*free_axes(e.value)}
 
 
-def _unshared(value: Tensor, given: Mapping[str, Tensor]) -> Tensor:
+def _own(value: Tensor, given: Mapping[str, Tensor]) -> Tensor:
     """A value in memory of its own, a place for every element."""
     storage = value.untyped_storage().data_ptr()
     shared = any(x.untyped_storage().data_ptr() == storage for x in given.values())

@@ -16,6 +16,7 @@ from chalkgrad.calculus.draft import Asked, Mask, Sequences
 from chalkgrad.calculus.normalise import normalise
 from chalkgrad.calculus.sequences import sequences
 from chalkgrad.equations.ir import Program
+from chalkgrad.kernels.backends import Backend
 from chalkgrad.nn.arguments import short
 from chalkgrad.nn.operator import System, system_of
 from chalkgrad.nn.sizes import Numbers
@@ -35,8 +36,8 @@ class Variant:
 class Variants:
     """A layer's variants, each made when first asked for. Methods raise EquationError for what cannot be."""
 
-    def __init__(self, program: Program, numbers: Numbers) -> None:
-        self.program, self.numbers = program, numbers
+    def __init__(self, program: Program, numbers: Numbers, backend: Backend) -> None:
+        self.program, self.numbers, self.backend = program, numbers, backend
         inputs = {n.name for n in program.given("input")}
         self.inputs = tuple(word for word in WORDS if word in inputs)
         self._made: dict[Asked, Variant] = {}
@@ -44,7 +45,7 @@ class Variants:
     def __call__(self, asked: Asked) -> Variant:
         if asked not in self._made:
             written = sequences(self.program, asked)
-            self._made[asked] = Variant(written, system_of(normalise(batch(written.program))))
+            self._made[asked] = Variant(written, system_of(normalise(batch(written.program)), self.backend))
         return self._made[asked]
 
     def masks(
@@ -80,7 +81,10 @@ class Variants:
         """The number of steps of each example."""
         examples, steps = numbers["batch"], numbers[written.steps]
         given = [lengths] if not batched and isinstance(lengths, int) else lengths
-        found = self.whole(given) if isinstance(given, Sequence) else given
+        whole = isinstance(given, Sequence) and all(
+            isinstance(n, Integral) and not isinstance(n, bool) for n in given
+        )
+        found = torch.tensor(given, dtype=torch.int64) if whole else given
         if not isinstance(found, Tensor) or found.is_floating_point() or found.dtype == torch.bool:
             said = short(found.dtype) if isinstance(found, Tensor) else type(lengths).__name__
             raise self.numbers.fail(
@@ -109,17 +113,6 @@ class Variants:
                     help="give longer sequences or smaller kernels",
                 )
         return found
-
-    def whole(self, lengths: Sequence[Any]) -> Tensor:
-        """Lengths that stand in a list."""
-        for k, n in enumerate(lengths):
-            if not isinstance(n, Integral) or isinstance(n, bool):
-                found = repr(n) if isinstance(n, int | float | str) else f"of type {type(n).__name__}"
-                raise self.numbers.fail(
-                    f"a length is a whole number of steps, and lengths[{k}] is {found}",
-                    help="write a whole number for each example: lengths=[5, 3], or a tensor of integers",
-                )
-        return torch.tensor(lengths, dtype=torch.int64)
 
     def resets(self, resets: Any, examples: int, steps: int, batched: bool) -> Tensor:
         """Where each example begins anew."""

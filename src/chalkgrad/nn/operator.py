@@ -18,14 +18,16 @@ from chalkgrad.calculus.derive import derive
 from chalkgrad.calculus.normalise import normalise
 from chalkgrad.equations.ir import Program
 from chalkgrad.equations.walk import reads
-from chalkgrad.kernels.eager import Runner
+from chalkgrad.kernels.backends import Backend
+from chalkgrad.kernels.eager import Plan, Runner
 
 
 class System:
     """A program with its runner and, made when first asked for, the systems derived from it."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, backend: Backend = "c") -> None:
         self.program = program
+        self.backend: Backend = backend
         self._derived: dict[tuple[str, ...], System] = {}
         self._asked: dict[tuple[str, ...], System] = {}
         self._saved: dict[tuple[str, ...], tuple[str, ...]] = {}
@@ -37,7 +39,7 @@ class System:
 
     @cached_property
     def runner(self) -> Runner:
-        return Runner(self.program)
+        return Runner(self.program, self.backend)
 
     def asked(self, wanted: tuple[str, ...]) -> System:
         """The system with just these outputs: what is derived, and by what, follows from them."""
@@ -45,13 +47,15 @@ class System:
         if p.outputs == wanted:
             return self
         if wanted not in self._asked:
-            self._asked[wanted] = System(Program(p.equations, p.names, wanted, p.states, p.columns))
+            self._asked[wanted] = System(
+                Program(p.equations, p.names, wanted, p.states, p.columns), self.backend
+            )
         return self._asked[wanted]
 
     def derived(self, wrt: tuple[str, ...]) -> System:
         """The system whose outputs are the adjoints of ``wrt``, in order."""
         if wrt not in self._derived:
-            self._derived[wrt] = System(normalise(derive(self.program, wrt)))
+            self._derived[wrt] = System(normalise(derive(self.program, wrt)), self.backend)
         return self._derived[wrt]
 
     def saved_for(self, wrt: tuple[str, ...]) -> tuple[str, ...]:
@@ -63,6 +67,18 @@ class System:
             self._saved[wrt] = tuple(found)
         return self._saved[wrt]
 
+    def whole(
+        self, given: Mapping[str, Tensor], numbers: Mapping[str, int], wanted: Sequence[str]
+    ) -> Plan | None:
+        """The plan for ``wanted`` where that is one library call; torch has its gradient as another.
+
+        It is the one that would be derived: that of a convolution, or of a maximum to its first winner.
+        """
+        if len(self.program.equations) != 1:
+            return None
+        plan = self.runner.plan(given, numbers, wanted)
+        return plan if plan.whole else None
+
     def __call__(
         self,
         given: Mapping[str, Tensor],
@@ -72,6 +88,8 @@ class System:
     ) -> tuple[Tensor, ...]:
         """The values of ``wanted``, differentiable by all of ``given``."""
         known = known or {}
+        if not known and (whole := self.whole(given, numbers, wanted)):
+            return tuple(whole(given).values())
         if torch.is_grad_enabled() and any(t.requires_grad for t in given.values()):
             return _Run.apply(self, tuple(given), tuple(wanted), numbers, known, *given.values())
         missing = [n for n in wanted if n not in known] if known else wanted
@@ -131,6 +149,6 @@ def _zeros(shape: torch.Size, tensors: Sequence[Tensor]) -> Tensor:
 
 
 @lru_cache(maxsize=256)
-def system_of(program: Program) -> System:
+def system_of(program: Program, backend: Backend = "c") -> System:
     """The system of a program; equal programs share one, and with it their plans."""
-    return System(program)
+    return System(program, backend)

@@ -111,7 +111,7 @@ def then(code: Code, steps: list[View], labels: Labels) -> Code:
 class Stage:
     """Makes closures for given sizes and the dtype and device of ``like``; ``of`` stages any expression.
 
-    ``mm`` multiplies two matrices.
+    ``mm`` multiplies two matrices; ``library`` says that convolutions and pools are given to the library.
     """
 
     sizes: Mapping[str, int]
@@ -119,6 +119,7 @@ class Stage:
     like: Tensor
     of: Callable[[Stage, Expr, Scope], Code]
     mm: Callable[[Tensor, Tensor], Tensor]
+    library: bool = True
     slots: int = 0
     line: str = ""  # the equation at hand, for internal errors
     common: dict[object, int] = field(default_factory=dict[object, int])  # slots by what they hold

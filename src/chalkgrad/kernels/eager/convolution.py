@@ -1,4 +1,4 @@
-"""Convolutions found in sums of products, and given to the library: forward, and both gradients.
+"""Convolutions found in sums of products: forward, and both gradients.
 
 A window ``x[(α a + β b + γ)/δ]`` ties three coordinates together: ``a`` of the result, ``b`` of the other
 factor, and x's own. Solved for one whose coefficient is ±1 it reads ``n = s·i + d·p + e``: the *image* is
@@ -16,19 +16,16 @@ input channel (image and kernel) or an output channel (positions and kernel); on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
 from math import prod
-from typing import Any, Literal
-
-from torch import Tensor
-from torch.nn import functional, grad
+from typing import Literal
 
 from chalkgrad.equations.ir import Condition, Expr, Index, Read
-from chalkgrad.kernels.eager.code import Code, Frame, Labels, Run, Scope, Stage, then
+from chalkgrad.kernels.eager.code import Labels, Scope, Stage
 from chalkgrad.kernels.eager.guards import misses
-from chalkgrad.kernels.eager.views import Affine, Interval, View, arranged
+from chalkgrad.kernels.eager.views import Affine, Interval
 
 Which = Literal["read", "other", "result"]
 """The three tensors of a product: the factor that has windows, the other factor, the sum."""
@@ -71,6 +68,21 @@ class Window:
         """Whether any of what it spans lies in the image."""
         return -self.reach < self.offset < self.image.size
 
+    @property
+    def margin(self) -> int | None:
+        """How many zeros at either end of the image make the positions come out, or None."""
+        return -self.offset if self.offset <= 0 and 0 <= self.over < self.stride else None
+
+    @property
+    def cut(self) -> int | None:
+        """The output padding with which a transposed convolution has the image's size, or None."""
+        return self.over if self.offset <= 0 and 0 <= self.over < max(self.stride, self.dilation) else None
+
+    @property
+    def over(self) -> int:
+        """What a margin as wide as the first leaves of the image beyond the last position."""
+        return self.image.size - 2 * self.offset - self.reach
+
 
 @dataclass(frozen=True, slots=True)
 class Convolution:
@@ -107,6 +119,23 @@ class Convolution:
             (self.batch, self.groups + self.outgoing, *positions),
             (self.groups + self.outgoing, self.incoming, *taps),
         )
+
+    @property
+    def channels(self) -> Labels | None:
+        """The labels of the result of which the library can add a number to each; None where it adds none."""
+        match self.roles.index("result"):
+            case 1:
+                return self.groups + self.outgoing
+            case 0 if all(w.cut is not None for w in self.windows):
+                return self.groups + self.incoming
+            case _:
+                return None
+
+    def takes(self, bias: Read) -> bool:
+        """Whether the call adds it too: one number for each channel of the result."""
+        channels = self.channels
+        plain = [i.axes[0] if i.axes and i == Index.axis(i.axes[0]) else "" for i in bias.at]
+        return channels is not None and sorted(plain) == sorted(channels)
 
 
 def convolution(
@@ -220,14 +249,15 @@ def _tie(own: str, index: Affine, over: Collection[str], box: Mapping[str, Inter
 def _roles(ties: Sequence[Tie]) -> Roles | None:
     """Which tensor is which, in all windows alike; None where no coordinate can be solved for.
 
-    Of all ways the one that turns the fewest axes round, then the one with the smallest kernel.
+    Of all ways the one that turns the fewest axes round, then the one with the smallest kernel, then a
+    convolution forwards.
     """
     whiches: tuple[Which, Which, Which] = ("read", "other", "result")
 
-    def rank(roles: Roles) -> tuple[int, int, int]:
+    def rank(roles: Roles) -> tuple[int, int, bool, int]:
         turned = sum(c.turned for t in ties for c in _solved(t, roles).coordinates)
         image, _, kernel = (prod(t.of(r)[0].size for t in ties) for r in roles)
-        return turned, kernel, -image
+        return turned, kernel, roles[1] != "result", -image
 
     ways = [r for r in permutations(whiches, 3) if all(abs(t.of(r[0])[1]) == 1 for t in ties)]
     return min(ways, key=rank, default=None)
@@ -244,105 +274,3 @@ def _solved(t: Tie, roles: Roles) -> Window:
     if dilation < 0:
         p, dilation, offset = replace(p, turned=True), -dilation, offset + dilation * (p.size - 1)
     return Window(n, i, p, stride, dilation, offset)
-
-
-# --- the call ------------------------------------------------------------------------------------------
-
-
-def convolved(stage: Stage, c: Convolution, s: Scope) -> Code:
-    """The code that calls the library; ``s`` is the scope inside the sum."""
-    s = replace(s, box={**s.box, **c.box})
-    reads = {"read": c.read, "other": c.other}
-    codes = {which: stage.tensor(stage.code(read, s)) for which, read in reads.items()}
-    depth = max(code.depth for code in codes.values())
-    laid: list[Run] = []
-    for role, which in enumerate(c.roles):
-        if which != "result":
-            code = _laid(codes[which], c.layouts[role], _turned(c, role), s)
-            laid.append(stage.lifted(code, depth, s).run)
-    first, second = laid
-    role = c.roles.index("result")
-    labels = tuple(a for group in c.layouts[role] for a in group)
-    shape, turned, call = [s.box[a][1] for a in labels], _turned(c, role), _call(c, s)
-
-    def run(f: Frame) -> Tensor:
-        x = call(first(f), second(f))
-        return (x.flip(turned) if turned else x).reshape(shape)
-
-    return Code(run, labels, depth)
-
-
-def _turned(c: Convolution, role: int) -> list[int]:
-    """The dimensions of a tensor that are turned round; its windows come last."""
-    return [k + 2 for k, w in enumerate(c.windows) if w.coordinates[role].turned]
-
-
-def _laid(code: Code, groups: Sequence[Labels], turned: list[int], s: Scope) -> Code:
-    """One dimension for each group of labels."""
-    order = tuple(a for group in groups for a in group)
-    lay = arranged(code.labels, order)
-    steps: list[View] = [lay] if lay else []
-    if any(len(group) != 1 for group in groups):
-        shape = [prod(s.box[a][1] for a in group) for group in groups]
-        steps.append(lambda x: x.reshape(shape))
-    if turned:
-        steps.append(lambda x: x.flip(turned))
-    return then(code, steps, order)
-
-
-_FORWARD: tuple[Callable[..., Tensor], ...] = (functional.conv1d, functional.conv2d, functional.conv3d)
-_TRANSPOSED: tuple[Callable[..., Tensor], ...] = (
-    functional.conv_transpose1d,
-    functional.conv_transpose2d,
-    functional.conv_transpose3d,
-)
-_KERNEL: tuple[Callable[..., Tensor], ...] = (grad.conv1d_weight, grad.conv2d_weight, grad.conv3d_weight)
-
-
-def _call(c: Convolution, s: Scope) -> Callable[[Tensor, Tensor], Tensor]:
-    """The call, of the two tensors that are given, in the order image, positions, kernel."""
-    n = len(c.windows) - 1
-    how: dict[str, Any] = {
-        "stride": [w.stride for w in c.windows],
-        "dilation": [w.dilation for w in c.windows],
-        "groups": prod(s.box[a][1] for a in c.groups),
-    }
-    if c.roles[0] == "result":
-        transposed, cuts = _TRANSPOSED[n], [_cut(w) for w in c.windows]
-        if all(cut is not None for cut in cuts):
-            how["padding"] = [-w.offset for w in c.windows]
-            return lambda y, w: transposed(y, w, output_padding=cuts, **how)
-        ends = _ends((w.offset, w.image.size - w.reach - w.offset) for w in c.windows)
-        return lambda y, w: functional.pad(transposed(y, w, **how), ends)
-    margins = [_margin(w) for w in c.windows]
-    whole = all(m is not None for m in margins)
-    how["padding"] = margins if whole else [0] * len(margins)
-    ends = _ends((-w.offset, w.reach + w.offset - w.image.size) for w in c.windows)
-    forward, kernel = _FORWARD[n], _KERNEL[n]
-    size = [prod(s.box[a][1] for a in group) for group in c.layouts[2]]
-    match c.roles[1] == "result", whole:
-        case True, True:
-            return lambda x, w: forward(x, w, **how)
-        case True, False:
-            return lambda x, w: forward(functional.pad(x, ends), w, **how)
-        case False, True:
-            return lambda x, y: kernel(x, size, y, **how)
-        case _:
-            return lambda x, y: kernel(functional.pad(x, ends), size, y, **how)
-
-
-def _margin(w: Window) -> int | None:
-    """How many zeros at either end of the image make the positions come out; None where no number does."""
-    over = w.image.size - 2 * w.offset - w.reach
-    return -w.offset if w.offset <= 0 and 0 <= over < w.stride else None
-
-
-def _cut(w: Window) -> int | None:
-    """The output padding with which a transposed convolution has the image's size, or None."""
-    over = w.image.size - 2 * w.offset - w.reach
-    return over if w.offset <= 0 and 0 <= over < max(w.stride, w.dilation) else None
-
-
-def _ends(pairs: Iterable[tuple[int, int]]) -> list[int]:
-    """Zeros before and after each dimension, fewer than none cut off: the last dimension first."""
-    return [v for pair in reversed([*pairs]) for v in pair]

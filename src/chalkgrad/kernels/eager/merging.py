@@ -26,6 +26,7 @@ from chalkgrad.equations.ir import (
 )
 from chalkgrad.equations.walk import read_counts, reads
 from chalkgrad.kernels.eager.calls import with_calls
+from chalkgrad.kernels.eager.whole import put_back
 from chalkgrad.kernels.schedule import Block, Compiled, Loop, Step, equations_of, schedule
 
 Interval = tuple[int, int]
@@ -90,16 +91,20 @@ def planned(
     known: Collection[str],
     numbers: Mapping[str, int],
     can: Callable[[Step, Mapping[str, int]], bool] | None = None,
+    together: bool = True,
 ) -> Planned:
     """What computes ``wanted`` where ``known`` is there already, at the sizes ``numbers``.
 
-    ``can`` says which steps may be compiled, None that none is.
+    ``can`` says which steps may be compiled, None that none is; ``together`` that equations may be merged.
     """
     ordered = schedule(program, wanted, frozenset(known))
     ranges = {e.target: e.domain for step in ordered for e in equations_of(step)}
     ranges |= {n.name: n.ranges for n in program.names}
     intervals = intervals_of(ranges, numbers)
     called = with_calls(ordered, lambda step: can(step, numbers)) if can else ordered
+    if not together:
+        return Planned(ordered, ordered, ranges, intervals)
+    called = put_back(called, wanted, numbers, intervals)
     steps, intervals = merged(called, intervals, frozenset(wanted), numbers)
     return Planned(ordered, steps, ranges, intervals)
 

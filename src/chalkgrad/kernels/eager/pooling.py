@@ -111,7 +111,10 @@ def pool(stage: Stage, over: tuple[Range, ...], body: Expr, s: Scope) -> Pool | 
 def pooled(stage: Stage, p: Pool, s: Scope) -> Code:
     """The code that finds the maxima."""
     code, shape, call = _ready(stage, p, s)
-    return then(code, [lambda x: call(x).reshape(shape)], p.labels)
+    steps: list[View] = [call]
+    if len(p.rest) not in (1, 2):
+        steps.append(lambda x: x.reshape(shape))
+    return then(code, steps, p.labels)
 
 
 def winning(stage: Stage, p: Pool, axis: str, s: Scope) -> Code:
@@ -152,7 +155,8 @@ def _ready(stage: Stage, p: Pool, s: Scope) -> tuple[Code, list[int], Callable[.
     lay = arranged(code.labels, order)
     sizes = [inner.box[span.label][1] for span in p.spans]
     steps: list[View] = [lay] if lay else []
-    steps.append(lambda x: x.reshape(-1, *sizes))
+    if len(p.rest) not in (1, 2):  # as the library has channels, in a batch or not
+        steps.append(lambda x: x.reshape(-1, *sizes))
     ends = [v for span in reversed(p.spans) for v in ((0, 0) if span.fits else (-span.offset, -span.after))]
     if any(ends):
         steps.append(lambda x: functional.pad(x, ends))

@@ -18,12 +18,14 @@ from torch.nn import Parameter
 
 from chalkgrad.equations.ir import Program
 from chalkgrad.equations.walk import reads
+from chalkgrad.kernels.backends import Backend
 from chalkgrad.kernels.c.build import CompilerError
 from chalkgrad.kernels.c.loops import Call, can_be_compiled, give_up, kernels_wanted
 from chalkgrad.kernels.eager.code import Frame, Run
 from chalkgrad.kernels.eager.merging import Joined, Merged, Parted, planned
 from chalkgrad.kernels.eager.staging import Staging
-from chalkgrad.kernels.schedule import Compiled, equations_of
+from chalkgrad.kernels.eager.sums import is_call
+from chalkgrad.kernels.schedule import Block, Compiled, equations_of
 
 _PLANS = 64
 """How many plans a runner keeps: lengths may change from call to call."""
@@ -46,8 +48,9 @@ class Runner:
     [-1.0, -1.0, -1.0]
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, backend: Backend = "c") -> None:
         self.program = program
+        self.backend: Backend = backend
         self._plans: dict[object, Plan] = {}
 
     def __call__(
@@ -65,29 +68,40 @@ class Runner:
         KeyError for one that is missing, ScheduleError where the equations have no order.
         """
         tensors = {**given, **known} if known else given
+        return self.plan(tensors, numbers, wanted, known or ())(tensors)
+
+    def plan(
+        self,
+        tensors: Mapping[str, Tensor],
+        numbers: Mapping[str, int],
+        wanted: Sequence[str],
+        known: Iterable[str] = (),
+    ) -> Plan:
+        """The plan for ``wanted``, for tensors like these."""
         like = next(iter(tensors.values())) if tensors else torch.zeros(())
-        compile = _may_compile(tensors.values(), like)
-        key = (tuple(wanted), tuple(known or ()), tuple(numbers.items()), like.dtype, like.device, compile)
+        compile = self.backend == "c" and _may_compile(tensors.values(), like)
+        key = (tuple(wanted), tuple(known), tuple(numbers.items()), like.dtype, like.device, compile)
         plan = self._plans.get(key)
         if plan is None:
-            have = frozenset(known or ())
+            have = frozenset(known)
             if len(self._plans) >= _PLANS:
                 del self._plans[next(iter(self._plans))]
             # Masks and positions are kept with the plan, so they must be ordinary tensors.
             with torch.inference_mode(False), torch.no_grad():
-                make = partial(_stage, self.program, tuple(wanted), have, numbers, like.new_zeros(()))
+                given = (tuple(wanted), have, numbers, like.new_zeros(()), self.backend != "eager")
+                make = partial(_stage, self.program, *given)
                 try:
                     plan = make(compile)
                 except CompilerError as error:
                     give_up(error)
                     plan = make(False)
                 self._plans[key] = plan
-        return plan(tensors)
+        return plan
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to call, in order, for some names at some sizes."""
+    """What to call, in order, for some names at some sizes; ``whole`` where that is one library call."""
 
     wanted: tuple[str, ...]
     shapes: Mapping[str, tuple[int, ...]]
@@ -95,6 +109,7 @@ class Plan:
     loops: int = 0
     slots: int = 0
     call: Call | None = None  # instead of steps, where the plan is one compiled call
+    whole: bool = False
 
     def __call__(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         for name, shape in self.shapes.items():
@@ -133,15 +148,16 @@ def _stage(
     known: frozenset[str],
     numbers: Mapping[str, int],
     like: Tensor,
+    library: bool,
     compile: bool,
 ) -> Plan:
     can = can_be_compiled if compile else None
-    plan = planned(program, wanted, known, numbers, can)
+    plan = planned(program, wanted, known, numbers, can, library)
     equations = [e for step in plan.ordered for e in equations_of(step)]
     made = {e.target for e in equations}
     used = dict.fromkeys((*wanted, *(r.name for e in equations for r in reads(e.value))))
     steps, ranges = plan.steps, plan.ranges if compile else None
-    staging = Staging(numbers, plan.intervals, like, steps, frozenset(wanted), ranges)
+    staging = Staging(numbers, plan.intervals, like, steps, frozenset(wanted), ranges, library)
     shapes = {n: tuple(size for _, size in plan.intervals[n]) for n in used if n not in made}
     if len(steps) == 1 and isinstance(steps[0], Compiled) and made.issuperset(wanted):
         return Plan(wanted, shapes, call=staging.compiled(steps[0]))
@@ -150,7 +166,12 @@ def _stage(
         _forgetting(run, tuple(name for name, at in last.items() if at == k and name not in wanted))
         for k, run in enumerate(staging.steps(steps, ()))
     ]
-    return Plan(wanted, shapes, tuple(runs), staging.deepest, staging.stage.slots)
+    match steps:
+        case (Block(e),) if library and (e.target,) == wanted:
+            whole = is_call(e, numbers, plan.intervals)
+        case _:
+            whole = False
+    return Plan(wanted, shapes, tuple(runs), staging.deepest, staging.stage.slots, whole=whole)
 
 
 def _touched(step: Merged) -> set[str]:

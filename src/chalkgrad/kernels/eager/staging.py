@@ -61,6 +61,7 @@ class Staging:
         steps: tuple[Merged, ...],
         wanted: frozenset[str],
         ranges: Mapping[str, tuple[Range, ...]] | None,
+        library: bool = True,
     ) -> None:
         self.numbers = numbers
         self.all, self.wanted = steps, wanted
@@ -71,7 +72,7 @@ class Staging:
         self._find_loops(steps, (), loops)
         places = {name: Place(found, loops.get(name, ())) for name, found in intervals.items()}
         mm = matrix.mm if ranges is not None and matrix.pays() else torch.mm
-        self.stage = Stage(numbers, places, like, staged, mm)
+        self.stage = Stage(numbers, places, like, staged, mm, library)
         self.needed = self._outermost_reads(steps, wanted)
 
     def _find_loops(

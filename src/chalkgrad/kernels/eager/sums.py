@@ -30,7 +30,8 @@ from chalkgrad.equations.ir import (
 from chalkgrad.equations.ops import mul
 from chalkgrad.equations.walk import children, free_axes, nodes, reads, substitute
 from chalkgrad.kernels.eager.code import Code, Labels, Place, Scope, Stage, number, then
-from chalkgrad.kernels.eager.convolution import Convolution, convolution, convolved
+from chalkgrad.kernels.eager.convolution import Convolution, convolution
+from chalkgrad.kernels.eager.convolving import convolved
 from chalkgrad.kernels.eager.functions import is_polynomial
 from chalkgrad.kernels.eager.guards import guard, sure, tightened, vanishes
 from chalkgrad.kernels.eager.pooling import pool, pooled, scattered, scattering, winning
@@ -55,7 +56,7 @@ def total(stage: Stage, over: tuple[Range, ...], body: Expr, s: Scope) -> Code:
         return stage.code(Apply("add", tuple(Reduce("sum", over, t) for t in body.args)), s)
     if found := _convolution(stage, factors, conditions, axes, inner):
         return stage.scaled(convolved(stage, found, inner), _scale(factors), s)
-    if given := scattered(stage, over, factors, conditions, inner):
+    if stage.library and (given := scattered(stage, over, factors, conditions, inner)):
         return scattering(stage, given, inner)
     factors, conditions = _forwards(stage, factors, conditions, axes, inner)
     guarded = replace(inner, guarded=inner.guarded or bool(conditions))
@@ -95,9 +96,37 @@ def _convolution(
     stage: Stage, factors: list[Expr], conditions: tuple[Condition, ...], axes: set[str], s: Scope
 ) -> Convolution | None:
     """The convolution that a product summed over ``axes`` is, but for its constant factors."""
-    if not stage.like.is_floating_point():
+    if not stage.library or not stage.like.is_floating_point():
         return None
     return convolution(stage, [e for e in factors if not isinstance(e, Const)], conditions, axes, s)
+
+
+def biased(stage: Stage, terms: tuple[Expr, ...], s: Scope) -> tuple[Code, tuple[Expr, ...]] | None:
+    """A convolution with the term that its call adds to each channel, and the terms that are left."""
+    found = _biased(stage, terms, s)
+    if found is None:
+        return None
+    c, inner, bias, rest = found
+    return convolved(stage, c, inner, bias), rest
+
+
+def _biased(
+    stage: Stage, terms: tuple[Expr, ...], s: Scope
+) -> tuple[Convolution, Scope, Read, tuple[Expr, ...]] | None:
+    plain = [t for t in terms if isinstance(t, Read)]
+    for sum in terms if plain else ():
+        if not isinstance(sum, Reduce) or sum.op != "sum":
+            continue
+        axes = {r.axis for r in sum.over}
+        conditions, factors = _factors(sum.body)
+        if any(isinstance(f, Const) for f in factors) or any(not axes & {*c.index.axes} for c in conditions):
+            continue
+        conditions, inner = _within(stage, sum.over, conditions, s)
+        c = _convolution(stage, factors, conditions, axes, inner)
+        bias = next((t for t in plain if c and c.takes(t)), None)
+        if c and bias:
+            return c, inner, bias, tuple(t for t in terms if t is not sum and t is not bias)
+    return None
 
 
 def _scale(factors: list[Expr]) -> float:
@@ -107,18 +136,47 @@ def _scale(factors: list[Expr]) -> float:
 def library_calls(
     e: Equation, numbers: Mapping[str, int], intervals: Mapping[str, tuple[Interval, ...]]
 ) -> tuple[str, ...]:
-    """Which sums of an equation are given to the library as a whole, by the call's name."""
-    places = {name: Place(found) for name, found in intervals.items()}
+    """Which parts of an equation are given to the library as a whole, by the call's name."""
+    stage, domain = _dry(e, numbers, intervals)
+    return tuple(_calls(stage, e.value, domain))
+
+
+def is_call(e: Equation, numbers: Mapping[str, int], intervals: Mapping[str, tuple[Interval, ...]]) -> bool:
+    """Whether an equation is one library call and nothing else."""
+    stage, domain = _dry(e, numbers, intervals)
+    match e.value:
+        case Apply("add", terms):
+            found = _biased(stage, terms, domain)
+            return found is not None and not found[3]
+        case Reduce("sum", _, body):
+            _, factors = _factors(body)
+            return len([*_calls(stage, e.value, domain)]) == 1 and _scale(factors) == 1
+        case Reduce("max", over, body):
+            return pool(stage, over, body, stage.bound(over, domain)) is not None
+        case _:
+            return False
+
+
+def _dry(
+    e: Equation, numbers: Mapping[str, int], intervals: Mapping[str, tuple[Interval, ...]]
+) -> tuple[Stage, Scope]:
+    """A stage that only looks, and the scope of the equation."""
 
     def never(stage: Stage, e: Expr, s: Scope) -> Code:
         raise AssertionError(e)
 
+    places = {name: Place(found) for name, found in intervals.items()}
     stage = Stage(numbers, places, torch.zeros(()), never, torch.mm)
-    domain = stage.bound(e.domain, Scope({}, frozenset(e.axes)))
-    return tuple(_calls(stage, e.value, domain))
+    return stage, stage.bound(e.domain, Scope({}, frozenset(e.axes)))
 
 
 def _calls(stage: Stage, e: Expr, s: Scope) -> Iterator[str]:
+    if isinstance(e, Apply) and e.op == "add" and (biased := _biased(stage, e.args, s)):
+        c, _, _, rest = biased
+        yield f"{c.name} with its bias"
+        for term in rest:
+            yield from _calls(stage, term, s)
+        return
     if isinstance(e, Reduce) and e.op == "sum":
         axes = {r.axis for r in e.over}
         conditions, factors = _factors(e.body)
@@ -229,7 +287,7 @@ def _flat(stage: Stage, over: tuple[Range, ...], body: Expr, s: Scope) -> tuple[
 
 def reduction(stage: Stage, op: str, over: tuple[Range, ...], body: Expr, s: Scope) -> Code:
     """A maximum, minimum or logsumexp; the gradient of the first two goes to the first winner."""
-    if op == "max" and (found := pool(stage, over, body, stage.bound(over, s))):
+    if op == "max" and stage.library and (found := pool(stage, over, body, stage.bound(over, s))):
         return pooled(stage, found, stage.bound(over, s))
     c, absent = _flat(stage, over, body, s)
     more = math.log(math.prod(r.size.value(stage.sizes) for r in over if r.axis in absent))
@@ -245,7 +303,7 @@ def reduction(stage: Stage, op: str, over: tuple[Range, ...], body: Expr, s: Sco
 
 def winner(stage: Stage, over: tuple[Range, ...], axis: str, body: Expr, s: Scope) -> Code:
     inside = stage.bound(over, s)
-    if not s.loops and (found := pool(stage, over, body, inside)):
+    if stage.library and not s.loops and (found := pool(stage, over, body, inside)):
         return winning(stage, found, axis, inside)
     c, absent = _flat(stage, over, body, s)
     low, _ = range_of(over, axis).interval(stage.sizes)

@@ -13,7 +13,7 @@ from chalkgrad.kernels.eager.code import Code, Scope, Stage, number
 from chalkgrad.kernels.eager.functions import function, inverted, negated, power
 from chalkgrad.kernels.eager.guards import guard
 from chalkgrad.kernels.eager.reads import masked, positions, read
-from chalkgrad.kernels.eager.sums import reduction, total, winner
+from chalkgrad.kernels.eager.sums import biased, reduction, total, winner
 from chalkgrad.kernels.eager.views import Affine
 
 
@@ -74,6 +74,8 @@ def apply(stage: Stage, op: str, args: tuple[Expr, ...], s: Scope) -> Code:
 
 def _sum(stage: Stage, args: tuple[Expr, ...], s: Scope) -> Code:
     total: Code | None = None
+    if found := biased(stage, args, s):
+        total, args = found
     constant = math.fsum(a.value for a in args if isinstance(a, Const))
     terms = sorted((a for a in args if not isinstance(a, Const)), key=lambda a: negated(a) is not None)
     for a in terms:
