@@ -342,7 +342,9 @@ class Layer(nn.Module):
         outputs = [
             values[own[n]]
             if n in own
-            else own_part(self._cuts[n], _own(values[n], given) if n in self._copies else values[n], numbers)
+            else own_part(
+                self._cuts[n], _unshared(values[n], given) if n in self._copies else values[n], numbers
+            )
             for n in program.outputs
         ]
         # A state is kept from call to call; as a view it would keep every step with it.
@@ -361,7 +363,7 @@ def _may_be_a_view(e: Equation) -> bool:
     return isinstance(e.value, Read) or not {*e.axes} <= {*free_axes(e.value)}
 
 
-def _own(value: Tensor, given: Mapping[str, Tensor]) -> Tensor:
+def _unshared(value: Tensor, given: Mapping[str, Tensor]) -> Tensor:
     """A value in memory of its own, a place for every element."""
     storage = value.untyped_storage().data_ptr()
     shared = any(x.untyped_storage().data_ptr() == storage for x in given.values())

@@ -81,10 +81,7 @@ class Variants:
         """The number of steps of each example."""
         examples, steps = numbers["batch"], numbers[written.steps]
         given = [lengths] if not batched and isinstance(lengths, int) else lengths
-        whole = isinstance(given, Sequence) and all(
-            isinstance(n, Integral) and not isinstance(n, bool) for n in given
-        )
-        found = torch.tensor(given, dtype=torch.int64) if whole else given
+        found = self.whole(given) if isinstance(given, Sequence) else given
         if not isinstance(found, Tensor) or found.is_floating_point() or found.dtype == torch.bool:
             said = short(found.dtype) if isinstance(found, Tensor) else type(lengths).__name__
             raise self.numbers.fail(
@@ -113,6 +110,17 @@ class Variants:
                     help="give longer sequences or smaller kernels",
                 )
         return found
+
+    def whole(self, lengths: Sequence[Any]) -> Tensor:
+        """Lengths that stand in a list."""
+        for k, n in enumerate(lengths):
+            if not isinstance(n, Integral) or isinstance(n, bool):
+                found = repr(n) if isinstance(n, int | float | str) else f"of type {type(n).__name__}"
+                raise self.numbers.fail(
+                    f"a length is a whole number of steps, and lengths[{k}] is {found}",
+                    help="write a whole number for each example: lengths=[5, 3], or a tensor of integers",
+                )
+        return torch.tensor(lengths, dtype=torch.int64)
 
     def resets(self, resets: Any, examples: int, steps: int, batched: bool) -> Tensor:
         """Where each example begins anew."""

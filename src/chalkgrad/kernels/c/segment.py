@@ -12,12 +12,11 @@ from chalkgrad.kernels.c.lower import (
     Lowered,
     Nest,
     Pointwise,
-    Product,
-    Stage,
     equations_in,
     is_pointwise,
     lower,
 )
+from chalkgrad.kernels.c.storage import storage
 from chalkgrad.kernels.schedule import Block, Loop, Step, equations_of
 
 
@@ -132,42 +131,17 @@ def segment(
     equations = [e for p in parts for e in equations_of_part(p)]
     made = dict.fromkeys(e.target for e in equations)
     loops = [p for p in parts if isinstance(p, Lowered)]
-    position: dict[str, int] = {}
-    outside: set[str] = set(wanted)
-    for p in parts:
-        if not isinstance(p, Lowered):
-            outside |= {r.name for e in equations_of_part(p) for r in reads(e.value)}
-            outside |= {e.target for e in equations_of_part(p)}
-    tables: list[str] = []
-    scratch: list[str] = []
-    local: set[str] = set()
-    for loop in loops:
-        position |= _loop_positions(loop)
-        own = dict.fromkeys(e.target for e in equations_in(loop))
-        inner = {e.target for s in loop.stages if isinstance(s, Lowered) for e in equations_in(s)}
-        shared = {r.name for o in loops if o is not loop for e in equations_in(o) for r in reads(e.value)}
-        for name in own:
-            if any(isinstance(s, Product) and s.into and s.equation.target == name for s in loop.stages):
-                continue
-            if name in outside or name in shared or _read_elsewhere(name, loop, position[name]):
-                tables.append(name)
-            elif _only_inside(name, loop.stages):
-                local.add(name)
-            elif name in inner:
-                tables.append(name)
-            else:
-                scratch.append(name)
-    into = {s.equation.target for x in loops for s in x.stages if isinstance(s, Product) and s.into}
-    seen = {*tables, *scratch, *local, *into}
-    tables += [n for n in made if n not in seen]
+    rest = [e for p in parts if not isinstance(p, Lowered) for e in equations_of_part(p)]
+    outside = {*wanted, *(e.target for e in rest), *read_counts(rest)}
+    lives = storage(made, loops, outside)
     return Segment(
         tuple(parts),
         tuple(dict.fromkeys(r.name for e in equations for r in reads(e.value) if r.name not in made)),
-        tuple(n for n in tables if n in wanted),
-        tuple(n for n in tables if n not in wanted),
-        tuple(scratch),
-        frozenset(local),
-        position,
+        tuple(n for n in lives.tables if n in wanted),
+        tuple(n for n in lives.tables if n not in wanted),
+        lives.scratch,
+        lives.local,
+        lives.position,
         names,
         {target: read.name for target, read in aliases.items()},
     )
@@ -190,17 +164,6 @@ def _aliases(steps: Sequence[Step], wanted: Collection[str]) -> dict[str, Read]:
         and sum(o.target == e.target for o in equations) == 1
     }
     return {n: r for n, r in found.items() if r.name not in found}
-
-
-def _loop_positions(loop: Lowered) -> dict[str, int]:
-    """For every name that a loop makes, or reads where it is: the position of the loop's axis."""
-    found: dict[str, int] = {}
-    for e in equations_in(loop):
-        for r in reads(e.value):
-            for k, i in enumerate(r.at):
-                if loop.axis in i.axes and r.name not in found:
-                    found[r.name] = k
-    return found | {e.target: e.axes.index(loop.axis) for e in equations_in(loop)}
 
 
 def _part(step: Step, wanted: Collection[str], steps: Iterable[Step]) -> Part:
@@ -379,34 +342,3 @@ def _key(f: Factor) -> object:
         extents(f.over),
         f.more,
     )
-
-
-# --- where names live ----------------------------------------------------------------------------------
-
-
-def _read_elsewhere(name: str, loop: Lowered, position: int) -> bool:
-    """Whether a name is read at another step than the one at hand."""
-    here = Index.axis(loop.axis)
-    return any(r.at[position] != here for e in equations_in(loop) for r in reads(e.value) if r.name == name)
-
-
-def _only_inside(name: str, stages: Iterable[Stage]) -> bool:
-    """Whether a name is made in one group of pointwise equations and read nowhere else."""
-    for stage in stages:
-        if isinstance(stage, Lowered):
-            if not _only_inside(name, stage.stages):
-                return False
-            continue
-        inside = isinstance(stage, Pointwise) and any(e.target == name for e in stage.equations)
-        if not inside and any(r.name == name for e in equations_in(stage) for r in reads(e.value)):
-            return False
-        if not inside and any(e.target == name for e in equations_in(stage)):
-            return False
-        if inside and sum(e.target == name for e in equations_in(stage)) > 1:
-            return False
-        # At another point of an inner loop, or of the group, only a table has it.
-        if inside and any(
-            r.at != full(e.domain) for e in equations_in(stage) for r in reads(e.value) if r.name == name
-        ):
-            return False
-    return True
