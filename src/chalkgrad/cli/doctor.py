@@ -18,7 +18,7 @@ def doctor() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from chalkgrad.kernels.c import build, runtime
+    from chalkgrad.kernels.c import build, cache, runtime
 
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_row("chalkgrad", version("chalkgrad"))
@@ -32,9 +32,12 @@ def doctor() -> None:
         table.add_row("flags", " ".join(build.FLAGS))
     except build.CompilerError as error:
         table.add_row("compiler", str(error))
-    objects = [*build.folder().glob("*.so")]
-    size = sum(p.stat().st_size for p in objects) / 2**20
-    table.add_row("cache", f"{build.folder()}, {len(objects)} kernels, {size:.1f} MiB")
+    kept = cache.objects(build.folder())
+    size = sum(o.size for o in kept) / 2**20
+    table.add_row("cache", f"{build.folder()}, {len(kept)} kernels, {size:.1f} MiB")
+    table.add_row(
+        "", f"at most {cache.KERNELS} kernels and {cache.BYTES >> 20} MiB, the longest unused go first"
+    )
     shared = "torch's own" if runtime.team() is not None else "one: torch's team was not found"
     table.add_row("threads", shared)
     if os.environ.get("CHALKGRAD_KERNELS") == "off":

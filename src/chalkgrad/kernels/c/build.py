@@ -1,7 +1,7 @@
 """C source → a function: the compiler is found, its objects are kept in a folder of the user's own.
 
 What lies in that folder is executed. It belongs to the user and nobody else may write there; every object
-has its checksum beside it, and one that does not agree is compiled anew.
+has its checksum beside it, and one that does not agree is compiled anew. How many there are is bounded.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from chalkgrad.kernels.c.cache import checksum, trim, use
 
 FLAGS = (
     "-O3",
@@ -109,8 +111,11 @@ def load(source: str, entry: str) -> Any:
     command = compiler()
     key = hashlib.sha256("\0".join((source, *FLAGS, *command, identity(command))).encode()).hexdigest()[:40]
     path = folder() / f"{key}.so"
-    if not _is_whole(path):
+    if _is_whole(path):
+        use(path)
+    else:
         _compile(command, source, path)
+        trim(path.parent)
     try:
         return getattr(ctypes.CDLL(str(path)), entry)
     except (OSError, AttributeError):
@@ -121,15 +126,11 @@ def load(source: str, entry: str) -> Any:
 def _is_whole(path: Path) -> bool:
     """Whether an object is there, ours, and what was written."""
     try:
-        if not (_is_ours(path) and _is_ours(_checksum(path))):
+        if not (_is_ours(path) and _is_ours(checksum(path))):
             return False
-        return _checksum(path).read_text(encoding="ascii") == hashlib.sha256(path.read_bytes()).hexdigest()
+        return checksum(path).read_text(encoding="ascii") == hashlib.sha256(path.read_bytes()).hexdigest()
     except (OSError, UnicodeDecodeError):
         return False
-
-
-def _checksum(path: Path) -> Path:
-    return path.with_suffix(".sha256")
 
 
 def _compile(command: tuple[str, ...], source: str, path: Path) -> None:
@@ -150,4 +151,4 @@ def _compile(command: tuple[str, ...], source: str, path: Path) -> None:
         told.write_text(hashlib.sha256(made.read_bytes()).hexdigest(), encoding="ascii")
         told.chmod(0o600)
         os.replace(made, path)
-        os.replace(told, _checksum(path))
+        os.replace(told, checksum(path))
