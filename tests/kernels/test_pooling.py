@@ -137,3 +137,86 @@ def test_the_account_names_the_calls() -> None:
     *winners, image = account(derived, derived.outputs, (), numbers)
     assert {e.how for e in (forward, *winners)} == {"torch.nn.functional.max_pool2d"}
     assert image.how == "torch.scatter_add"
+
+
+MEANS: dict[str, tuple[str, tuple[int, ...], Callable[[Tensor], Tensor]]] = {
+    "halves": (
+        "y[c,i,j] = Σ[p<2,q<2] x[c,2i+p,2j+q]/4 where x: input",
+        (3, 2, 5, 7),
+        lambda x: functional.avg_pool2d(x, 2),
+    ),
+    "sevenths": (
+        "y[c,i,j] = Σ[p<7,q<7] x[c,i+p,j+q]/49 where x: input",
+        (3, 2, 8, 9),
+        lambda x: functional.avg_pool2d(x, 7, 1),
+    ),
+    "overlapping, of a sequence": (
+        "y[c,i] = Σ[p<3] x[c,2i+p]/3 where x: input",
+        (3, 2, 8),
+        lambda x: functional.avg_pool1d(x, 3, 2),
+    ),
+    "padded, zeros counted": (
+        "y[i] = Σ[p<3] x[2i+p-1]/3 where x: input N zero outside ±1",
+        (3, 9),
+        lambda x: functional.avg_pool1d(x, 3, 2, padding=1),
+    ),
+    "a sum": (
+        "y[c,i,j] = Σ[p<2,q<3] x[c,2i+p,j+q] where x: input",
+        (3, 2, 6, 7),
+        lambda x: functional.avg_pool2d(x, (2, 3), (2, 1)) * 6,
+    ),
+    "three dimensions": (
+        "y[c,i,j,k] = Σ[p<2,q<2,r<2] x[c,2i+p,2j+q,2k+r]/8 where x: input",
+        (3, 2, 5, 7, 4),
+        lambda x: functional.avg_pool3d(x, 2),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MEANS)
+def test_an_average_is_torchs_forward_and_backward(name: str) -> None:
+    text, shape, peer = MEANS[name]
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64).requires_grad_()
+    net = layer(text)
+    with Calls() as calls:
+        y = net(x)
+        seed = torch.randn(y.shape, dtype=x.dtype, generator=torch.Generator().manual_seed(2))
+        (ours,) = torch.autograd.grad(y, x, seed)
+    assert sum("avg_pool" in n for n in calls.names) == 2
+    assert not {"mul", "div", "unfold", "sum"} & {*calls.names}
+    z = peer(x)
+    (theirs,) = torch.autograd.grad(z, x, seed)
+    for a, b in ((y, z), (ours, theirs), (layer(text, backend="eager")(x), z)):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+    (derived,) = gradients(text, x.detach(), seed)
+    torch.testing.assert_close(derived, theirs, rtol=1e-12, atol=1e-12)
+    assert torch.autograd.gradgradcheck(net, x)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "y[c,i] = Σ[p<2] x[c,i+2p] where x: input 2×8",  # torch's averages have no gaps
+        "y[i] = Σ[c,p<2] x[c,i+p] where x: input 2×8",
+        "y[c] = Σ[i] x[c,i] where x: input 2×8",
+    ],
+)
+def test_what_is_no_average_is_not_given_to_one(text: str) -> None:
+    x = torch.randn(2, 2, 8, generator=torch.Generator().manual_seed(3), dtype=torch.float64).requires_grad_()
+    with Calls() as calls:
+        y = layer(text)(x)
+    assert not any("pool" in n for n in calls.names)
+    torch.testing.assert_close(y, layer(text, backend="eager")(x))
+
+
+def test_global_pools_are_plain_reductions() -> None:
+    x = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    x.requires_grad_()
+    for text, peer in (
+        ("y[c] = Σ[i,j] x[c,i,j]/20 where x: input C×4×5", x.mean((2, 3))),
+        ("y[c] = max[i,j] x[c,i,j] where x: input", x.amax((2, 3))),
+    ):
+        y = layer(text)(x)
+        torch.testing.assert_close(y, peer)
+        ours, theirs = (torch.autograd.grad(z.square().sum(), x)[0] for z in (y, peer))
+        torch.testing.assert_close(ours, theirs)

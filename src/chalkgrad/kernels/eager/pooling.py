@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import prod
+from math import isclose, prod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +20,11 @@ from chalkgrad.kernels.eager.code import Code, Frame, Labels, Scope, Stage, then
 from chalkgrad.kernels.eager.guards import misses
 from chalkgrad.kernels.eager.views import Affine, Interval, View, arranged
 
+_MEAN: tuple[Callable[..., Tensor], ...] = (
+    functional.avg_pool1d,
+    functional.avg_pool2d,
+    functional.avg_pool3d,
+)
 _MAX: tuple[Callable[..., Tensor], ...] = (
     functional.max_pool1d,
     functional.max_pool2d,
@@ -72,9 +78,9 @@ class Pool:
 
 
 def pool(stage: Stage, over: tuple[Range, ...], body: Expr, s: Scope) -> Pool | None:
-    """What a maximum of ``body`` over ``over`` is as one over windows; None where it is none.
+    """What a maximum or a sum of ``body`` over ``over`` is as one over windows; None where it is none.
 
-    ``s`` is the scope inside of the maximum.
+    ``s`` is the scope inside of it.
     """
     if not isinstance(body, Read) or s.mask or s.guarded or not all(size for _, size in s.box.values()):
         return None
@@ -110,11 +116,66 @@ def pool(stage: Stage, over: tuple[Range, ...], body: Expr, s: Scope) -> Pool | 
 
 def pooled(stage: Stage, p: Pool, s: Scope) -> Code:
     """The code that finds the maxima."""
-    code, shape, call = _ready(stage, p, s)
-    steps: list[View] = [call]
+    code, shape, how = _ready(stage, p, s)
+    call = _MAX[len(p.spans) - 1]
+    return _called(code, p, lambda x: call(x, **how), shape)
+
+
+def _called(code: Code, p: Pool, call: View, shape: list[int]) -> Code:
+    steps = [call]
     if len(p.rest) not in (1, 2):
         steps.append(lambda x: x.reshape(shape))
     return then(code, steps, p.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Average:
+    """``pool``'s sums over windows, zero outside of the image, divided by ``divisor`` and times ``scale``."""
+
+    pool: Pool
+    divisor: int
+    scale: float
+
+    @property
+    def name(self) -> str:
+        """The library call that it is."""
+        return f"torch.nn.functional.avg_pool{len(self.pool.spans)}d"
+
+
+def average(
+    stage: Stage,
+    over: tuple[Range, ...],
+    body: Expr,
+    times: float,
+    conditions: Sequence[Condition],
+    s: Scope,
+) -> Average | None:
+    """What ``times`` a sum is as an average over windows; None where it is none.
+
+    ``s`` is the scope inside of the sum, ``conditions`` are those of its guards that do not hold everywhere.
+    """
+    found = pool(stage, over, body, s)
+    if found is None or any(span.dilation > 1 and span.size > 1 for span in found.spans):
+        return None
+    assert isinstance(body, Read)
+    own = [*zip(body.at, stage.places[body.name].intervals, strict=True)]
+    if not all(any(misses(stage, i, v, c, s) for i, v in own) for c in conditions):
+        return None
+    divisor = prod(span.size for span in found.spans)
+    if len(found.spans) > 1 and not isclose(times * divisor, 1.0):
+        divisor = 1
+    scale = times * divisor
+    return Average(found, divisor, 1.0 if isclose(scale, 1.0, rel_tol=1e-12) else scale)
+
+
+def averaged(stage: Stage, a: Average, s: Scope) -> Code:
+    """The code that calls the library."""
+    code, shape, how = _ready(stage, a.pool, s)
+    del how["dilation"]
+    if a.divisor == 1:
+        how["divisor_override"] = 1
+    call = _MEAN[len(a.pool.spans) - 1]
+    return stage.scaled(_called(code, a.pool, lambda x: call(x, **how), shape), a.scale, s)
 
 
 def winning(stage: Stage, p: Pool, axis: str, s: Scope) -> Code:
@@ -122,7 +183,8 @@ def winning(stage: Stage, p: Pool, axis: str, s: Scope) -> Code:
 
     The winners along all axes come from one call.
     """
-    code, shape, call = _ready(stage, p, s)
+    code, shape, how = _ready(stage, p, s)
+    call = _MAX[len(p.spans) - 1]
     slot = stage.shared((p.read, p.spans, tuple(s.box[a] for a in p.labels)))
     find = code.run
     sizes = [_extent(span, s) for span in p.spans]
@@ -134,7 +196,7 @@ def winning(stage: Stage, p: Pool, axis: str, s: Scope) -> Code:
 
     def run(f: Frame) -> Tensor:
         if f.slots[slot] is None:
-            f.slots[slot] = call(find(f), return_indices=True)[1].reshape(shape)
+            f.slots[slot] = call(find(f), **how, return_indices=True)[1].reshape(shape)
         place = f.slots[slot] // inner % sizes[k]
         return ((place - first) // span.dilation + low).to(stage.like.dtype)
 
@@ -147,8 +209,8 @@ def _extent(span: Span, s: Scope) -> int:
     return reach + span.after if span.fits else reach
 
 
-def _ready(stage: Stage, p: Pool, s: Scope) -> tuple[Code, list[int], Callable[..., Tensor]]:
-    """The image laid out for the call, the shape of the result, and the call."""
+def _ready(stage: Stage, p: Pool, s: Scope) -> tuple[Code, list[int], dict[str, Any]]:
+    """The image laid out for the call, the shape of the result, and what the call is told."""
     inner = replace(s, box={**s.box, **p.box})
     order = (*p.rest, *(span.label for span in p.spans))
     code = stage.tensor(stage.code(p.read, inner))
@@ -160,14 +222,13 @@ def _ready(stage: Stage, p: Pool, s: Scope) -> tuple[Code, list[int], Callable[.
     ends = [v for span in reversed(p.spans) for v in ((0, 0) if span.fits else (-span.offset, -span.after))]
     if any(ends):
         steps.append(lambda x: functional.pad(x, ends))
-    call = _MAX[len(p.spans) - 1]
-    how = {
+    how: dict[str, Any] = {
         "kernel_size": [span.size for span in p.spans],
         "stride": [span.stride for span in p.spans],
         "dilation": [span.dilation for span in p.spans],
     }
     shape = [s.box[a][1] for a in p.labels]
-    return then(code, steps, order), shape, lambda x, **more: call(x, **how, **more)
+    return then(code, steps, order), shape, how
 
 
 # --- the gradient --------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ backwards is the small operand, flipped.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -34,7 +34,16 @@ from chalkgrad.kernels.eager.convolution import Convolution, convolution
 from chalkgrad.kernels.eager.convolving import convolved
 from chalkgrad.kernels.eager.functions import is_polynomial
 from chalkgrad.kernels.eager.guards import guard, sure, tightened, vanishes
-from chalkgrad.kernels.eager.pooling import pool, pooled, scattered, scattering, winning
+from chalkgrad.kernels.eager.pooling import (
+    Average,
+    average,
+    averaged,
+    pool,
+    pooled,
+    scattered,
+    scattering,
+    winning,
+)
 from chalkgrad.kernels.eager.products import product
 from chalkgrad.kernels.eager.reads import mask
 from chalkgrad.kernels.eager.views import Interval, View, arranged
@@ -56,6 +65,8 @@ def total(stage: Stage, over: tuple[Range, ...], body: Expr, s: Scope) -> Code:
         return stage.code(Apply("add", tuple(Reduce("sum", over, t) for t in body.args)), s)
     if found := _convolution(stage, factors, conditions, axes, inner):
         return stage.scaled(convolved(stage, found, inner), _scale(factors), s)
+    if mean := _average(stage, over, factors, conditions, inner):
+        return averaged(stage, mean, inner)
     if stage.library and (given := scattered(stage, over, factors, conditions, inner)):
         return scattering(stage, given, inner)
     factors, conditions = _forwards(stage, factors, conditions, axes, inner)
@@ -99,6 +110,17 @@ def _convolution(
     if not stage.library or not stage.like.is_floating_point():
         return None
     return convolution(stage, [e for e in factors if not isinstance(e, Const)], conditions, axes, s)
+
+
+def _average(
+    stage: Stage, over: tuple[Range, ...], factors: list[Expr], conditions: Sequence[Condition], s: Scope
+) -> Average | None:
+    """The average over windows that a product summed over ``over`` is."""
+    match [e for e in factors if not isinstance(e, Const)]:
+        case [body] if stage.library:
+            return average(stage, over, body, _scale(factors), conditions, s)
+        case _:
+            return None
 
 
 def biased(stage: Stage, terms: tuple[Expr, ...], s: Scope) -> tuple[Code, tuple[Expr, ...]] | None:
@@ -148,8 +170,11 @@ def is_call(e: Equation, numbers: Mapping[str, int], intervals: Mapping[str, tup
         case Apply("add", terms):
             found = _biased(stage, terms, domain)
             return found is not None and not found[3]
-        case Reduce("sum", _, body):
-            _, factors = _factors(body)
+        case Reduce("sum", over, body):
+            conditions, factors = _factors(body)
+            held, inner = _within(stage, over, conditions, domain)
+            if mean := _average(stage, over, factors, held, inner):
+                return mean.scale == 1
             return len([*_calls(stage, e.value, domain)]) == 1 and _scale(factors) == 1
         case Reduce("max", over, body):
             return pool(stage, over, body, stage.bound(over, domain)) is not None
@@ -183,6 +208,9 @@ def _calls(stage: Stage, e: Expr, s: Scope) -> Iterator[str]:
         conditions, inner = _within(stage, e.over, tuple(c for c in conditions if axes & {*c.index.axes}), s)
         if found := _convolution(stage, factors, conditions, axes, inner):
             yield found.name
+            return
+        if mean := _average(stage, e.over, factors, conditions, inner):
+            yield mean.name
             return
         if given := scattered(stage, e.over, factors, conditions, inner):
             yield given.name
