@@ -24,7 +24,7 @@ def written(page: str, at: str, padding: int = 0, bias: str = "") -> str:
 
 @dataclass(frozen=True)
 class Case:
-    """A page with the shapes of its kernel and input, and what computes the same of input and parameters."""
+    """A page with the shapes of its kernel (empty where it has none) and input, and what computes the same."""
 
     name: str
     peer: str
@@ -73,6 +73,14 @@ def cases(n: int) -> list[Case]:
             (16, 32, long), functional.conv_transpose1d,
         ),
         Case(
+            "AvgPool2d", TORCH, "y[c,i,j] = Σ[p<2,q<2] x[c,2i+p,2j+q]/4 where x: input", (), wide,
+            lambda x: functional.avg_pool2d(x, 2),
+        ),
+        Case(
+            "MaxPool2d", TORCH, "y[c,i,j] = max[p<2,q<2] x[c,2i+p,2j+q] where x: input", (), wide,
+            lambda x: functional.max_pool2d(x, 2),
+        ),
+        Case(
             "locally connected", UNFOLD, "y[k,i,j] = Σ[c,p,q] w[k,i,j,c,p,q] x[c,i+p,j+q] where x: input",
             (8, n - 2, n - 2, 8, 3, 3), (16, 8, n, n), locally_connected,
         ),
@@ -82,7 +90,7 @@ def cases(n: int) -> list[Case]:
 def beside(case: Case) -> Cell:
     """The page's layer and its peer, with the same weights."""
     torch.manual_seed(0)
-    sizes = {"w": case.kernel}
+    sizes = {"w": case.kernel} if case.kernel else {}
     ours = spread(chalkgrad.layer(case.text, **sizes))
     weights = [*ours.parameters()]
     x = torch.randn(case.shape)
