@@ -24,7 +24,7 @@ def written(page: str, at: str, padding: int = 0, bias: str = "") -> str:
 
 @dataclass(frozen=True)
 class Case:
-    """A page with the shapes of its kernel (empty where it has none) and input, and what computes the same."""
+    """A page with the shapes of its kernel (empty where it has none) and input, and its peer."""
 
     name: str
     peer: str
