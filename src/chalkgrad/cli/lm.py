@@ -196,12 +196,12 @@ def listed(characters: list[str], most: int = 8) -> str:
 @contextmanager
 def complaints() -> Iterator[None]:
     """What the user can put right is said in a line, or with a caret, and ends with code 2."""
-    from chalkgrad.tasks.language_model import LanguageModelError
+    from chalkgrad.tasks.language_model import TaskError
 
     try:
         with page.complaints():
             yield
-    except LanguageModelError as error:
+    except TaskError as error:
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(2) from None
 

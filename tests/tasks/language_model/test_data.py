@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from chalkgrad.tasks.language_model.config import LanguageModelError
+from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.language_model.data import Streams, Vocabulary, plays, read, split
 
 
@@ -53,14 +53,14 @@ def test_a_text_that_cannot_be_used_is_named(tmp_path: Path, content: bytes | No
     file = tmp_path / "text.txt"
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(LanguageModelError, match=says) as caught:
+    with pytest.raises(TaskError, match=says) as caught:
         read([file])
     assert "text.txt" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_directory_is_not_a_text(tmp_path: Path) -> None:
-    with pytest.raises(LanguageModelError, match="cannot read"):
+    with pytest.raises(TaskError, match="cannot read"):
         read([tmp_path])
 
 

@@ -9,8 +9,8 @@ import torch
 
 from chalkgrad.tasks.language_model import (
     Config,
-    LanguageModelError,
     Score,
+    TaskError,
     Trained,
     generate,
     load,
@@ -77,7 +77,7 @@ def test_low_temperatures_sharpen_and_do_not_overflow(rng: torch.Generator) -> N
     ("options", "says"), [({"temperature": -1.0}, "temperature"), ({"length": -1}, "length")]
 )
 def test_what_cannot_be_drawn_is_refused(trained: Trained, options: dict[str, float], says: str) -> None:
-    with pytest.raises(LanguageModelError, match=says):
+    with pytest.raises(TaskError, match=says):
         write(trained, **options)
 
 
@@ -115,10 +115,10 @@ def test_perplexity_of_a_fair_coin_is_two() -> None:
 
 
 def test_an_empty_text_has_no_score(trained: Trained) -> None:
-    with pytest.raises(LanguageModelError, match="no text"):
+    with pytest.raises(TaskError, match="no text"):
         score(trained, "")
 
 
 def test_a_directory_without_a_model_is_named(tmp_path: Path) -> None:
-    with pytest.raises(LanguageModelError, match="holds no model"):
+    with pytest.raises(TaskError, match="holds no model"):
         load(tmp_path)

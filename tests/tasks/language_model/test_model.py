@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from chalkgrad.language.source import EquationError
-from chalkgrad.tasks.language_model.config import LanguageModelError
+from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.language_model.data import Streams, Vocabulary
 from chalkgrad.tasks.language_model.model import LanguageModel, detach, evaluate, nats
 
@@ -104,7 +104,7 @@ def test_a_file_of_equations_is_a_cell_and_the_model_keeps_its_text(tmp_path: Pa
     ],
 )
 def test_a_cell_that_is_no_language_model_is_refused_with_the_reason(cell: str, says: str) -> None:
-    with pytest.raises(LanguageModelError, match=says):
+    with pytest.raises(TaskError, match=says):
         LanguageModel(cell, 9, hidden=6)
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from chalkgrad.tasks.language_model import Config, LanguageModelError, Progress, train
-from chalkgrad.tasks.language_model import directory as files
+from chalkgrad.tasks import directory as files
+from chalkgrad.tasks.language_model import Config, Progress, TaskError, train
 from chalkgrad.tasks.language_model.data import Streams, Vocabulary
 from chalkgrad.tasks.language_model.model import LanguageModel
 from chalkgrad.tasks.language_model.train import Run
@@ -224,19 +224,19 @@ def test_korean_is_a_text_like_any_other(config: Config, tmp_path: Path) -> None
 
 def test_a_directory_in_use_is_not_overwritten(config: Config, tmp_path: Path) -> None:
     train(replace(config, steps=1), tmp_path / "out")
-    with pytest.raises(LanguageModelError, match=r"is not empty: go on with it \(--resume\) or choose"):
+    with pytest.raises(TaskError, match=r"is not empty: go on with it \(--resume\) or choose"):
         train(config, tmp_path / "out")
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.doc").touch()
-    with pytest.raises(LanguageModelError, match="is not empty: choose another"):
+    with pytest.raises(TaskError, match="is not empty: choose another"):
         train(config, other)
     assert os.listdir(other) == ["thesis.doc"]
 
 
 def test_a_file_where_the_directory_should_be_is_named(config: Config, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(LanguageModelError, match="cannot write to"):
+    with pytest.raises(TaskError, match="cannot write to"):
         train(config, tmp_path / "file")
 
 
@@ -249,7 +249,7 @@ def test_a_disk_that_fills_up_ends_the_run_in_a_line(
 
         monkeypatch.setattr(os, "fsync", refuse)
 
-    with pytest.raises(LanguageModelError, match=r"cannot write to .*: No space left"):
+    with pytest.raises(TaskError, match=r"cannot write to .*: No space left"):
         train(config, tmp_path / "out", report=full)
     monkeypatch.undo()
     assert torch.load(tmp_path / "out" / "checkpoint.pt", weights_only=True)["step"] == 0
@@ -257,7 +257,7 @@ def test_a_disk_that_fills_up_ends_the_run_in_a_line(
 
 def test_resuming_with_other_settings_names_them_all(config: Config, tmp_path: Path) -> None:
     train(replace(config, steps=1), tmp_path / "out")
-    with pytest.raises(LanguageModelError, match=r"hidden is 9, was 8; lr is 0\.1, was 0\.004") as caught:
+    with pytest.raises(TaskError, match=r"hidden is 9, was 8; lr is 0\.1, was 0\.004") as caught:
         train(replace(config, hidden=9, lr=0.1), tmp_path / "out", resume=True)
     assert "steps" not in str(caught.value)
 
@@ -265,12 +265,12 @@ def test_resuming_with_other_settings_names_them_all(config: Config, tmp_path: P
 def test_resuming_on_another_text_is_refused(config: Config, tmp_path: Path) -> None:
     train(replace(config, steps=1), tmp_path / "out")
     Path(config.text[0]).write_text(TEXT.replace("winter", "summer"))
-    with pytest.raises(LanguageModelError, match="the text is not the same"):
+    with pytest.raises(TaskError, match="the text is not the same"):
         train(config, tmp_path / "out", resume=True)
 
 
 def test_resuming_what_is_not_there_is_refused(config: Config, tmp_path: Path) -> None:
-    with pytest.raises(LanguageModelError, match="holds no model"):
+    with pytest.raises(TaskError, match="holds no model"):
         train(config, tmp_path / "nowhere", resume=True)
 
 
@@ -279,7 +279,7 @@ def test_a_damaged_checkpoint_is_named(config: Config, tmp_path: Path, damage: b
     train(replace(config, steps=1), tmp_path / "out")
     file = tmp_path / "out" / "checkpoint.pt"
     file.write_bytes(file.read_bytes()[:900] if isinstance(damage, str) else damage)
-    with pytest.raises(LanguageModelError, match=r"checkpoint\.pt is not this model's checkpoint"):
+    with pytest.raises(TaskError, match=r"checkpoint\.pt is not this model's checkpoint"):
         train(config, tmp_path / "out", resume=True)
 
 
@@ -290,7 +290,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(config: Config, tmp_path: P
 
     train(replace(config, steps=1), tmp_path / "out")
     torch.save({"model": Evil()}, tmp_path / "out" / "checkpoint.pt")
-    with pytest.raises(LanguageModelError, match="is not this model's checkpoint"):
+    with pytest.raises(TaskError, match="is not this model's checkpoint"):
         train(config, tmp_path / "out", resume=True)
     assert not (tmp_path / "executed").exists()
 
@@ -301,14 +301,14 @@ def test_a_checkpoint_that_would_run_code_is_refused(config: Config, tmp_path: P
 def test_a_damaged_description_is_named(config: Config, tmp_path: Path, content: str) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "config.json").write_text(content)
-    with pytest.raises(LanguageModelError, match=r"config\.json is not the description of a model"):
+    with pytest.raises(TaskError, match=r"config\.json is not the description of a model"):
         train(config, tmp_path / "out", resume=True)
 
 
 def test_a_text_too_short_for_the_streams_is_refused_before_anything_is_written(
     config: Config, tmp_path: Path
 ) -> None:
-    with pytest.raises(LanguageModelError, match=r"the text is too short: .* need 2000"):
+    with pytest.raises(TaskError, match=r"the text is too short: .* need 2000"):
         train(replace(config, batch=100, truncate=20), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -322,7 +322,7 @@ def test_a_loss_that_explodes_ends_the_run_and_keeps_the_last_checkpoint(
     assert all(torch.isfinite(value).all() for value in before.values())
     state["model"]["readout.bias"].fill_(float("nan"))
     torch.save(state, tmp_path / "out" / "checkpoint.pt")
-    with pytest.raises(LanguageModelError, match="the loss became nan at step 11: try a smaller lr"):
+    with pytest.raises(TaskError, match="the loss became nan at step 11: try a smaller lr"):
         train(config, tmp_path / "out", resume=True)
 
 
@@ -338,5 +338,5 @@ def test_a_loss_that_explodes_ends_the_run_and_keeps_the_last_checkpoint(
     ],
 )
 def test_settings_that_make_no_sense_are_named(setting: dict[str, object], says: str) -> None:
-    with pytest.raises(LanguageModelError, match=says):
+    with pytest.raises(TaskError, match=says):
         Config(**setting)  # pyright: ignore[reportArgumentType]

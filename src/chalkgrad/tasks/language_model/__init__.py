@@ -1,14 +1,14 @@
 """A character language model whose cell is any recurrence that can be written down."""
 
-from chalkgrad.tasks.language_model.config import Config, LanguageModelError
+from chalkgrad.tasks.errors import TaskError
+from chalkgrad.tasks.language_model.config import Config, Metrics, saved
 from chalkgrad.tasks.language_model.data import plays, read
-from chalkgrad.tasks.language_model.directory import Metrics, saved
 from chalkgrad.tasks.language_model.generate import Score, Trained, generate, load, score
 from chalkgrad.tasks.language_model.train import Progress, Result, train
 
 __all__ = [
     "Config",
-    "LanguageModelError",
+    "TaskError",
     "Metrics",
     "Progress",
     "Result",

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from dataclasses import dataclass
+from math import log
 from pathlib import Path
 from typing import Any
 
+from chalkgrad.tasks import settings
+from chalkgrad.tasks.directory import Directory
+from chalkgrad.tasks.errors import TaskError
+
 # The optimisers, each with a step size that suits it.
 OPTIMIZERS = {"rmsprop": 4e-3, "adam": 4e-3, "sgd": 2.0}
-
-
-class LanguageModelError(ValueError):
-    """Something the user can put right: a text, a setting, a directory. Its message is one line."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Config:
     >>> Config(hidden=0)
     Traceback (most recent call last):
         ...
-    chalkgrad.tasks.language_model.config.LanguageModelError: hidden must be at least 1, not 0
+    chalkgrad.tasks.errors.TaskError: hidden must be at least 1, not 0
     """
 
     text: tuple[str, ...] = ()
@@ -48,37 +48,22 @@ class Config:
     def __post_init__(self) -> None:
         for name in ("layers", "hidden", "batch", "steps", "truncate", "evaluate_every"):
             if getattr(self, name) < 1:
-                raise LanguageModelError(f"{name} must be at least 1, not {getattr(self, name)}")
+                raise TaskError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.optimizer not in OPTIMIZERS:
-            raise LanguageModelError(
-                f"optimizer must be one of {', '.join(OPTIMIZERS)}, not {self.optimizer!r}"
-            )
+            raise TaskError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, not {self.optimizer!r}")
         if self.lr is None:
             object.__setattr__(self, "lr", OPTIMIZERS[self.optimizer])
         elif not 0 < self.lr < float("inf"):
-            raise LanguageModelError(f"lr must be a number above 0, not {self.lr}")
+            raise TaskError(f"lr must be a number above 0, not {self.lr}")
         if not 0 <= self.clip < float("inf"):
-            raise LanguageModelError(f"clip must be 0 (no limit) or a number above it, not {self.clip}")
+            raise TaskError(f"clip must be 0 (no limit) or a number above it, not {self.clip}")
         if not 0 < self.validation < 1:
-            raise LanguageModelError(f"validation must lie between 0 and 1, not {self.validation}")
+            raise TaskError(f"validation must lie between 0 and 1, not {self.validation}")
 
 
 # A run may be resumed to go on for longer; everything else would make it another run. The paths of the texts
 # are not compared: their characters are.
 MAY_CHANGE = frozenset({"steps", "text"})
-
-
-def differences(now: Config, saved: Config) -> list[str]:
-    """What two settings disagree in, ready to be shown.
-
-    >>> differences(Config(hidden=64, steps=9), Config())
-    ['hidden is 64, was 128']
-    """
-    return [
-        f"{field.name} is {getattr(now, field.name)}, was {getattr(saved, field.name)}"
-        for field in dataclasses.fields(Config)
-        if field.name not in MAY_CHANGE and getattr(now, field.name) != getattr(saved, field.name)
-    ]
 
 
 @dataclass(frozen=True)
@@ -95,24 +80,49 @@ class Card:
     digest: str
 
     def dump(self) -> str:
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False, indent=2) + "\n"
+        return settings.dump(self)
 
     @staticmethod
     def load(path: Path) -> Card:
-        """Read a card; anything that is not one raises :class:`LanguageModelError`."""
-        try:
-            data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            settings = data.pop("config")
-            card = Card(Config(**{**settings, "text": tuple(settings["text"])}), **data)
-        except FileNotFoundError:
-            raise LanguageModelError(f"{path.parent} holds no model ({path.name} is missing)") from None
-        except LanguageModelError:
-            raise
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise LanguageModelError(f"{path} is not the description of a model: {error}") from None
-        if not all(isinstance(value, str) for value in (card.equations, card.characters, card.digest)):
-            raise LanguageModelError(f"{path} is not the description of a model")
-        return card
+        """Read a card; anything that is not one raises :class:`TaskError`."""
+
+        def read(data: dict[str, Any]) -> Card:
+            given = data.pop("config")
+            card = Card(Config(**{**given, "text": tuple(given["text"])}), **data)
+            if not all(isinstance(value, str) for value in (card.equations, card.characters, card.digest)):
+                raise TypeError("the equations, the characters and the digest are texts")
+            return card
+
+        return settings.load(path, read)
 
 
-__all__ = ["OPTIMIZERS", "Card", "Config", "LanguageModelError", "differences"]
+@dataclass(frozen=True)
+class Metrics:
+    """A line of ``metrics.jsonl``: losses in nats per character, training's over all since the last line."""
+
+    step: int
+    train: float
+    validation: float
+
+    def line(self) -> str:
+        record = {
+            "step": self.step,
+            "train_nats": self.train,
+            "train_bits": self.train / log(2),
+            "validation_nats": self.validation,
+            "validation_bits": self.validation / log(2),
+        }
+        return json.dumps(record) + "\n"
+
+    @staticmethod
+    def of(line: str) -> Metrics:
+        record = json.loads(line)
+        return Metrics(record["step"], record["train_nats"], record["validation_nats"])
+
+
+def saved(path: Path | str) -> Config:
+    """The settings of the run in a directory."""
+    return Card.load(Directory(Path(path)).card_file).config
+
+
+__all__ = ["MAY_CHANGE", "OPTIMIZERS", "Card", "Config", "Metrics", "saved"]

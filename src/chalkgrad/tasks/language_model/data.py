@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from chalkgrad.tasks.language_model.config import LanguageModelError
+from chalkgrad.tasks.errors import TaskError
 
 UNKNOWN = 0
 # What stands before the first character of any text: the model has then something to read first, and every
@@ -30,7 +30,7 @@ def plays() -> list[Path]:
 def read(paths: Sequence[Path | str]) -> str:
     """The texts of UTF-8 files one after another, line ends as ``\\n``.
 
-    Raises :class:`LanguageModelError` for a file that cannot be read, is not UTF-8 or is empty.
+    Raises :class:`TaskError` for a file that cannot be read, is not UTF-8 or is empty.
     """
     texts: list[str] = []
     for path in paths:
@@ -38,14 +38,14 @@ def read(paths: Sequence[Path | str]) -> str:
             # utf-8-sig drops the byte order mark that some editors put first.
             text = Path(path).read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
-            raise LanguageModelError(
+            raise TaskError(
                 f"{path} is not UTF-8 text (byte {error.start}): convert it first, "
                 f"for example with `iconv -f CP949 -t UTF-8`"
             ) from None
         except OSError as error:
-            raise LanguageModelError(f"cannot read {path}: {error.strerror or error}") from None
+            raise TaskError(f"cannot read {path}: {error.strerror or error}") from None
         if not text.strip():
-            raise LanguageModelError(f"{path} is empty")
+            raise TaskError(f"{path} is empty")
         texts.append(text)
     return "".join(texts)
 

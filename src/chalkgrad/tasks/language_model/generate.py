@@ -10,9 +10,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from chalkgrad.tasks.language_model.config import LanguageModelError
+from chalkgrad.tasks.directory import Directory
+from chalkgrad.tasks.errors import TaskError
+from chalkgrad.tasks.language_model.config import Card
 from chalkgrad.tasks.language_model.data import BEFORE, UNKNOWN, Streams, Vocabulary
-from chalkgrad.tasks.language_model.directory import Directory
 from chalkgrad.tasks.language_model.model import LanguageModel, evaluate
 
 # Characters a call of the model reads at a time: bounds the memory that a long text needs.
@@ -59,7 +60,7 @@ class Score:
 def load(path: Path | str) -> Trained:
     """The trained model in a directory that :func:`train` filled; nothing that lies there is executed."""
     directory = Directory(Path(path))
-    card = directory.card()
+    card = Card.load(directory.card_file)
     vocabulary = Vocabulary(card.characters)
     with torch.random.fork_rng(devices=[]):  # first weights are drawn only to be replaced
         model = LanguageModel(
@@ -78,9 +79,9 @@ def generate(
     is never drawn. One seed gives one text.
     """
     if not 0 <= temperature < float("inf"):
-        raise LanguageModelError(f"temperature must be 0 or a number above it, not {temperature}")
+        raise TaskError(f"temperature must be 0 or a number above it, not {temperature}")
     if length < 0:
-        raise LanguageModelError(f"length must be at least 0, not {length}")
+        raise TaskError(f"length must be at least 0, not {length}")
     random = torch.Generator().manual_seed(seed)
     ids, states = trained.vocabulary.encode(BEFORE + prompt)[None], None
     with torch.no_grad():
@@ -111,7 +112,7 @@ def score(
     ``report`` is told how many characters of how many have been read, after each chunk.
     """
     if not text:
-        raise LanguageModelError("there is no text to score")
+        raise TaskError("there is no text to score")
 
     def chunks() -> Iterator[tuple[Tensor, Tensor]]:
         done = 0

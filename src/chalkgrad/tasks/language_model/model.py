@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from chalkgrad.language.resolve import read
 from chalkgrad.nn.layer import Layer, layer
-from chalkgrad.tasks.language_model.config import LanguageModelError
+from chalkgrad.tasks.errors import TaskError
 from chalkgrad.zoo import source_of
 
 # One entry per layer: what that layer's cell carries on, each (B, H).
@@ -25,7 +25,7 @@ class LanguageModel(nn.Module):
     """Predicts each next character: ``ids (B, T) → logits (B, T, V)``.
 
     ``cell`` is a standard layer's name or equations; it must be a recurrence with one input per time step
-    and one output, all vectors. Raises :class:`LanguageModelError` where it is not, and
+    and one output, all vectors. Raises :class:`TaskError` where it is not, and
     :class:`chalkgrad.EquationError` where the equations themselves cannot be read.
     """
 
@@ -49,15 +49,15 @@ class LanguageModel(nn.Module):
 def recurrence(cell: str, width: int) -> Layer:
     """The cell as a layer, ``(B, T, width) → (B, T, width)``: everything in it is of one width.
 
-    Raises :class:`LanguageModelError` where the cell is no such thing, or looks at characters to come.
+    Raises :class:`TaskError` where the cell is no such thing, or looks at characters to come.
     """
     source = source_of(cell)
     program = read(source).program
     inputs, outputs = [name.name for name in program.given("input")], program.outputs
     if not program.states:
-        raise LanguageModelError("this cell is no recurrence: nothing in it is carried from step to step")
+        raise TaskError("this cell is no recurrence: nothing in it is carried from step to step")
     if len(inputs) != 1 or len(outputs) != 1:
-        raise LanguageModelError(
+        raise TaskError(
             f"a language model's cell has one input and one output, and this one has "
             f"inputs {', '.join(inputs) or 'none'} and outputs {', '.join(outputs)}"
         )
@@ -70,7 +70,7 @@ def recurrence(cell: str, width: int) -> Layer:
 
 @torch.no_grad()
 def causal(made: Layer, width: int) -> None:
-    """Raise :class:`LanguageModelError` unless step t of the output depends on inputs up to step t alone.
+    """Raise :class:`TaskError` unless step t of the output depends on inputs up to step t alone.
 
     It is tried rather than read off the equations: what comes later is changed, what came before must stay.
     """
@@ -79,12 +79,12 @@ def causal(made: Layer, width: int) -> None:
     changed = torch.cat([values[:, :known], -values[:, known:] - 1], 1)
     before, after = made(values)[0], made(changed)[0]
     if before.shape != values.shape:
-        raise LanguageModelError(
+        raise TaskError(
             f"a language model's cell has an output of {width} numbers for each step of its input: from "
             f"{tuple(values.shape)} this one makes {tuple(before.shape)}"
         )
     if not torch.equal(before[:, :known], after[:, :known]):
-        raise LanguageModelError("this cell sees characters that it is to predict: it reads ahead in time")
+        raise TaskError("this cell sees characters that it is to predict: it reads ahead in time")
 
 
 class Loss(NamedTuple):

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf, isfinite
 from pathlib import Path
@@ -16,10 +13,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from chalkgrad.tasks.language_model.config import Card, Config, LanguageModelError, differences
+from chalkgrad.tasks.directory import Directory
+from chalkgrad.tasks.errors import TaskError
+from chalkgrad.tasks.interrupt import stop_on_interrupt
+from chalkgrad.tasks.language_model.config import MAY_CHANGE, Card, Config, Metrics
 from chalkgrad.tasks.language_model.data import Streams, Vocabulary, plays, read, split
-from chalkgrad.tasks.language_model.directory import Directory, Metrics
 from chalkgrad.tasks.language_model.model import LanguageModel, States, detach, evaluate, nats
+from chalkgrad.tasks.settings import differences
 
 # The validation text is read as streams of at least this many characters side by side: fast, and long enough
 # that the empty state each begins with hardly shows.
@@ -110,14 +110,14 @@ def train(
     goes on from the last measurement. Both come to the same numbers as a run that was never cut. ``report``
     is called after each step; after ``seconds`` the run is measured, saved and left where it is.
 
-    Raises :class:`LanguageModelError` for what the user can put right, and :class:`chalkgrad.EquationError`
+    Raises :class:`TaskError` for what the user can put right, and :class:`chalkgrad.EquationError`
     for equations that cannot be read.
     """
     directory = Directory(Path(out))
     text = read(config.text or plays())
     training, held_out = split(text, config.validation)
     if len(training) < config.batch * config.truncate:
-        raise LanguageModelError(
+        raise TaskError(
             f"the text is too short: {len(training)} characters to train on, but {config.batch} streams "
             f"of {config.truncate} need {config.batch * config.truncate}: give more text, or a smaller batch "
             f"or truncate"
@@ -133,15 +133,15 @@ def train(
         if saved:
             directory.load(run.restore)
         else:
-            directory.create(Card(config, model.equations, vocabulary.characters, digest), run.state())
-        measured = directory.metrics(up_to=run.step)[-1:]
+            directory.create(Card(config, model.equations, vocabulary.characters, digest).dump(), run.state())
+        measured = directory.metrics(Metrics.of, up_to=run.step)[-1:]
         validation = Streams.of(held_out, vocabulary, max(1, len(held_out) // VALIDATION_STREAM))
         end = time.monotonic() + seconds
         ended = run.step >= config.steps
         while not ended and not interrupted.is_set():
             loss, characters = run.advance()
             if not isfinite(loss):
-                raise LanguageModelError(
+                raise TaskError(
                     f"the loss became {loss} at step {run.step}: try a smaller lr or clip; "
                     f"what was saved last is still in {out}"
                 )
@@ -160,37 +160,16 @@ def train(
 
 def resumable(directory: Directory, config: Config, digest: str) -> Card:
     """The description of the run that is there; an error naming what differs where it is not the same run."""
-    card = directory.card()
-    differ = differences(config, card.config) + ["the text is not the same"] * (digest != card.digest)
+    card = Card.load(directory.card_file)
+    differ = differences(config, card.config, MAY_CHANGE) + ["the text is not the same"] * (
+        digest != card.digest
+    )
     if differ:
-        raise LanguageModelError(
+        raise TaskError(
             f"cannot resume {directory.path} with other settings: {'; '.join(differ)}. "
             f"Leave them out, or start anew in another directory (--out)"
         )
     return card
-
-
-@contextmanager
-def stop_on_interrupt() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets; the second interrupts at once, as usual.
-
-    Python delivers signals to the main thread alone, so elsewhere nothing is changed.
-    """
-    interrupted = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupted
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def stop(_signal: int, _frame: object) -> None:
-        interrupted.set()
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, stop)
-    try:
-        yield interrupted
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 __all__ = ["Progress", "Result", "Run", "train"]

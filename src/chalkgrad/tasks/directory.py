@@ -1,26 +1,24 @@
 """The directory of a run: its description, its checkpoint, its metrics; each file whole at any moment.
 
-config.json      a :class:`Card`: the settings, the equations, the vocabulary
-checkpoint.pt    tensors and numbers: weights, optimiser, carried state, position in the text
+config.json      the settings, the equations, what the data was
+checkpoint.pt    tensors and numbers: weights, optimiser, place in the data
 metrics.jsonl    a line per measurement
 """
 
 from __future__ import annotations
 
 import io
-import json
 import os
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import log
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
 
-from chalkgrad.tasks.language_model.config import Card, Config, LanguageModelError
+from chalkgrad.tasks.errors import TaskError
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -46,33 +44,21 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.close(directory)
 
 
-@dataclass(frozen=True)
-class Metrics:
-    """A line of ``metrics.jsonl``: losses in nats per character, training's over all since the last line."""
+class Measured(Protocol):
+    """A line of ``metrics.jsonl``: what was measured after a step."""
 
-    step: int
-    train: float
-    validation: float
+    @property
+    def step(self) -> int: ...
 
-    def line(self) -> str:
-        record = {
-            "step": self.step,
-            "train_nats": self.train,
-            "train_bits": self.train / log(2),
-            "validation_nats": self.validation,
-            "validation_bits": self.validation / log(2),
-        }
-        return json.dumps(record) + "\n"
+    def line(self) -> str: ...
 
-    @staticmethod
-    def of(line: str) -> Metrics:
-        record = json.loads(line)
-        return Metrics(record["step"], record["train_nats"], record["validation_nats"])
+
+M = TypeVar("M", bound=Measured)
 
 
 @dataclass(frozen=True)
 class Directory:
-    """A run's files under ``path``. All that is wrong with them is a :class:`LanguageModelError`."""
+    """A run's files under ``path``. All that is wrong with them is a :class:`TaskError`."""
 
     path: Path
 
@@ -93,21 +79,18 @@ class Directory:
         try:
             yield
         except OSError as error:
-            raise LanguageModelError(f"cannot write to {self.path}: {error.strerror or error}") from None
+            raise TaskError(f"cannot write to {self.path}: {error.strerror or error}") from None
 
-    def create(self, card: Card, state: dict[str, Any]) -> None:
+    def create(self, card: str, state: dict[str, Any]) -> None:
         """A new run here, from its first weights on; what is here already is never overwritten."""
         with self.writing():
             self.path.mkdir(parents=True, exist_ok=True)
             if any(self.path.iterdir()):
                 go_on = "go on with it (--resume) or " if self.card_file.exists() else ""
-                raise LanguageModelError(f"{self.path} is not empty: {go_on}choose another directory (--out)")
+                raise TaskError(f"{self.path} is not empty: {go_on}choose another directory (--out)")
             self.save(state)
             # Last, because it is what makes the directory a run: no description without its weights.
-            write_atomically(self.card_file, card.dump().encode())
-
-    def card(self) -> Card:
-        return Card.load(self.card_file)
+            write_atomically(self.card_file, card.encode())
 
     def save(self, state: dict[str, Any]) -> None:
         content = io.BytesIO()  # torch.save straight into a file would hide why a write failed
@@ -120,7 +103,7 @@ class Directory:
         try:
             use(torch.load(self.checkpoint_file, map_location="cpu", weights_only=True))
         except FileNotFoundError:
-            raise LanguageModelError(
+            raise TaskError(
                 f"{self.path} holds no trained model ({self.checkpoint_file.name} is missing)"
             ) from None
         except (
@@ -133,22 +116,20 @@ class Directory:
             pickle.UnpicklingError,
         ) as error:
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            raise LanguageModelError(
-                f"{self.checkpoint_file} is not this model's checkpoint: {reason}"
-            ) from None
+            raise TaskError(f"{self.checkpoint_file} is not this model's checkpoint: {reason}") from None
 
-    def add(self, metrics: Metrics) -> None:
+    def add(self, metrics: Measured) -> None:
         with self.writing(), self.metrics_file.open("a", encoding="utf-8") as file:
             file.write(metrics.line())
 
-    def metrics(self, up_to: int) -> list[Metrics]:
+    def metrics(self, read: Callable[[str], M], up_to: int) -> list[M]:
         """The measurements up to a step; what a killed run wrote after its last checkpoint is dropped."""
         if not self.metrics_file.exists():
             return []
-        kept: list[Metrics] = []
+        kept: list[M] = []
         for line in self.metrics_file.read_text(encoding="utf-8").splitlines():
             try:
-                metrics = Metrics.of(line)
+                metrics = read(line)
             except (ValueError, KeyError, TypeError):
                 break  # the last line of a killed run may be half a line
             if metrics.step <= up_to:
@@ -159,9 +140,4 @@ class Directory:
         return kept
 
 
-def saved(path: Path | str) -> Config:
-    """The settings of the run in a directory."""
-    return Directory(Path(path)).card().config
-
-
-__all__ = ["Directory", "Metrics", "saved", "write_atomically"]
+__all__ = ["Directory", "Measured", "write_atomically"]

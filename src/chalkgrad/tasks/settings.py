@@ -1,0 +1,47 @@
+"""What the settings of any task need: two runs compared, a description read from its file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from chalkgrad.tasks.errors import TaskError
+
+Card = TypeVar("Card")
+
+
+def differences(now: Any, saved: Any, may_change: frozenset[str] = frozenset()) -> list[str]:
+    """What two settings (dataclasses of one kind) disagree in, ready to be shown.
+
+    >>> from chalkgrad.tasks.language_model import Config
+    >>> differences(Config(hidden=64, steps=9), Config(), frozenset({"steps"}))
+    ['hidden is 64, was 128']
+    """
+    return [
+        f"{field.name} is {getattr(now, field.name)}, was {getattr(saved, field.name)}"
+        for field in dataclasses.fields(now)
+        if field.name not in may_change and getattr(now, field.name) != getattr(saved, field.name)
+    ]
+
+
+def dump(card: Any) -> str:
+    """A dataclass as JSON."""
+    return json.dumps(dataclasses.asdict(card), ensure_ascii=False, indent=2) + "\n"
+
+
+def load(path: Path, read: Callable[[dict[str, Any]], Card]) -> Card:
+    """What ``read`` makes of a JSON file; what is wrong with it is a :class:`TaskError` that names it."""
+    try:
+        return read(json.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, NotADirectoryError):
+        raise TaskError(f"{path.parent} holds no model ({path.name} is missing)") from None
+    except TaskError:
+        raise
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise TaskError(f"{path} is not the description of a model: {error}") from None
+
+
+__all__ = ["differences", "dump", "load"]
