@@ -10,7 +10,7 @@ import sys
 import typer
 from typer.models import CommandInfo
 
-from chalkgrad.cli import lm
+from chalkgrad.cli import classify, data, lm
 from chalkgrad.cli.check import check
 from chalkgrad.cli.code import code
 from chalkgrad.cli.derive import derive
@@ -32,7 +32,9 @@ app = typer.Typer(
 )
 for command in (derive, check, code, draw, show, trace, read, zoo, doctor):
     app.command()(command)
-app.add_typer(lm.app, name="lm", context_settings=_BOTH)
+GROUPS = {"lm": lm.app, "classify": classify.app, "data": data.app}
+for word, group in GROUPS.items():
+    app.add_typer(group, name=word, context_settings=_BOTH)
 
 
 @app.callback()
@@ -46,7 +48,7 @@ def _help(command: CommandInfo) -> str:
     return re.sub(r"(?<=\S)\n(?=\S)", " ", text)
 
 
-for registered in (*app.registered_commands, *lm.app.registered_commands):
+for registered in (c for group in (app, *GROUPS.values()) for c in group.registered_commands):
     registered.help = _help(registered)
     registered.context_settings = {**(registered.context_settings or {}), **_BOTH}
 

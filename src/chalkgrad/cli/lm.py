@@ -96,7 +96,7 @@ def train(
 
         chalkgrad lm train --resume --steps 4000            go on, for longer
     """
-    with complaints():
+    with page.task_complaints():
         from chalkgrad.tasks import language_model as lm
 
         given = {
@@ -143,7 +143,7 @@ def generate(
 
         chalkgrad lm generate runs/lm --prompt "HAMLET." --length 300 --temperature 0.7
     """
-    with complaints():
+    with page.task_complaints():
         from chalkgrad.tasks import language_model as lm
 
         trained = lm.load(directory)
@@ -171,7 +171,7 @@ def score(
 
         chalkgrad lm score runs/lm --text chapter.txt
     """
-    with complaints():
+    with page.task_complaints():
         from chalkgrad.tasks import language_model as lm
 
         trained = lm.load(directory)
@@ -191,19 +191,6 @@ def listed(characters: list[str], most: int = 8) -> str:
     counted = Counter(characters).most_common()
     shown = [f"{c!r}" + (f" ({n} times)" if n > 1 else "") for c, n in counted[:most]]
     return ", ".join(shown) + (f" and {len(counted) - most} others" if len(counted) > most else "")
-
-
-@contextmanager
-def complaints() -> Iterator[None]:
-    """What the user can put right is said in a line, or with a caret, and ends with code 2."""
-    from chalkgrad.tasks.language_model import TaskError
-
-    try:
-        with page.complaints():
-            yield
-    except TaskError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise typer.Exit(2) from None
 
 
 @contextmanager

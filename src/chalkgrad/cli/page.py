@@ -40,6 +40,19 @@ def complaints() -> Iterator[None]:
         raise typer.Exit(2) from None
 
 
+@contextmanager
+def task_complaints() -> Iterator[None]:
+    """What the user of a task can put right is said in a line, or with a caret, and ends with code 2."""
+    from chalkgrad.tasks.errors import TaskError
+
+    try:
+        with complaints():
+            yield
+    except TaskError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(2) from None
+
+
 def pairs(options: list[str] | None, option: str, example: str) -> dict[str, str]:
     """``["τ=tanh"]`` as a dict. Raises EquationError for one without its `=`."""
     from chalkgrad.language.source import EquationError

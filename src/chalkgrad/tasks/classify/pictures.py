@@ -1,0 +1,67 @@
+"""Picture files as tensors of bytes: read, brought to one form and one size."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from chalkgrad.tasks.errors import TaskError
+from chalkgrad.tasks.extra import extra
+
+
+def opened(path: Path) -> Any:
+    """A picture as Pillow has it, turned the way it was taken, grey (``L``) or coloured (``RGB``).
+
+    What is transparent becomes white. Raises :class:`TaskError` for what cannot be read.
+    """
+    image, ops = extra("PIL.Image", "Pillow"), extra("PIL.ImageOps", "Pillow")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # a picture of very many pixels is only warned of
+            with image.open(path) as file:
+                picture = ops.exif_transpose(file)
+                if picture.mode.startswith(
+                    ("I", "F")
+                ):  # more than 8 bits: Pillow would cut off what is bright
+                    values = np.asarray(picture, dtype=np.float64)
+                    return image.fromarray((values / max(255.0, values.max()) * 255).round().astype(np.uint8))
+                if picture.has_transparency_data:
+                    picture = picture.convert("RGBA")
+                    paper = image.new("RGBA", picture.size, "white")
+                    picture = image.alpha_composite(paper, picture)
+                    grey = _is_grey(picture)
+                else:
+                    grey = picture.mode in ("1", "L")
+                return picture.convert("L" if grey else "RGB")
+    except FileNotFoundError:
+        raise TaskError(f"there is no file {path}") from None
+    except IsADirectoryError:
+        raise TaskError(f"{path} is a folder, not a picture") from None
+    except Exception as error:  # decoders fail on damaged files in whatever way they happen to
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = "not a picture" if reason.startswith("cannot identify") else reason
+        raise TaskError(f"{path} cannot be read as a picture: {reason}") from None
+
+
+def tensor(picture: Any, shape: tuple[int, int, int]) -> Tensor:
+    """A picture as bytes of this shape (channels, height, width), stretched where it has another size."""
+    channels, height, width = shape
+    picture = picture.convert("L" if channels == 1 else "RGB")
+    if picture.size != (width, height):
+        image = extra("PIL.Image", "Pillow")
+        picture = picture.resize((width, height), image.Resampling.BILINEAR, reducing_gap=3.0)
+    values = torch.from_numpy(np.array(picture, dtype=np.uint8))
+    return values[None] if channels == 1 else values.permute(2, 0, 1).contiguous()
+
+
+def _is_grey(picture: Any) -> bool:
+    red, green, blue = (np.asarray(band) for band in picture.split()[:3])
+    return bool((red == green).all() and (green == blue).all())
+
+
+__all__ = ["opened", "tensor"]
