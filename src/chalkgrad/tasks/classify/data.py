@@ -78,9 +78,7 @@ def load(
         return digits() if name == "digits" else fashion()
     if Path(name).is_dir():
         return folders(Path(name), pixels, report)
-    raise TaskError(
-        f"there is no data {name!r}: {', '.join(NAMES)}, or a folder with a folder for each class"
-    )
+    raise TaskError(f"no data {name!r}: {', '.join(NAMES)}, or a folder with a folder for each class")
 
 
 def digits() -> Data:
@@ -157,9 +155,7 @@ def folders(path: Path, pixels: int | None, report: Callable[[int, int], object]
             count = sum((at, of) == (label, part) for *_, at, of in read)
             if count < needed:
                 said = f" (of {len(bad)} that cannot be read: {bad[0]})" if bad else ""
-                raise TaskError(
-                    f"{root / name} holds {count} pictures, and at least {needed} are needed{said}"
-                )
+                raise TaskError(f"{root / name} holds {count} pictures and needs {needed} or more{said}")
     sizes = Counter(size for _, size, _, _ in read)
     commonest = min(sizes, key=lambda size: (-sizes[size], size))
     wide, high = (pixels, pixels) if pixels else (min(n, LARGEST) for n in commonest)

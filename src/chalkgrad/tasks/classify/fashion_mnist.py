@@ -90,9 +90,7 @@ def load(folder: Path | None = None) -> tuple[tuple[Tensor, Tensor], tuple[Tenso
     """Pictures (n, 1, H, W) of bytes and labels (n,), to train on and to test. Raises :class:`TaskError`."""
     folder = folder or home()
     if not any((folder / name).exists() for name in FILES):
-        raise TaskError(
-            f"Fashion-MNIST is not in {folder}: bring it with `chalkgrad data fetch fashion-mnist`"
-        )
+        raise TaskError(f"Fashion-MNIST is not in {folder}: run `chalkgrad data fetch fashion-mnist`")
     training, test = (_part(folder, which) for which in ("train", "t10k"))
     return training, test
 

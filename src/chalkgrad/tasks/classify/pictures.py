@@ -28,8 +28,9 @@ def opened(path: Path) -> Any:
                 if picture.mode.startswith(
                     ("I", "F")
                 ):  # more than 8 bits: Pillow would cut off what is bright
-                    values = np.asarray(picture, dtype=np.float64)
-                    return image.fromarray((values / max(255.0, values.max()) * 255).round().astype(np.uint8))
+                    values = np.asarray(picture, dtype=np.float64).clip(0)
+                    brightest = max(65535.0 if picture.mode.startswith("I") else 1e-9, values.max())
+                    return image.fromarray((values / brightest * 255).round().astype(np.uint8))
                 if picture.has_transparency_data:
                     picture = picture.convert("RGBA")
                     paper = image.new("RGBA", picture.size, "white")
