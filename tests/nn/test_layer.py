@@ -312,11 +312,13 @@ def test_an_empty_batch_gives_an_empty_result_and_zero_gradients(name: str) -> N
     sizes = {
         "conv1d": {"w": (3, 2, 2)},
         "conv2d": {"w": (3, 2, 2, 2)},
+        "conv_pool": {"K": 3, "C": 2},
+        "scores": {"w": (4, 2, 5, 6)},
         "mlp": {"D": 3, "H": 4, "O": 2},
         "lstm_projection": {"D": 3, "H": 4, "P": 2},
         "rnn_bidirectional": {"D": 3, "H": 4, "O": 2},
     }
-    shapes = {"conv1d": (2, 6), "conv2d": (2, 5, 6), "mlp": (3,)}
+    shapes = {"conv1d": (2, 6), "mlp": (3,), **dict.fromkeys(("conv2d", "conv_pool", "scores"), (2, 5, 6))}
     net = chalkgrad.layer(name, **sizes.get(name, {"D": 3, "H": 4}))
     x = torch.zeros(0, *shapes.get(name, (5, 3)), requires_grad=True)
     result = net(x)
