@@ -10,14 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import ort_recurrent
+from . import cs231n, keras_windows, ort_recurrent, ort_windows, roelants, tf_windows, tflite
 from .report import Case, NotRunError, Result, judged, line
 
 Family = Callable[[Any], Iterator[Result]]
 
 
 def ort(data: Any) -> Iterator[Result]:
-    """onnxruntime's file: the recurrences are run, the rest is counted."""
+    """onnxruntime's file: its cases are run, what stands beside them is counted."""
     for k, case in enumerate(data["cases"]):
         yield judged(f"{k} {case['test']}", partial(_ort, case))
     for k, case in enumerate([*data["expected_failures"], *data["training_gradients"]]):
@@ -27,6 +27,8 @@ def ort(data: Any) -> Iterator[Result]:
 def _ort(case: Case) -> int:
     if case["op"] in ort_recurrent.GATES:
         return ort_recurrent.run(case)
+    if case["op"] in ort_windows.OPS:
+        return ort_windows.run(case)
     return _waiting(f"no runner for {case['op']}")
 
 
@@ -34,22 +36,31 @@ def _waiting(why: str) -> int:
     raise NotRunError(why)
 
 
-FAMILIES: dict[str, Family] = {"ort_vectors.json.gz": ort}
+FAMILIES: dict[str, Family] = {
+    "ort_vectors.json.gz": ort,
+    "cs231n_vectors.json.gz": cs231n.results,
+    "tf_conv_pool_vectors.json": tf_windows.results,
+    "keras_conv_pool_vectors.json.gz": keras_windows.results,
+    "tflite_vectors.json": tflite.results,
+    "roelants_vectors.json": roelants.results,
+}
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the files in a folder and print their lines; 0 when nothing failed, 2 for wrong arguments."""
-    if len(arguments) != 1:
-        print("usage: python -m tests.conformance DIR", file=sys.stderr)
+    """Print the lines of a folder's files, or of those named; 0 when none failed, 2 for wrong arguments."""
+    chosen = arguments[1:] or [*FAMILIES]
+    if not arguments or not {*chosen} <= {*FAMILIES}:
+        print("usage: python -m tests.conformance DIR [FILE ...]", file=sys.stderr)
+        print("files: " + ", ".join(FAMILIES), file=sys.stderr)
         return 2
     folder, wrong = Path(arguments[0]), False
-    for name, family in FAMILIES.items():
+    for name in chosen:
         if not (folder / name).is_file():
             print(f"{name:32} is not in {folder}")
             wrong = True
             continue
         data = (folder / name).read_bytes()
-        results = list(family(json.loads(gzip.decompress(data) if name.endswith(".gz") else data)))
+        results = list(FAMILIES[name](json.loads(gzip.decompress(data) if name.endswith(".gz") else data)))
         print(line(name, results), flush=True)
         wrong |= not results or any(r.verdict == "failed" for r in results)
     without = sorted(f.name for f in folder.glob("*.json*") if f.name not in FAMILIES)

@@ -33,7 +33,7 @@ def run(case: Case) -> int:
         for k in range(directions)
     ]
     names: tuple[str, ...] = ("Y", "Y_h", "Y_c")[: 3 if kind == "LSTM" else 2]
-    whole = dict(
+    whole: dict[str, Tensor] = dict(
         zip(
             names,
             (torch.stack(v, 1 if n == 0 else 0) for n, v in enumerate(zip(*found, strict=True))),

@@ -49,7 +49,7 @@ def case(kind: str) -> dict[str, Any]:
 def ran(folder: Path, one: dict[str, Any]) -> int:
     data = {"cases": [one], "expected_failures": [], "training_gradients": []}
     (folder / "ort_vectors.json.gz").write_bytes(gzip.compress(json.dumps(data).encode()))
-    return main([str(folder)])
+    return main([str(folder), "ort_vectors.json.gz"])
 
 
 @pytest.mark.parametrize("kind", ORDER)
