@@ -46,7 +46,10 @@ def computed(case: Case, x: Tensor) -> Tensor:
         margins = [(dilations[0] * (kernel[0] - 1), 0)]
     window = Window(kernel, strides, dilations, margins)
     if "kind" in c:
-        return (largest if c["kind"] == "max" else average)(x, window)
+        if c["kind"] == "max":
+            return largest(x, window)
+        mask = case["calls"][0].get("mask")
+        return average(x, window, there=None if mask is None else tensor(mask))
     w, b = (tensor(case["weights"][n]) for n in ("kernel", "bias"))
     if c["transpose"]:
         window = Window(kernel, strides, dilations, [(lo, hi) for lo, hi in c["explicit_crop_lo_hi"]])

@@ -45,6 +45,12 @@ def test_pools_are_torch_s() -> None:
     torch.testing.assert_close(average(x, window), without)
 
 
+def test_an_average_is_of_what_is_there() -> None:
+    x, there = drawn(1, 2, 3), torch.tensor([[1.0, 0.0, 1.0]], dtype=torch.float64)
+    found = average(x, Window((3,), (1,), (1,), ((0, 0),)), there=there)
+    torch.testing.assert_close(found[..., 0], (x[..., 0] + x[..., 2]) / 2)
+
+
 def test_an_odd_margin_stands_where_it_is_said() -> None:
     assert same([4], [2], [1], [1]) == [(0, 1)]
     assert same([4], [2], [1], [1], "before") == [(1, 0)]

@@ -109,16 +109,18 @@ def largest(x: Tensor, window: Window) -> Tensor:
     return _pooled(page, x, window, float("-inf"))
 
 
-def average(x: Tensor, window: Window, margins_count: bool = False) -> Tensor:
-    """The average under a window, of what is there or with the margins' zeros."""
-    total = f"Σ[{window.bounded()}] x[c,{window.reads()}]"
-    if margins_count or not any(n for m in window.margins for n in m):
+def average(x: Tensor, window: Window, margins_count: bool = False, there: Tensor | None = None) -> Tensor:
+    """The average under a window: of what is ``there`` (N, …: 1 or 0, by default all of x), or with the
+    margins' zeros."""
+    margins = any(n for m in window.margins for n in m)
+    if there is None and (margins_count or not margins):
+        total = f"Σ[{window.bounded()}] x[c,{window.reads()}]"
         return _pooled(f"y[c,{window.places()}] = {total} / {prod(window.kernel)}", x, window, 0.0)
-    sizes = "×".join(SIZES[: window.rank])
-    page = f"y[c,{window.places()}] = {total} / Σ[{window.bounded()}] u[{window.reads()}]"
+    there = torch.ones_like(x[:, 0]) if there is None else there
+    sizes, over = "×".join(SIZES[: window.rank]), f"Σ[{window.bounded()}] u[{window.reads()}]"
+    page = f"y[c,{window.places()}] = ({over} x[c,{window.reads()}]) / ({over})"
     page += f"\nwhere x: input C×{sizes}, u: input {sizes}"
-    there = window.around(torch.ones_like(x[:, 0]), 0.0)
-    return evaluated(page, {"x": window.around(x, 0.0), "u": there}, {})
+    return evaluated(page, {"x": window.around(x, 0.0), "u": window.around(there, 0.0)}, {})
 
 
 def norm(x: Tensor, window: Window, p: int) -> Tensor:
