@@ -29,7 +29,7 @@ MORE = {
     " + hidden_state[t-1] weight_hidden + bias_vector)",
 }
 PAGE = {**MORE, **{name: page.text for name, page in PAGES.items()}, **{name: name for name in names()}}
-STILL = ("C3", "C4", "C6", "conv2d", "max pooling", "mlp", "R1", "A2", "X2")
+STILL = ("C3", "C4", "C6", "conv2d", "conv_lstm", "max pooling", "mlp", "R1", "A2", "X2")
 SLIDING = (
     "C1",
     "C1 from zero",

@@ -312,13 +312,17 @@ def test_an_empty_batch_gives_an_empty_result_and_zero_gradients(name: str) -> N
     sizes = {
         "conv1d": {"w": (3, 2, 2)},
         "conv2d": {"w": (3, 2, 2, 2)},
+        "conv_lstm": {"D": 2, "K": 3, "M": 4, "N": 5},
         "conv_pool": {"K": 3, "C": 2},
         "scores": {"w": (4, 2, 5, 6)},
         "mlp": {"D": 3, "H": 4, "O": 2},
         "lstm_projection": {"D": 3, "H": 4, "P": 2},
         "rnn_bidirectional": {"D": 3, "H": 4, "O": 2},
+        "tcn": {"C": 2, "K": 3, "P": 2},
+        "wavenet": {"C": 2, "K": 3, "S": 4, "O": 2},
     }
     shapes = {"conv1d": (2, 6), "mlp": (3,), **dict.fromkeys(("conv2d", "conv_pool", "scores"), (2, 5, 6))}
+    shapes |= {"conv_lstm": (3, 2, 4, 5), "tcn": (2, 6), "wavenet": (2, 6)}
     net = chalkgrad.layer(name, **sizes.get(name, {"D": 3, "H": 4}))
     x = torch.zeros(0, *shapes.get(name, (5, 3)), requires_grad=True)
     result = net(x)

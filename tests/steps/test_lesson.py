@@ -34,7 +34,12 @@ from chalkgrad.steps.lesson import Lesson, lesson
 GOLDEN = Path(__file__).parents[1] / "golden" / "steps"
 ZOO = {name: chalkgrad.zoo.page(name) for name in chalkgrad.zoo.names()}
 UNREADABLE = ("max pooling",)  # the reader of printed pages knows no condition on a value
+LONG = ("conv_lstm",)  # a minute: sums over channels and kernels at every place of every map
 EVERY = {**{n: p.text for n, p in PAGES.items()}, **ZOO, **LOSSES}
+
+
+def marks(name: str) -> tuple[pytest.MarkDecorator, ...]:
+    return (pytest.mark.slow,) if name in LONG else ()
 
 
 @cache
@@ -52,7 +57,7 @@ def test_every_section_ends_in_the_line_that_the_derivation_prints(name: str) ->
         assert f"\n {equation}" in page, equation
 
 
-@pytest.mark.parametrize("name", [n for n in EVERY if n not in UNREADABLE])
+@pytest.mark.parametrize("name", [pytest.param(n, marks=marks(n)) for n in EVERY if n not in UNREADABLE])
 def test_every_equation_on_the_board_is_true_as_it_is_printed(name: str) -> None:
     """Each line with an equals sign, read back as text and computed with NumPy."""
     resolved = read(EVERY[name])

@@ -35,7 +35,8 @@ EVERY = {**{n: p.text for n, p in PAGES.items()}, **ZOO, **LOSSES}
 WITHOUT = (
     *(f"C{k}" for k in (1, 2, 3, 4, 5, 6, 10)),
     *("C1 from zero", "strided and dilated", "zero outside by one", "causal", "max pooling", "R1", "A2"),
-    *("conv1d", "conv2d", "conv_pool", "scores", "mlp", "without a recurrence", "mean without a recurrence"),
+    *("conv1d", "conv2d", "conv_pool", "scores", "mlp", "tcn", "wavenet"),
+    *("without a recurrence", "mean without a recurrence"),
 )
 RECURRENT = {n: text for n, text in EVERY.items() if n not in (*WITHOUT, "X2")}
 RNN = "h[t] = tanh(x[t] W_x + h[t-1] W_h + b)"

@@ -123,7 +123,7 @@ def _rows(rows: list[Tensor], style: Style) -> Block:
     )
 
 
-def slices(name: str, before: Sequence[int], x: Tensor, style: Style) -> Block:
+def slices(name: str, before: Sequence[int | str], x: Tensor, style: Style) -> Block:
     """An array of more than two axes as its matrices, each with its place: ``w[0,1,·,·] = …``.
 
     ``before`` are indices that stand first in every place.

@@ -63,7 +63,10 @@ class Sheet:
                     progress(done, len(self.entries))
         lines += self._gradients()
         if any("…" in line or "⋮" in line for line in lines):
-            lines += ["", "… and ⋮ stand for numbers left out here; a JSON file holds them all (--json)."]
+            lines.append("")
+            lines += self._wrapped(
+                "", "… and ⋮ stand for numbers left out here; a JSON file holds them all (--json)."
+            )
         return "\n".join(line.rstrip() for line in lines)
 
     def _rule(self, title: str) -> str:
@@ -116,7 +119,7 @@ class Sheet:
         for label, x, remark in rows:
             if x.dim() > 2:
                 name, _, place = label.rstrip("]").partition("[")
-                before = [int(k) for k in place.split(",") if k]
+                before = [k for k in place.split(",") if k]
                 yield from (INDENT + line for line in slices(name, before, x, self._within((INDENT,))))
                 continue
             head = (f"{INDENT}{padded(label, wide)} = ",)

@@ -117,7 +117,9 @@ class _Script:
         saved = [self.arrays[n].name for n in self.saved]
         outputs = [self._output(b, o) for o in p.outputs]
         arguments = [self.arrays[n.name].name + ("=None" if n.role == "start" else "") for n in self.inputs]
-        returned = f"({saved[0]},)" if len(saved) == 1 else f"({', '.join(saved)})"
+        last = [f"{saved[-1]},)" if len(saved) == 1 else f"{saved[-1]})"] if saved else [")"]
+        returned = [*saved[:-1], *last]
+        returned[0] = f"({returned[0]}"  # one bracket in the items: a long line breaks between them
         head = _head("forward", arguments)
         doc = self._doc(b, p.outputs)
         given = [self.arrays[n.name] for n in self.inputs]
@@ -125,7 +127,7 @@ class _Script:
         if lacking:  # only a start tells some size: it must be given
             sizes, lacking = unpacked(b, given, self.definition, self.numbers)
             head = head if lacking else head.replace("=None", "")
-        end = _wrapped("return ", [*outputs, returned])
+        end = _wrapped("return ", [*outputs, *returned])
         return "\n".join([head, *doc, *sizes, *b.lines, *end, ""])
 
     def _doc(self, b: Body, outputs: tuple[str, ...]) -> list[str]:

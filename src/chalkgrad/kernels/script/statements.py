@@ -159,7 +159,7 @@ def _clamped(b: Body, p: Part) -> Part:
         start = b.symbol("start", reach)
         b.write(f"{b.spelled[start]} = {_most_of('max', [b.size(x) for x in lows])}")
         first = Size.symbol(start)
-    stop = b.symbol("stop", replace(reach, axis="stop"))
+    stop = b.symbol("end", replace(reach, axis="end"))
     ends = _most_of("min", [b.size(x) for x in highs])
     if not all(b.nonnegative(x - first) for x in highs):
         ends = f"max({b.size(first)}, {ends})"

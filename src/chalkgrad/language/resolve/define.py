@@ -164,21 +164,25 @@ class Attempt(Given):
 
     def before_the_start(self, name: str, scope: Scope) -> set[int]:
         """The accesses that may reach before the start: a state's, at a shift along a recurrence index."""
-        group, exempt = self.roles.group(name), set[int]()
+        exempt = set[int]()
         for k, access in enumerate(scope.accesses):
-            index = access.index
-            if len(index.terms) != 1 or index.terms[0][1] != 1 or index.shift.constant is None:
-                continue
-            letter, shift = index.terms[0][0], index.shift.const
-            if letter not in self.roles.recurrence or letter not in scope.left or shift == 0:
-                continue
-            known = self.states.get(access.name, {}).get(access.position, [])
-            if access.name in group or any((s < 0) == (shift < 0) for s, _ in known):
+            if self.has_a_start(scope, access.name, access.position, access.index):
+                letter, shift = access.index.terms[0][0], access.index.shift.const
                 shifts = self.states.setdefault(access.name, {}).setdefault(access.position, [])
                 shifts.append((shift, access.span))
                 self.looks.append(Look(name, letter, access.name, access.position, shift, access.span))
                 exempt.add(k)
         return exempt
+
+    def has_a_start(self, scope: Scope, name: str, position: int, index: Index) -> bool:
+        """Whether one axis of a name is read as a state's: before its first step stands its start."""
+        if len(index.terms) != 1 or index.terms[0][1] != 1 or index.shift.constant is None:
+            return False
+        letter, shift = index.terms[0][0], index.shift.const
+        if letter not in self.roles.recurrence or letter not in scope.left or shift == 0:
+            return False
+        known = self.states.get(name, {}).get(position, [])
+        return name in self.roles.group(scope.target) or any((s < 0) == (shift < 0) for s, _ in known)
 
     def settle(self, name: str, definition: Definition, intervals: tuple[Interval, ...]) -> None:
         """Make the shape of a definition what its right side gives; check what was assumed or declared."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from chalkgrad.equations.ir import Index
 from chalkgrad.equations.size import Size
 from chalkgrad.language.parse.syntax import Declaration, Node, Symbol
 from chalkgrad.language.resolve.declarations import binders, check_declarations, whole_sizes
 from chalkgrad.language.resolve.elaborate import Elaborator
 from chalkgrad.language.resolve.roles import Roles, Use, index_symbols
-from chalkgrad.language.resolve.scope import Shape, declared_size, size_symbols
+from chalkgrad.language.resolve.scope import Scope, Shape, declared_size, size_symbols
 from chalkgrad.language.resolve.sizes import Interval, Unknowns
 from chalkgrad.language.source import EquationError, Span
 
@@ -33,7 +34,9 @@ class Given(ABC):
         self.places: dict[str, Span] = {}
         sizes = {s for d in roles.text.declarations for n in d.dims or () for s in size_symbols(n)}
         sizes |= whole_sizes(roles)
-        self.elaborator = self.elaborates(roles, self.unknowns, self.shapes, sizes, columns, self.assume)
+        self.elaborator = self.elaborates(
+            roles, self.unknowns, self.shapes, sizes, columns, self.assume, self.has_a_start
+        )
         self.all_uses = {n: roles.uses(n) for n in roles.definitions}
         self.elaborator.avoid = {u.name for us in self.all_uses.values() for u in us} | set(roles.definitions)
         self.elaborator.scalars = {n for n, d in roles.declared.items() if d.dims == ()}
@@ -50,6 +53,10 @@ class Given(ABC):
     @abstractmethod
     def assume(self, name: str) -> Shape:
         """The shape of a name read before its definition."""
+
+    @abstractmethod
+    def has_a_start(self, scope: Scope, name: str, position: int, index: Index) -> bool:
+        """Whether one axis of a name is read as a state's: before its first step stands its start."""
 
     def conflict(self, a: Interval, b: Interval) -> EquationError:
         show = self.shown

@@ -27,12 +27,14 @@ class Reader:
         sizes: set[str],
         columns: bool,
         assume: Callable[[str], Shape],
+        has_a_start: Callable[[Scope, str, int, Index], bool],
     ) -> None:
         self.roles = roles
         self.unknowns = unknowns
         self.shapes = shapes
         self.sizes = sizes
         self.assume = assume
+        self.has_a_start = has_a_start
         self.taken: set[str] = set()
         self.avoid: set[str] = set()
         self.warnings: dict[str, str] = {}
@@ -142,7 +144,9 @@ class Reader:
             axis = shape.axes[k]
             scope.accesses.append(Access(name, k, axis, index, span, shape.outside))
             everywhere = any(a in scope.everywhere for a in index.axes)
-            if index.plain() is None and index.terms and (shape.outside is not False or everywhere):
+            if index.plain() is not None or not index.terms or self.has_a_start(scope, name, k, index):
+                continue
+            if shape.outside is not False or everywhere:
                 conditions.append(Condition(index - axis.low))
                 conditions.append(Condition(index * -1 + (axis.low + axis.size - 1)))
 
