@@ -141,14 +141,14 @@ def test_what_was_once_found_has_an_answer(text: str) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=20_000, **quiet)
+@settings(max_examples=6_000, **quiet)
 @given(st.one_of(mutated(LATEX_TEXTS, LATEX_WORDS), latex_tokens, st.text(max_size=60).map("${}$".format)))
 def test_any_latex_at_all_has_an_answer(text: str) -> None:
     answer(text)
 
 
 @pytest.mark.slow
-@settings(max_examples=20_000, **quiet)
+@settings(max_examples=6_000, **quiet)
 @given(st.one_of(mutated(), tokens, st.text(max_size=60)))
 def test_anything_at_all_has_an_answer(text: str) -> None:
     answer(text)

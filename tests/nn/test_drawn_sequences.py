@@ -124,7 +124,7 @@ ASKED = st.fixed_dictionaries(
 )
 QUIET = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 FEW = settings(max_examples=8, derandomize=True, phases=[Phase.generate], **QUIET)
-MANY = settings(max_examples=200, **QUIET)
+MANY = settings(max_examples=16, **QUIET)
 
 
 @FEW
@@ -146,7 +146,7 @@ def test_a_drawn_page_is_reset_and_cut_the_same_compiled(
 @pytest.mark.slow
 @MANY
 @given(recurrences(), st.integers(1, 6), LENGTHS, st.sampled_from(["on", "off"]))
-def test_hundreds_of_drawn_pages_end_each_sequence_as_if_alone(
+def test_new_drawn_pages_end_each_sequence_as_if_alone(
     page: Drawn, steps: int, lengths: list[int], kernels: str
 ) -> None:
     ends_as_if_alone(page, steps, lengths, kernels)
@@ -155,7 +155,7 @@ def test_hundreds_of_drawn_pages_end_each_sequence_as_if_alone(
 @pytest.mark.slow
 @MANY
 @given(recurrences(), st.integers(1, 6), ASKED)
-def test_hundreds_of_drawn_pages_are_reset_and_cut_the_same_compiled(
+def test_new_drawn_pages_are_reset_and_cut_the_same_compiled(
     page: Drawn, steps: int, asked: dict[str, Any]
 ) -> None:
     compiled_as_step_by_step(page, steps, asked)
