@@ -30,7 +30,7 @@ from chalkgrad.equations.ir import (
     Reduce,
     full,
 )
-from chalkgrad.equations.ops import OPS, ZERO_SLOPE, add, minus, mul, negative, power
+from chalkgrad.equations.ops import OPS, ZERO_SLOPE, add, minus, mul, negative, otherwise, power
 from chalkgrad.equations.walk import children, reads
 
 MACRON = "\N{COMBINING MACRON}"
@@ -205,6 +205,9 @@ def _walk(e: Expr, c: Contribution, result: Expr, program: Program) -> Iterator[
             yield c.to(name, at)
         case Guard(conditions, body):
             yield from _walk(body, c.under(conditions), result, program)
+        case Apply("select", _) if found := otherwise(e):
+            conditions, read, _ = found
+            yield from _walk(Guard(conditions, read), c, result, program)
         case Reduce("sum", over, body):
             yield from _walk(body, c.within(over), body, program)
         case Reduce("logsumexp", over, body):

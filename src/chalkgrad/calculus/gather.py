@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from chalkgrad.calculus.simplify import box, simplify
 from chalkgrad.equations.ir import Condition, Const, Expr, Guard, Index, Name, Range, Read, Reduce
 from chalkgrad.equations.ops import mul
-from chalkgrad.equations.walk import free_axes, fresh, substitute, substitute_condition
+from chalkgrad.equations.walk import free_axes, fresh, inside, substitute, substitute_condition, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def solve(
     >>> str(found["i"])
     '(n-p)/2'
     """
-    pending = [_whole(i - Index.axis(a)) for i, a in zip(at, axes, strict=True)]
+    pending = [whole(i - Index.axis(a)) for i, a in zip(at, axes, strict=True)]
     solution: dict[str, Index] = {}
     zeros: list[Condition] = []
     while pending:
@@ -140,24 +140,8 @@ def solve(
         )
         here = {axis: value.reduced()}
         solution = {a: i.substitute(here) for a, i in solution.items()} | here
-        pending = [_whole(i.substitute(here)) for i in pending]
+        pending = [whole(i.substitute(here)) for i in pending]
     return solution, zeros
-
-
-def inside(index: Index, r: Range) -> list[Condition]:
-    """What makes a solved index a point of its range."""
-    found = [
-        Condition(_whole(index - r.low)),
-        Condition(_whole(index * -1 + (r.high - 1))),
-    ]
-    if index.divisor > 1:
-        found.append(Condition(_whole(index), "divisible", index.divisor))
-    return found
-
-
-def _whole(index: Index) -> Index:
-    """The index times its divisor: the same sign, and zero at the same points."""
-    return Index(index.terms, index.shift)
 
 
 def _letters(remaining: tuple[Range, ...], target: Name, free: list[str]) -> dict[str, str]:

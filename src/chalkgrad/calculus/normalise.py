@@ -31,7 +31,7 @@ from chalkgrad.equations.ir import (
     Reduce,
     full,
 )
-from chalkgrad.equations.ops import OPS, ZERO_SLOPE, add, mul, power
+from chalkgrad.equations.ops import OPS, ZERO_SLOPE, add, mul, otherwise, power
 from chalkgrad.equations.walk import bound_axes, free_axes, fresh, nodes, reads, rewrite, substitute
 
 
@@ -111,8 +111,10 @@ def renamed(program: Program, old: str, new: str) -> Program:
 
 
 def is_function(e: Expr) -> bool:
-    """Whether this is a function with a slope: not arithmetic, and not constant on pieces."""
+    """Whether this is a function with a slope: not arithmetic, not constant on pieces, not a padded read."""
     match e:
+        case Apply("select", _) if otherwise(e):
+            return False
         case Apply("add" | "mul", _) | Apply("pow", (_, Const())):
             return False
         case Apply(op, _):

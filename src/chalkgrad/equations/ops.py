@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chalkgrad.equations.ir import Apply, Const, Expr
+from chalkgrad.equations.ir import Apply, Condition, Const, Expr, Guard, Read
 
 Slope = Callable[[Expr, tuple[Expr, ...]], Expr]
 
@@ -100,6 +100,27 @@ def apply(op: str, *args: Expr) -> Expr:
             return power(args[0], args[1].value)
         case _:
             return Apply(op, args)
+
+
+def or_else(conditions: tuple[Condition, ...], body: Expr, value: float) -> Expr:
+    """``body`` where the conditions hold and a number elsewhere: a read with ``-∞ outside``.
+
+    >>> from chalkgrad.equations.ir import Index, Read
+    >>> i = Index.axis("i")
+    >>> e = or_else((Condition(i - 1),), Read("x", (i - 1,)), -math.inf)
+    >>> otherwise(e) == ((Condition(i - 1),), Read("x", (i - 1,)), -math.inf)
+    True
+    """
+    return Apply("select", (Guard(conditions, Const(1)), Guard(conditions, body), Const(value)))
+
+
+def otherwise(e: Expr) -> tuple[tuple[Condition, ...], Read, float] | None:
+    """The parts of a read with a number outside; None for anything else."""
+    match e:
+        case Apply("select", (Guard(a, Const(1)), Guard(b, Read() as read), Const(value))) if a == b:
+            return a, read, value
+        case _:
+            return None
 
 
 def _tidy(x: float) -> float:

@@ -26,8 +26,8 @@ from chalkgrad.equations.ir import (
     Reduce,
     Size,
 )
-from chalkgrad.equations.ops import OPS, ZERO_SLOPE
-from chalkgrad.equations.walk import reads
+from chalkgrad.equations.ops import OPS, ZERO_SLOPE, otherwise
+from chalkgrad.equations.walk import reads, whole
 
 Stage = Literal["resolved", "normalised", "derived"]
 
@@ -40,7 +40,8 @@ def verify(program: Program, stage: Stage) -> Program:
     """The program itself, if it is legal after ``stage``; otherwise raises IllegalProgram with the equation.
 
     Always: names are known and read with an index per axis, axes are bound, boxes lie inside their names and
-    do not meet, guards are affine. ``resolved`` programs read at whole indices; in ``normalised`` ones a
+    do not meet, guards are affine. ``resolved`` programs read at whole
+    indices, or under a guard that says so; in ``normalised`` ones a
     function's argument is a name and its result a whole right side; in both ``normalised`` and ``derived``
     ones no axis is bound twice.
 
@@ -88,7 +89,14 @@ def _faults(e: Equation, program: Program, stage: Stage) -> Iterator[str]:
         yield "a function or a reduction stands inside a right side"
 
 
-def _expression(e: Expr, bound: frozenset[str], program: Program, stage: Stage) -> Iterator[str]:
+def _expression(
+    e: Expr,
+    bound: frozenset[str],
+    program: Program,
+    stage: Stage,
+    divided: frozenset[tuple[Index, int]] = frozenset(),
+) -> Iterator[str]:
+    """The faults of an expression under guards that say which indices are ``divided`` by what."""
     match e:
         case Const():
             return
@@ -104,7 +112,7 @@ def _expression(e: Expr, bound: frozenset[str], program: Program, stage: Stage) 
                 yield f"{name} has {len(known.ranges)} axes and is read at {len(at)}"
             for i in at:
                 yield from _index(i, bound)
-                if stage == "resolved" and i.divisor != 1:
+                if stage == "resolved" and i.divisor != 1 and (whole(i), i.divisor) not in divided:
                     yield f"{name} is read at {i}, which is not whole"
         case Apply(op, args):
             if op not in OPS:
@@ -112,13 +120,14 @@ def _expression(e: Expr, bound: frozenset[str], program: Program, stage: Stage) 
             elif len(args) < 2 if op in ("add", "mul") else len(args) != OPS[op].arity:
                 yield f"{op} has {len(args)} arguments"
             for a in args:
-                yield from _expression(a, bound, program, stage)
+                yield from _expression(a, bound, program, stage, divided)
         case Guard(conditions, body):
             if not conditions:
                 yield "a guard has no condition"
             for c in conditions:
                 yield from _condition(c, bound)
-            yield from _expression(body, bound, program, stage)
+            facts = {(c.index, c.divisor) for c in conditions if c.kind == "divisible"}
+            yield from _expression(body, bound, program, stage, divided | facts)
         case Reduce(_, over, body) | ArgMax(over, _, body):
             axes = {r.axis for r in over}
             if not over or len(axes) < len(over):
@@ -127,7 +136,7 @@ def _expression(e: Expr, bound: frozenset[str], program: Program, stage: Stage) 
                 yield f"{', '.join(sorted(axes & bound))} is bound twice"
             if isinstance(e, ArgMax) and e.axis not in axes:
                 yield f"the position along {e.axis} is asked of a maximum over {', '.join(sorted(axes))}"
-            yield from _expression(body, bound | axes, program, stage)
+            yield from _expression(body, bound | axes, program, stage, divided)
         case _:
             assert_never(e)
 
@@ -171,7 +180,8 @@ def _is_polynomial(e: Expr) -> bool:
         case Const() | At() | Read():
             return True
         case Apply(op, args):
-            return not any(reads(e)) or (_is_arithmetic(op, args) and all(_is_polynomial(a) for a in args))
+            arithmetic = _is_arithmetic(op, args) and all(_is_polynomial(a) for a in args)
+            return arithmetic or otherwise(e) is not None or not any(reads(e))
         case Reduce(op, _, body):
             return op == "sum" and _is_polynomial(body)
         case Guard(_, body):

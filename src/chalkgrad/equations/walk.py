@@ -187,3 +187,16 @@ def _avoid_capture(
         taken.add(renamed[axis])
     inner.update({old: Index.axis(new) for old, new in renamed.items()})
     return tuple(Range(renamed.get(r.axis, r.axis), r.size, r.low) for r in over), inner
+
+
+def inside(index: Index, r: Range) -> list[Condition]:
+    """What makes an index a point of a range."""
+    found = [Condition(whole(index - r.low)), Condition(whole(index * -1 + (r.high - 1)))]
+    if index.divisor > 1:
+        found.append(Condition(whole(index), "divisible", index.divisor))
+    return found
+
+
+def whole(index: Index) -> Index:
+    """The index times its divisor: the same sign, and zero at the same points."""
+    return Index(index.terms, index.shift)

@@ -18,6 +18,7 @@ from chalkgrad.language.parse.syntax import (
     Declaration,
     Group,
     Indexed,
+    Margin,
     Line,
     Negate,
     Node,
@@ -54,8 +55,9 @@ def spelled_declaration(d: Declaration) -> str:
     said = [d.role] if d.role else []
     if d.dims is not None:
         said.append("×".join(_size(s) for s in d.dims) if d.dims else "scalar")
-    if d.outside is not False:
-        said.append("zero outside" + ("" if d.outside is True else f" ±{_size(d.outside)}"))
+    if d.outside is not None:
+        margins = "×".join(map(_margin, d.outside.margins))
+        said.append(("zero" if not d.outside.value else _number(d.outside.value)) + f" outside {margins}".rstrip())
     if d.init is not None:
         said.append(f"init {d.init:g}")
     return f"{name}: {' '.join(said)}"
@@ -150,6 +152,8 @@ def _index(node: Node) -> str:
             return f"{_index(left)}{op}{_index(right)}"
         case Binary("·" | "⊙", Number() as n, Symbol() | Group() as right):
             return f"{_number(n.value)}{_index(right)}"
+        case Binary("/", left, Number() as n):
+            return f"{_index(left)}/{_number(n.value)}"
         case Negate(body):
             return f"-{_index(body)}"
         case Group(body):
@@ -160,6 +164,11 @@ def _index(node: Node) -> str:
 
 def _size(node: Node) -> str:
     return f"({_index(node)})" if isinstance(node, Binary) and node.op in "+-" else _index(node)
+
+
+def _margin(m: Margin) -> str:
+    before, after = map(_size, m)
+    return f"-{before}+{after}" if before != after else f"±{before}" if before != "0" else before
 
 
 def _binder(b: Binder) -> str:

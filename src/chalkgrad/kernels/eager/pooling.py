@@ -1,4 +1,4 @@
-"""Maxima over windows, their winners and the gradient that goes to the winners, given to the library.
+"""Maxima and sums over windows, winners and the gradient that goes to the winners, given to the library.
 
 The position of a winner is a value, so what a gradient adds up is known only when it runs: each position of
 the maximum gives to one place of the image, and that is a scatter.
@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import isclose, prod
+from math import inf, isclose, prod
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from chalkgrad.equations.ir import Apply, At, Condition, Expr, Index, Range, Read
+from chalkgrad.equations.ir import Apply, At, Condition, Expr, Guard, Index, Range, Read
+from chalkgrad.equations.ops import otherwise
 from chalkgrad.kernels.eager.code import Code, Frame, Labels, Scope, Stage, then
-from chalkgrad.kernels.eager.guards import misses
+from chalkgrad.kernels.eager.guards import misses, sure
 from chalkgrad.kernels.eager.views import Affine, Interval, View, arranged
 
 _MEAN: tuple[Callable[..., Tensor], ...] = (
@@ -34,9 +35,10 @@ _MAX: tuple[Callable[..., Tensor], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The windows along one axis: ``size`` taps, each window ``stride`` places after the one before it.
+    """The windows along one axis: ``count`` of them, each ``stride`` places after the one before it, and
+    ``size`` taps in each.
 
-    ``offset`` is where the first begins, ``after`` how much of the image the last leaves; below 0, beyond it.
+    ``offset`` is where in the image the first begins; below 0, before it.
     """
 
     label: str
@@ -46,30 +48,62 @@ class Span:
     dilation: int
     size: int
     offset: int
-    after: int
+    count: int
+    image: int
 
     @property
-    def fits(self) -> bool:
-        """Whether the library's own count of windows is theirs."""
-        return self.offset == 0 and 0 <= self.after < self.stride
+    def reach(self) -> int:
+        """How many places of the image the windows span."""
+        return self.stride * (self.count - 1) + self.width
+
+    @property
+    def width(self) -> int:
+        """How many places one window spans."""
+        return self.dilation * (self.size - 1) + 1
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """Places before and after the image that the windows span; below 0, places that they leave."""
+        return -self.offset, self.offset + self.reach - self.image
+
+    def fits(self, padded: bool, ceiling: bool) -> bool:
+        """Whether the library counts these windows; where ``padded``, with as much at both ends."""
+        pad = -self.offset
+        if pad and not (padded and 0 < pad <= self.width // 2):
+            return False
+        over = self.image + 2 * pad - self.width
+        count = (over + (self.stride - 1 if ceiling else 0)) // self.stride + 1
+        # The last window begins inside the image or before it.
+        count -= ceiling and (count - 1) * self.stride >= self.image + pad
+        return over >= 0 and count == self.count
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """A maximum over windows: ``read`` has new labels in their place, with intervals in ``box``.
+    """A maximum or a sum over windows: ``read`` has new labels in their place, with intervals in ``box``.
 
-    ``rest`` are the other labels.
+    ``rest`` are the other labels, ``outside`` is what a window finds outside of the image.
     """
 
     read: Read
     box: Mapping[str, Interval]
     spans: tuple[Span, ...]
     rest: Labels
+    outside: float
+    summed: bool = False
 
     @property
     def name(self) -> str:
         """The library call that it is."""
-        return f"torch.nn.functional.max_pool{len(self.spans)}d"
+        return f"torch.nn.functional.{'avg' if self.summed else 'max'}_pool{len(self.spans)}d"
+
+    @property
+    def ceiling(self) -> bool | None:
+        """How the library comes to count these windows in this image, rounding up or not; None: in no way."""
+        padded = self.outside == (0.0 if self.summed else -inf)  # that is what the library pads with
+        # A mean that has no divisor of one's own divides a last window by what is left of it.
+        ways = (False,) if self.summed and len(self.spans) == 1 else (False, True)
+        return next((c for c in ways if all(s.fits(padded, c) for s in self.spans)), None)
 
     @property
     def labels(self) -> Labels:
@@ -82,11 +116,14 @@ def pool(stage: Stage, over: tuple[Range, ...], body: Expr, s: Scope) -> Pool | 
 
     ``s`` is the scope inside of it.
     """
+    conditions, body, outside = _padded(body)
     if not isinstance(body, Read) or s.mask or s.guarded or not all(size for _, size in s.box.values()):
         return None
     if not 1 <= len(over) <= 3 or not stage.like.is_floating_point():
         return None
     intervals = stage.places[body.name].intervals
+    if not _keeps_inside(stage, body, [c for c in conditions if not sure(stage, c, s)], s):
+        return None
     index = [Affine.of(i, stage.sizes) for i in body.at]
     spans: list[Span] = []
     at, box = [*body.at], dict[str, Interval]()
@@ -103,15 +140,31 @@ def pool(stage: Stage, over: tuple[Range, ...], body: Expr, s: Scope) -> Pool | 
         label, (low, size) = f"{body.name}·{k}", intervals[k]
         (first, count), (begin, width) = s.box[position], s.box[tap]
         offset = index[k].shift + stride * first + dilation * begin - low
-        reach = stride * (count - 1) + dilation * (width - 1) + 1
-        spans.append(Span(label, position, tap, stride, dilation, width, offset, size - offset - reach))
+        spans.append(Span(label, position, tap, stride, dilation, width, offset, count, size))
         at[k], box[label] = Index.axis(label), intervals[k]
     loops = {*s.numbers}
     axes = [a for i in at for a in i.axes if a not in box and a not in loops]
     inside = {a for span in spans for a in (span.position, span.tap)}
     if len({*axes}) != len(axes) or inside & {*axes} or len(inside) != 2 * len(spans) or inside & loops:
         return None
-    return Pool(Read(body.name, tuple(at)), box, tuple(spans), tuple(a for a in s.box if a in axes))
+    return Pool(Read(body.name, tuple(at)), box, tuple(spans), tuple(a for a in s.box if a in axes), outside)
+
+
+def _padded(e: Expr) -> tuple[tuple[Condition, ...], Expr, float]:
+    """A read, the conditions under which it counts, and what stands in its place elsewhere."""
+    match e:
+        case Guard(conditions, body):
+            return conditions, body, 0.0
+        case Apply() if found := otherwise(e):
+            return found
+        case _:
+            return (), e, 0.0
+
+
+def _keeps_inside(stage: Stage, e: Read, conditions: Sequence[Condition], s: Scope) -> bool:
+    """Whether conditions keep a read away from nothing but what lies outside of its name."""
+    own = [*zip(e.at, stage.places[e.name].intervals, strict=True)]
+    return all(any(misses(stage, i, v, c, s) for i, v in own) for c in conditions)
 
 
 def pooled(stage: Stage, p: Pool, s: Scope) -> Code:
@@ -139,7 +192,7 @@ class Average:
     @property
     def name(self) -> str:
         """The library call that it is."""
-        return f"torch.nn.functional.avg_pool{len(self.pool.spans)}d"
+        return self.pool.name
 
 
 def average(
@@ -158,22 +211,21 @@ def average(
     if found is None or any(span.dilation > 1 and span.size > 1 for span in found.spans):
         return None
     assert isinstance(body, Read)
-    own = [*zip(body.at, stage.places[body.name].intervals, strict=True)]
-    if not all(any(misses(stage, i, v, c, s) for i, v in own) for c in conditions):
+    if not _keeps_inside(stage, body, conditions, s):
         return None
     divisor = prod(span.size for span in found.spans)
     if len(found.spans) > 1 and not isclose(times * divisor, 1.0):
         divisor = 1
     scale = times * divisor
-    return Average(found, divisor, 1.0 if isclose(scale, 1.0, rel_tol=1e-12) else scale)
+    return Average(replace(found, summed=True), divisor, 1.0 if isclose(scale, 1.0, rel_tol=1e-12) else scale)
 
 
 def averaged(stage: Stage, a: Average, s: Scope) -> Code:
     """The code that calls the library."""
     code, shape, how = _ready(stage, a.pool, s)
     del how["dilation"]
-    if a.divisor == 1:
-        how["divisor_override"] = 1
+    if len(a.pool.spans) > 1:
+        how["divisor_override"] = a.divisor
     call = _MEAN[len(a.pool.spans) - 1]
     return stage.scaled(_called(code, a.pool, lambda x: call(x, **how), shape), a.scale, s)
 
@@ -187,10 +239,11 @@ def winning(stage: Stage, p: Pool, axis: str, s: Scope) -> Code:
     call = _MAX[len(p.spans) - 1]
     slot = stage.shared((p.read, p.spans, tuple(s.box[a] for a in p.labels)))
     find = code.run
-    sizes = [_extent(span, s) for span in p.spans]
+    sizes = [span.reach if p.ceiling is None else span.image for span in p.spans]
     k = [span.tap for span in p.spans].index(axis)
     span, inner = p.spans[k], prod(sizes[k + 1 :])
-    first = torch.arange(s.box[span.position][1], device=stage.like.device) * span.stride
+    first = torch.arange(span.count, device=stage.like.device) * span.stride
+    first = first if p.ceiling is None else first + span.offset
     first = first.reshape([-1] + [1] * (len(p.spans) - 1 - k))
     low = s.box[axis][0]
 
@@ -203,12 +256,6 @@ def winning(stage: Stage, p: Pool, axis: str, s: Scope) -> Code:
     return Code(run, p.labels)
 
 
-def _extent(span: Span, s: Scope) -> int:
-    """How long the image is when the call is made."""
-    reach = span.stride * (s.box[span.position][1] - 1) + span.dilation * (span.size - 1) + 1
-    return reach + span.after if span.fits else reach
-
-
 def _ready(stage: Stage, p: Pool, s: Scope) -> tuple[Code, list[int], dict[str, Any]]:
     """The image laid out for the call, the shape of the result, and what the call is told."""
     inner = replace(s, box={**s.box, **p.box})
@@ -219,10 +266,12 @@ def _ready(stage: Stage, p: Pool, s: Scope) -> tuple[Code, list[int], dict[str, 
     steps: list[View] = [lay] if lay else []
     if len(p.rest) not in (1, 2):  # as the library has channels, in a batch or not
         steps.append(lambda x: x.reshape(-1, *sizes))
-    ends = [v for span in reversed(p.spans) for v in ((0, 0) if span.fits else (-span.offset, -span.after))]
-    if any(ends):
-        steps.append(lambda x: functional.pad(x, ends))
+    ceiling, ends = p.ceiling, [v for span in reversed(p.spans) for v in span.ends]
+    if ceiling is None and any(ends):
+        steps.append(lambda x: functional.pad(x, ends, value=p.outside))
     how: dict[str, Any] = {
+        "padding": [0 if ceiling is None else -span.offset for span in p.spans],
+        "ceil_mode": bool(ceiling),
         "kernel_size": [span.size for span in p.spans],
         "stride": [span.stride for span in p.spans],
         "dilation": [span.dilation for span in p.spans],

@@ -3,7 +3,9 @@
 text        = (equation | "where" declaration ("," declaration)*)*
 equation    = sum ("=" sum)+
 declaration = name ["[" at "]"] (":" saying+ | "=" function | "=" number)
-    saying      = role | shape | "init" number | "zero outside" ["±" size]
+    saying      = role | shape | "init" number | ("zero" | ["-"] "∞") "outside" [margins]
+margins     = "±" size | margin ("×" margin)+
+margin      = "±" size | "-" size "+" size | "0"
 shape       = size ("×" size)* | "scalar"
 """
 
@@ -20,8 +22,10 @@ from chalkgrad.language.parse.syntax import (
     BinaryOp,
     Declaration,
     Line,
+    Margin,
     Node,
     Number,
+    Outside,
     Symbol,
     Text,
     parts,
@@ -161,12 +165,12 @@ class _TextParser(ExpressionParser):
             if self.sees_kind("number"):
                 number = self.take()
                 span = symbol.span.to(number.span)
-                return Declaration(symbol, at, None, None, False, None, span, number=float(number.text))
+                return Declaration(symbol, at, None, None, None, None, span, number=float(number.text))
             if not self.sees_kind("name"):
                 self.unexpected("the name of a function", help="write: where τ = tanh")
             alias = self.take()
             return Declaration(
-                symbol, at, None, None, False, Symbol(alias.text, alias.span), symbol.span.to(alias.span)
+                symbol, at, None, None, None, Symbol(alias.text, alias.span), symbol.span.to(alias.span)
             )
         if not self.sees(":"):
             self.unexpected(
@@ -175,7 +179,7 @@ class _TextParser(ExpressionParser):
         end = self.take().span
         role: Literal["input", "parameter", "output"] | None = None
         dims: tuple[Node, ...] | None = None
-        outside: Node | bool = False
+        outside: Outside | None = None
         init: float | None = None
         while True:
             if self.sees_word("input", "parameter", "output"):
@@ -191,25 +195,54 @@ class _TextParser(ExpressionParser):
                     self.unexpected("a number", help="write: where b_f: init 1")
                 number = self.take()
                 end, init = number.span, -float(number.text) if minus else float(number.text)
-            elif self.sees_word("zero"):
-                end = self.take().span
-                if not self.sees_word("outside"):
-                    self.unexpected("`outside`", help="write: where x: input N zero outside ±1")
-                end, outside = self.take().span, True
-                if self.accept("±"):
-                    outside = self.product()
-                    end = outside.span
+            elif self.sees_word("zero") or self.sees("-", "∞"):
+                outside = self.outside()
+                end = outside.span
             elif dims is None and (self.sees_kind("number") or self.starts_dimension()):
                 dims = self.shape()
                 end = dims[-1].span
             else:
                 break
-        if role is None and dims is None and outside is False and init is None:
+        if role is None and dims is None and outside is None and init is None:
             self.unexpected(
                 "a shape or a role",
                 help="a size is at least 1" if self.sees("-") else "write: where x[t]: D, W: D×H, y: output",
             )
         return Declaration(symbol, at, role, dims, outside, None, symbol.span.to(end), init)
+
+    def outside(self) -> Outside:
+        """``zero outside``, ``zero outside ±1``, ``-∞ outside 0×±1×-1+2``."""
+        first = self.next.span
+        minus = self.accept("-")
+        if not (self.sees("∞") or (self.sees_word("zero") and not minus)):
+            self.unexpected("∞", help="write: where x: input N -∞ outside ±1")
+        word = self.take()
+        value = 0.0 if word.text == "zero" else float("-inf" if minus else "inf")
+        if not self.sees_word("outside"):
+            self.unexpected("`outside`", help="write: where x: input N zero outside ±1")
+        span = first.to(self.take().span)
+        margins: list[Margin] = []
+        if self.sees("±", "-") or (self.sees_kind("number") and self.next.text == "0"):
+            margins.append(self.margin())
+            while self.accept("×", "⊙"):
+                margins.append(self.margin())
+            span = span.to(margins[-1][1].span)
+        return Outside(value, tuple(margins), span)
+
+    def margin(self) -> Margin:
+        """``±1``, ``-1+2``, or ``0``."""
+        if self.accept("±"):
+            both = self.size_factor()
+            return both, both
+        if self.accept("-"):
+            before = self.size_factor()
+            if not self.accept("+"):
+                self.unexpected("`+`", help="write -1+2 for one place before and two after, ±1 for both alike")
+            return before, self.size_factor()
+        if not (self.sees_kind("number") and self.next.text == "0"):
+            self.unexpected("how far", help="one for each axis: where x: input C×M×N zero outside 0×±1×-1+2")
+        none = self.size_factor()
+        return none, none
 
     def edge(self, symbol: Symbol, at: tuple[Node, ...]) -> Declaration:
         """``r[-1,·] = ∞``: what a table holds before its first row."""
@@ -219,7 +252,7 @@ class _TextParser(ExpressionParser):
         number = self.take()
         value = float("inf") if number.text == "∞" else float(number.text)
         span = symbol.span.to(number.span)
-        return Declaration(symbol, at, None, None, False, None, span, edge=-value if minus else value)
+        return Declaration(symbol, at, None, None, None, None, span, edge=-value if minus else value)
 
     def starts_dimension(self) -> bool:
         return self.sees("(") or (self.sees_kind("name") and self.next.text not in _WORDS)
@@ -245,7 +278,11 @@ class _TextParser(ExpressionParser):
 
     def dimension(self) -> Node:
         left = self.size_factor()
-        while mark := self.accept("+", "-"):
+        # A sign may also begin what is outside: N -∞ outside.
+        while self.tokens[self.at + 1 : self.at + 2] and self.tokens[self.at + 1].text != "∞":
+            mark = self.accept("+", "-")
+            if not mark:
+                break
             right = self.size_factor()
             op: BinaryOp = "+" if mark.text == "+" else "-"
             left = Binary(op, left, right, left.span.to(right.span), mark.span)

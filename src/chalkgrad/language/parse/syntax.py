@@ -132,21 +132,37 @@ class Line:
     span: Span
 
 
+Margin = tuple[Node, Node]
+"""How many places before and after one axis are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What stands beyond the edges of a name: ``zero outside 0×±1×-1+2``.
+
+    ``margins`` are () where it stands everywhere, one for all axes alike, or one for each axis.
+    """
+
+    value: float
+    margins: tuple[Margin, ...]
+    span: Span
+
+
 @dataclass(frozen=True, slots=True)
 class Declaration:
     """What a ``where`` says of one name.
 
-    ``dims`` is its shape after the recurrence index (() for a scalar, None when not given); ``outside`` how
-    far zeros may be read beyond it (an amount, True where any); ``alias`` the function a letter stands for;
-    ``init`` the number that a parameter starts at; ``edge`` what a table holds before
-    its first row or column; ``number`` what a letter stands for (d of ``a∈ℤ^d``).
+    ``dims`` is its shape after the recurrence index (() for a scalar, None when not given); ``outside`` what
+    stands beyond its edges; ``alias`` the function a letter stands for; ``init`` the number that a parameter
+    starts at; ``edge`` what a table holds before its first row or column; ``number`` what a letter stands for
+    (d of ``a∈ℤ^d``).
     """
 
     name: Symbol
     at: tuple[Node, ...]
     role: Literal["input", "parameter", "output"] | None
     dims: tuple[Node, ...] | None
-    outside: Node | bool
+    outside: Outside | None
     alias: Symbol | None
     span: Span
     init: float | None = None

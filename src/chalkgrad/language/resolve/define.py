@@ -102,7 +102,7 @@ class Attempt(Given):
         if declaration is not None and declaration.dims:
             said = tuple(self.sized(name, n) for n in declaration.dims[len(declaration.dims) - trailing :])
             axes = (*axes[: len(letters)], *said)
-        shape = Shape(name, len(letters), axes, outside=self.outside(declaration))
+        shape = Shape(name, len(letters), axes, outside=self.outside(declaration, len(axes)))
         self.shapes[name] = self.assumed[name] = shape
         return shape
 
@@ -160,7 +160,15 @@ class Attempt(Given):
         fresh, low = self.unknowns.fresh, self.unknowns.fresh_low
         intervals = {a: Interval(low(), fresh(), definition.span, f"the index `{a}`") for a in letters}
         within = {a: self.within[name, a] for a in letters if (name, a) in self.within}
-        return Scope(name, letters, index, intervals, within=within)
+        return Scope(name, letters, index, intervals, said=self.said(name, letters), within=within)
+
+    def said(self, name: str, letters: tuple[str, ...]) -> dict[str, Interval]:
+        """The intervals that the declared shape of a name gives to its letters."""
+        declaration = self.roles.declared.get(name)
+        if declaration is None or declaration.dims is None:
+            return {}
+        sized = letters[self.ahead(name, declaration) :]
+        return {a: self.sized(name, dim) for a, dim in zip(sized, declaration.dims, strict=False)}
 
     def before_the_start(self, name: str, scope: Scope) -> set[int]:
         """The accesses that may reach before the start: a state's, at a shift along a recurrence index."""
@@ -208,7 +216,8 @@ class Attempt(Given):
             for own, found in zip(assumed.axes, intervals, strict=True):
                 self.unknowns.equal(own, found)
         else:
-            self.shapes[name] = Shape(name, len(letters), intervals, outside=self.outside(declaration))
+            outside = self.outside(declaration, len(intervals))
+            self.shapes[name] = Shape(name, len(letters), intervals, outside=outside)
         if declaration is not None and declaration.dims is not None:
             ahead = self.ahead(name, declaration)
             if len(declaration.dims) != len(intervals) - ahead:

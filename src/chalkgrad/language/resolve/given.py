@@ -10,7 +10,7 @@ from chalkgrad.language.parse.syntax import Declaration, Node, Symbol
 from chalkgrad.language.resolve.declarations import binders, check_declarations, whole_sizes
 from chalkgrad.language.resolve.elaborate import Elaborator
 from chalkgrad.language.resolve.roles import Roles, Use, index_symbols
-from chalkgrad.language.resolve.scope import Scope, Shape, declared_size, size_symbols
+from chalkgrad.language.resolve.scope import Outside, Scope, Shape, declared_size, size_symbols
 from chalkgrad.language.resolve.sizes import Interval, Unknowns
 from chalkgrad.language.source import EquationError, Span
 
@@ -157,17 +157,29 @@ class Given(ABC):
                     from_one and all(k < len(u.at) and isinstance(u.at[k], Symbol) for u in uses)
                 ):
                     axes[k] = Interval(self.unknowns.fresh_low(), axes[k].size, axes[k].span, axes[k].what)
-            outside = self.outside(declaration)
+            outside = self.outside(declaration, len(axes))
             self.shapes[name] = Shape(name, len(items), tuple(axes), declaration is not None, outside)
 
-    def outside(self, declaration: Declaration | None) -> Size | bool:
-        if declaration is None or isinstance(declaration.outside, bool):
-            return declaration is not None and bool(declaration.outside)
-        size = declared_size(declaration.outside)
+    def outside(self, declaration: Declaration | None, rank: int) -> Outside | None:
+        """What a ``where`` says of the places beyond the edges of a name with ``rank`` axes."""
+        if declaration is None or declaration.outside is None:
+            return None
+        said = declaration.outside
+        if len(said.margins) not in (0, 1, rank):
+            raise self.roles.fail(
+                f"`{declaration.name.name}` has {rank} {'axis' if rank == 1 else 'axes'}, and what is outside "
+                f"is said of {len(said.margins)}",
+                (said.span, "one for each axis, or one for all"),
+                help=f"write: zero outside {'×'.join(['±1'] * rank)}" if rank else "leave it out",
+            )
+        return Outside(said.value, tuple((self.margin(a), self.margin(b)) for a, b in said.margins))
+
+    def margin(self, node: Node) -> Size:
+        size = declared_size(node)
         if size is None:
             raise self.roles.fail(
                 "how far zeros are read beyond the edge is a number or a size",
-                (declaration.outside.span, "not a size"),
+                (node.span, "not a size"),
                 help="write: where x: input N zero outside ±1",
             )
         return size

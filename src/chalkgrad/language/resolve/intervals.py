@@ -63,7 +63,7 @@ class _Solver:
         narrowing = [
             a
             for a in self.accesses
-            if (a.index.coefficient(axis) and a.index.plain() is None and a.outside is not True)
+            if (a.index.coefficient(axis) and a.index.plain() is None and a.reach is not True)
             and all(other in self.solved for other in a.index.axes if other != axis)
         ]
         if base is None and not narrowing:
@@ -118,7 +118,7 @@ class _Solver:
         base: Interval | None = None
         shorter: list[Interval] = []
         for a in self.bare(axis):
-            if isinstance(a.outside, Size):
+            if isinstance(a.reach, tuple):
                 continue
             if a.name in self.roles.definitions and not self.unknowns.open(a.axis.size):
                 shorter.append(a.axis)
@@ -138,8 +138,10 @@ class _Solver:
     def allowed(self, access: Access, axis: str) -> Interval:
         """The values of one axis at which a shifted read stays inside, whatever the others are."""
         low, high = access.axis.low, access.axis.low + access.axis.size - 1
-        if isinstance(access.outside, Size):
-            low, high = low - access.outside, high + access.outside
+        if isinstance(access.reach, tuple):
+            before, after = access.reach
+            low, high = low - before, high + after
+        low, high = low * access.index.divisor, high * access.index.divisor
         everywhere = any(a in self.scope.everywhere for a in access.index.axes)
         smallest, largest = self.extent(access.index, axis)
         if everywhere:
@@ -167,9 +169,13 @@ class _Solver:
         return smallest, largest
 
     def covering(self, axis: str) -> Interval | None:
-        """For reads with zeros outside: the index covers the name's own interval."""
+        """What is read outside of its name says nothing: what the page says of the left side, or else the
+        name's own interval."""
+        if axis in self.scope.said:
+            return self.scope.said[axis]
         for a in self.accesses:
-            if a.outside is True and a.index.coefficient(axis) == 1:
+            i = a.index
+            if (a.reach is True or i.plain()) and i.coefficient(axis) == i.divisor == 1:
                 return a.axis
         return None
 

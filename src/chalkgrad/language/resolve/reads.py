@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from chalkgrad.equations.ir import At, Condition, Expr, Guard, Index, Read
+from chalkgrad.equations.ir import At, Condition, Expr, Guard, Index, Range, Read
+from chalkgrad.equations.ops import or_else
 from chalkgrad.equations.size import Size
+from chalkgrad.equations.walk import inside
 from chalkgrad.language.parse.syntax import Binary, Group, Negate, Node, Number, Symbol, parts
 from chalkgrad.language.resolve.roles import Roles, index_like, is_function
 from chalkgrad.language.resolve.scope import Access, Scope, Shape, declared_size
@@ -142,17 +144,26 @@ class Reader:
         conditions: list[Condition] = []
         for k, index in enumerate(indices):
             axis = shape.axes[k]
-            scope.accesses.append(Access(name, k, axis, index, span, shape.outside))
+            reach = shape.reach(k)
+            scope.accesses.append(Access(name, k, axis, index, span, reach))
+            if index.divisor > 1 and shape.outside is None:
+                raise self.roles.fail(
+                    f"`{name}` is read at {index}, which is not always a place of it",
+                    (span, f"between two places where {index.divisor} does not divide"),
+                    help=f"say that there is nothing there: where {name}: … zero outside",
+                )
             everywhere = any(a in scope.everywhere for a in index.axes)
             if index.plain() is not None or not index.terms or self.has_a_start(scope, name, k, index):
                 continue
-            if shape.outside is not False or everywhere:
-                conditions.append(Condition(index - axis.low))
-                conditions.append(Condition(index * -1 + (axis.low + axis.size - 1)))
+            if reach or everywhere or index.divisor > 1:
+                conditions += inside(index, Range("", axis.size, axis.low))
 
         def build(at: tuple[Index, ...]) -> Expr:
             read = Read(name, (*indices, *at))
-            return Guard(tuple(conditions), read) if conditions else read
+            if not conditions:
+                return read
+            value = 0.0 if shape.outside is None else shape.outside.value
+            return or_else(tuple(conditions), read, value) if value else Guard(tuple(conditions), read)
 
         return Value(shape.axes[len(indices) :], build, span)
 
@@ -189,6 +200,9 @@ class Reader:
                 return self.index(left, scope, name, position) - self.index(right, scope, name, position)
             case Binary("·" | "⊙", Number(x), right) if float(x).is_integer():
                 return self.index(right, scope, name, position) * int(x)
+            case Binary("/", left, Number(x)) if name and float(x).is_integer() and x >= 1:
+                whole = self.index(left, scope, name, position)
+                return Index(whole.terms, whole.shift, whole.divisor * int(x)).reduced()
             case _:
                 raise self.roles.fail(
                     "an index is a sum of letters and whole numbers",

@@ -18,15 +18,34 @@ Within = Mapping[tuple[str, str], tuple[Interval, ...]]
 """By name and letter of its left side: intervals that it keeps to beside what its own line says."""
 
 
+Reach = tuple[Size, Size] | bool
+"""How far an axis is read before and after it: so far, as far as one likes (True), or not at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What stands outside of a name: ``margins`` are () (everywhere), one for all axes, or one for each."""
+
+    value: float
+    margins: tuple[tuple[Size, Size], ...]
+
+
 @dataclass(slots=True)
 class Shape:
-    """A name's axes, the first ``written`` of them in brackets, and how far zeros are read ``outside``."""
+    """A name's axes, the first ``written`` of them in brackets, and what is read ``outside`` of them."""
 
     name: str
     written: int
     axes: tuple[Interval, ...]
     declared: bool = False
-    outside: Size | bool = False
+    outside: Outside | None = None
+
+    def reach(self, axis: int) -> Reach:
+        """How far beyond its edges an axis is read."""
+        if self.outside is None or not self.outside.margins:
+            return self.outside is not None
+        margin = self.outside.margins[axis if len(self.outside.margins) > 1 else 0]
+        return margin if any(s != Size() for s in margin) else False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +57,15 @@ class Access:
     axis: Interval
     index: Index
     span: Span
-    outside: Size | bool
+    reach: Reach
 
 
 @dataclass(slots=True)
 class Scope:
-    """One equation while it is elaborated: its letters, the intervals of its axes, what it reads."""
+    """One equation while it is elaborated: its letters, the intervals of its axes, what it reads.
+
+    ``said`` are the intervals that a ``where`` gives to letters of the left side.
+    """
 
     target: str
     left: tuple[str, ...]
@@ -52,6 +74,7 @@ class Scope:
     bounds: dict[str, Bounds] = field(default_factory=dict[str, Bounds])
     everywhere: set[str] = field(default_factory=set[str])
     accesses: list[Access] = field(default_factory=list[Access])
+    said: dict[str, Interval] = field(default_factory=dict[str, Interval])
     within: dict[str, tuple[Interval, ...]] = field(default_factory=dict[str, tuple[Interval, ...]])
 
 
