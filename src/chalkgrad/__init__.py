@@ -18,7 +18,16 @@ from chalkgrad.language.source import EquationError, EquationWarning
 if TYPE_CHECKING:
     from chalkgrad.claims.check import check
     from chalkgrad.drawing.draw import draw
+    from chalkgrad.nn.convolution import (
+        Conv1d,
+        Conv2d,
+        Conv3d,
+        ConvTranspose1d,
+        ConvTranspose2d,
+        ConvTranspose3d,
+    )
     from chalkgrad.nn.layer import Layer, layer
+    from chalkgrad.nn.pooling import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
     from chalkgrad.pipeline import derive
     from chalkgrad.tracing.trace import trace
 
@@ -30,6 +39,8 @@ _WHERE = {
     "Layer": "chalkgrad.nn.layer",
     "layer": "chalkgrad.nn.layer",
     "trace": "chalkgrad.tracing.trace",
+    **{f"{kind}{n}d": "chalkgrad.nn.convolution" for kind in ("Conv", "ConvTranspose") for n in (1, 2, 3)},
+    **{f"{kind}Pool{n}d": "chalkgrad.nn.pooling" for kind in ("Max", "Avg") for n in (1, 2, 3)},
 }
 
 
@@ -39,4 +50,25 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(_WHERE[name]), name)
 
 
-__all__ = ["EquationError", "EquationWarning", "Layer", "check", "derive", "draw", "layer", "trace"]
+__all__ = [
+    "AvgPool1d",
+    "AvgPool2d",
+    "AvgPool3d",
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
+    "EquationError",
+    "EquationWarning",
+    "Layer",
+    "MaxPool1d",
+    "MaxPool2d",
+    "MaxPool3d",
+    "check",
+    "derive",
+    "draw",
+    "layer",
+    "trace",
+]

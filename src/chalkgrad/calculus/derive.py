@@ -83,7 +83,7 @@ def ledger(program: Program, wrt: Sequence[str] | None = None) -> Ledger:
     wanted = (
         tuple(n.name for n in program.given("input", "parameter", "start")) if wrt is None else tuple(wrt)
     )
-    program = _with_winners(program)
+    program = with_winners(program)
     prefix = _prefix(program)
     active = _active(program, wanted)
     found = [
@@ -244,7 +244,7 @@ def _winner(target: str, axis: str) -> str:
     return f"{axis}_{target}"
 
 
-def _with_winners(program: Program) -> Program:
+def with_winners(program: Program) -> Program:
     """The program with an equation per axis of a maximum for the position of its first winner."""
     equations: list[Equation] = []
     names: list[Name] = []

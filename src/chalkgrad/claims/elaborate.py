@@ -25,7 +25,7 @@ from chalkgrad.language.resolve.definitions import find_roles
 from chalkgrad.language.resolve.elaborate import Elaborator
 from chalkgrad.language.resolve.naming import as_range, resize
 from chalkgrad.language.resolve.roles import Definition, Roles, index_symbols
-from chalkgrad.language.resolve.scope import Scope, Shape
+from chalkgrad.language.resolve.scope import Outside, Scope, Shape
 from chalkgrad.language.resolve.sizes import Interval
 from chalkgrad.language.resolve.starts import states_of
 from chalkgrad.language.resolve.values import RankError, Value
@@ -216,7 +216,7 @@ class _Attempt(Attempt):
                 Interval(self.low(about, k), r.size, self.places[name], f"of `{name}` ({r.size})")
                 for k, r in enumerate(page.own(about))
             )
-            self.shapes[name] = Shape(name, page.forward[about].written, axes, True, True)
+            self.shapes[name] = Shape(name, page.forward[about].written, axes, True, Outside(0.0, ()))
 
     def low(self, about: str, axis: int) -> Size:
         """Where an axis begins."""

@@ -27,7 +27,8 @@ from chalkgrad.equations.ir import (
     Size,
 )
 from chalkgrad.equations.ops import OPS, ZERO_SLOPE, otherwise
-from chalkgrad.equations.walk import reads, whole
+from chalkgrad.equations.walk import reads
+from chalkgrad.equations.walk import whole as numerator
 
 Stage = Literal["resolved", "normalised", "derived"]
 
@@ -112,7 +113,7 @@ def _expression(
                 yield f"{name} has {len(known.ranges)} axes and is read at {len(at)}"
             for i in at:
                 yield from _index(i, bound)
-                if stage == "resolved" and i.divisor != 1 and (whole(i), i.divisor) not in divided:
+                if stage == "resolved" and i.divisor != 1 and (numerator(i), i.divisor) not in divided:
                     yield f"{name} is read at {i}, which is not whole"
         case Apply(op, args):
             if op not in OPS:

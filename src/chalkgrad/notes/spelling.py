@@ -18,8 +18,8 @@ from chalkgrad.language.parse.syntax import (
     Declaration,
     Group,
     Indexed,
-    Margin,
     Line,
+    Margin,
     Negate,
     Node,
     Number,
@@ -57,7 +57,8 @@ def spelled_declaration(d: Declaration) -> str:
         said.append("×".join(_size(s) for s in d.dims) if d.dims else "scalar")
     if d.outside is not None:
         margins = "×".join(map(_margin, d.outside.margins))
-        said.append(("zero" if not d.outside.value else _number(d.outside.value)) + f" outside {margins}".rstrip())
+        value = _number(d.outside.value) if d.outside.value else "zero"
+        said.append(f"{value} outside {margins}".rstrip())
     if d.init is not None:
         said.append(f"init {d.init:g}")
     return f"{name}: {' '.join(said)}"

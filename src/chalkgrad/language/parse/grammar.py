@@ -237,7 +237,7 @@ class _TextParser(ExpressionParser):
         if self.accept("-"):
             before = self.size_factor()
             if not self.accept("+"):
-                self.unexpected("`+`", help="write -1+2 for one place before and two after, ±1 for both alike")
+                self.unexpected("`+`", help="write -1+2 for one before and two after, ±1 for both alike")
             return before, self.size_factor()
         if not (self.sees_kind("number") and self.next.text == "0"):
             self.unexpected("how far", help="one for each axis: where x: input C×M×N zero outside 0×±1×-1+2")

@@ -167,8 +167,8 @@ class Given(ABC):
         said = declaration.outside
         if len(said.margins) not in (0, 1, rank):
             raise self.roles.fail(
-                f"`{declaration.name.name}` has {rank} {'axis' if rank == 1 else 'axes'}, and what is outside "
-                f"is said of {len(said.margins)}",
+                f"`{declaration.name.name}` has {rank} {'axis' if rank == 1 else 'axes'}, and what is "
+                f"outside is said of {len(said.margins)}",
                 (said.span, "one for each axis, or one for all"),
                 help=f"write: zero outside {'×'.join(['±1'] * rank)}" if rank else "leave it out",
             )

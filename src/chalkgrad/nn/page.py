@@ -1,0 +1,163 @@
+"""A page of equations as a function of tensors, for modules that hold the tensors themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import torch
+from torch import Tensor
+
+from chalkgrad.calculus.batch import batch
+from chalkgrad.calculus.derive import with_winners
+from chalkgrad.calculus.normalise import normalise
+from chalkgrad.equations.ir import Program
+from chalkgrad.equations.size import ONE
+from chalkgrad.language.resolve import read
+from chalkgrad.language.source import EquationError
+from chalkgrad.nn.arguments import short
+from chalkgrad.nn.operator import System, system_of
+from chalkgrad.nn.sizes import Numbers
+
+if TYPE_CHECKING:
+    from chalkgrad.calculus.explain import Derivation
+
+_SHAPES = 256
+"""For how many shapes the solved sizes are kept."""
+
+
+class Page:
+    """Equations with one input and one output; every size is that of the tensors of a call."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.resolved = read(text)
+        self.program: Program = self.resolved.program
+        self.system: System = system_of(normalise(batch(self.program)))
+        (self.input,) = self.program.given("input")
+        self.parameters = self.program.given("parameter")
+        self._unsolved = Numbers(self.resolved, {})
+        self._solved: dict[tuple[torch.Size, ...], dict[str, int]] = {}
+
+    def __call__(self, x: Tensor, *parameters: Tensor) -> Tensor:
+        """The output; ``x`` comes in a batch, the parameters in the order of the page.
+
+        Raises EquationError for tensors that the equations cannot be about.
+        """
+        given, numbers = self._bound(x, parameters)
+        (y,) = self.system(given, numbers, self.program.outputs)
+        return y
+
+    def with_winners(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The output, a maximum, and for each of its axes which tap of the window it is at."""
+        given, numbers = self._bound(x, ())
+        return self._with_winners(given, numbers, self._with_winners.program.outputs)
+
+    @cached_property
+    def _with_winners(self) -> System:
+        program = with_winners(self.system.program)
+        winners = (n.name for n in program.names if n.name not in self.system.program.table)
+        return system_of(replace(program, outputs=(*program.outputs, *winners)))
+
+    def fail(self, problem: str, *names: str, help: str = "") -> NoReturn:
+        """Raise EquationError, pointing at where these names first stand."""
+        raise self._unsolved.fail(problem, *names, help=help)
+
+    def _bound(self, x: Tensor, parameters: Sequence[Tensor]) -> tuple[dict[str, Tensor], Mapping[str, int]]:
+        """The tensors by name, and the number of every size symbol."""
+        given = {self.input.name: x}
+        for name, value in zip(self.parameters, parameters, strict=True):
+            given[name.name] = value
+            if value.dtype != x.dtype:
+                self.fail(
+                    f"`{self.input.name}` is {short(x.dtype)} and `{name.name}` is {short(value.dtype)}",
+                    self.input.name,
+                    name.name,
+                    help="give both in one dtype",
+                )
+            if value.device != x.device:
+                self.fail(
+                    f"`{self.input.name}` is on {x.device} and `{name.name}` is on {value.device}",
+                    self.input.name,
+                    name.name,
+                    help="put both on one device",
+                )
+        key = (x.shape, *(p.shape for p in parameters))
+        numbers = self._solved.get(key)
+        if numbers is None:
+            numbers = self._solve(given)
+            if len(self._solved) >= _SHAPES:
+                self._solved.clear()
+            self._solved[key] = numbers
+        if not x.dtype.is_floating_point:
+            self.fail(f"`{self.input.name}` is {short(x.dtype)}: equations are computed in real numbers")
+        return given, numbers
+
+    def _solve(self, given: Mapping[str, Tensor]) -> dict[str, int]:
+        numbers = Numbers(self.resolved, {})
+        for name in (self.input, *self.parameters):
+            whole = given[name.name].shape
+            shape = whole[1:] if name is self.input else whole
+            form = "×".join(str(r.size) for r in name.ranges)
+            if len(shape) != len(name.ranges):
+                self.fail(
+                    f"`{name.name}` is {form}, and its shape is {tuple(whole)}",
+                    name.name,
+                    help="give a tensor with as many axes"
+                    + (", or with a batch before them" if name is self.input else ""),
+                )
+            for r, n in zip(name.ranges, shape, strict=True):
+                if not numbers.unknowns.unify(r.size, numbers.unknowns.reduce(ONE * n)):
+                    self.fail(
+                        f"`{name.name}` is {form} and is given as {'×'.join(map(str, shape))}: {r.size} is "
+                        f"{numbers.unknowns.reduce(r.size)} already",
+                        name.name,
+                        help="give tensors whose sizes agree",
+                    )
+        numbers.check_reads()
+        return {**numbers.known, "batch": given[self.input.name].shape[0]}
+
+
+@lru_cache(maxsize=512)
+def page(text: str) -> Page:
+    """The page of a text; one for all modules that are written alike."""
+    return Page(text)
+
+
+REFUSALS = (RuntimeError, ValueError, TypeError, NotImplementedError, IndexError)
+"""What torch raises for an argument it cannot take."""
+
+
+def refuse(error: EquationError, torchs: Callable[..., Any], *args: Any) -> NoReturn:
+    """Raise what torch's own layer says of arguments that the equations cannot take, and the equation.
+
+    Its type and text are torch's, whatever version is installed; where torch takes them, the equations'.
+    """
+    try:
+        torchs(*args)
+    except REFUSALS as its:
+        raise type(its)(f"{its}\n{error}") from error
+    raise error
+
+
+class Written:
+    """What a module of this kind can say of itself; ``equations`` is the text of its page."""
+
+    @property
+    def equations(self) -> str:
+        """The text of the page, with the numbers of this layer."""
+        raise NotImplementedError
+
+    @property
+    def program(self) -> Program:
+        """The equations in index form, about one example."""
+        return page(self.equations).program
+
+    @property
+    def derivation(self) -> Derivation:
+        """The backward equations; ``str()`` shows them."""
+        from chalkgrad.pipeline import derivation_of  # what computes need not wait for what explains
+
+        return derivation_of(self.program)

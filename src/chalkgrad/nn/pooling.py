@@ -1,0 +1,328 @@
+"""Maxima and means over windows with torch.nn's constructors and results, computed as their equations say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from chalkgrad.language.source import EquationError
+from chalkgrad.nn.page import Page, Written, page, refuse
+from chalkgrad.nn.windows import POSITIONS, TAPS, Margin, each, hold, image, letters, outside, reads
+
+
+@lru_cache(maxsize=512)
+def max_pooling(
+    kernel: tuple[int, ...],
+    strides: tuple[int, ...],
+    dilations: tuple[int, ...],
+    margins: tuple[Margin, ...],
+) -> str:
+    """The equation of the maximum over windows, with as many axes as the kernel has.
+
+    >>> print(max_pooling((3, 2), (2, 2), (1, 1), ((1, 1), (0, 0))))
+    y[c,i,j] = max[p<3,q<2] x[c,2i+p-1,2j+q]
+    where x: input C×M×N -∞ outside 0×±1×0
+    """
+    n = len(kernel)
+    return (
+        f"y[c,{letters(POSITIONS, n)}] = max[{_taps(kernel)}] x[c,{reads(strides, dilations, margins)}]\n"
+        f"where x: input C×{image(n)}{outside('-∞', margins, ahead=1)}"
+    )
+
+
+@lru_cache(maxsize=512)
+def mean_pooling(
+    kernel: tuple[int, ...], strides: tuple[int, ...], margins: tuple[Margin, ...], divisor: int | None
+) -> str:
+    """The equation of the mean over windows; without a ``divisor`` n holds how many places each one counts.
+
+    >>> print(mean_pooling((2,), (2,), ((0, 0),), 2))
+    y[c,i] = Σ[p<2] x[c,2i+p] / 2
+    where x: input C×N
+    >>> print(mean_pooling((2,), (2,), ((1, 1),), None))
+    y[c,i] = Σ[p<2] x[c,2i+p-1] / n[i]
+    where x: input C×N zero outside ±1
+    """
+    axes = len(kernel)
+    i = letters(POSITIONS, axes)
+    return (
+        f"y[c,{i}] = Σ[{_taps(kernel)}] x[c,{reads(strides, (1,) * axes, margins)}] "
+        f"/ {f'n[{i}]' if divisor is None else divisor}\n"
+        f"where x: input C×{image(axes)}{outside('zero', margins, ahead=1)}"
+    )
+
+
+def _taps(kernel: Sequence[int]) -> str:
+    return ",".join(f"{p}<{k}" for p, k in zip(TAPS, kernel, strict=False))
+
+
+def margins(
+    strides: Sequence[int], spans: Sequence[int], paddings: Sequence[int], ceiling: bool
+) -> tuple[Margin, ...]:
+    """How many places before and after each axis windows may read that span so many.
+
+    Rounding up lets a last window begin that does not fit, less than a stride later; but it begins inside the
+    image or its padding on the left.
+
+    >>> margins((2, 3), (3, 2), (0, 1), ceiling=True)
+    ((0, 1), (1, 1))
+    """
+    return tuple(
+        (p, min(p + s - 1, span - 1) if ceiling else p)
+        for s, span, p in zip(strides, spans, paddings, strict=True)
+    )
+
+
+# --- modules -------------------------------------------------------------------------------------------
+
+
+class _Pool(Written):
+    """What poolings share; the attributes are those that torch's constructors set."""
+
+    axes = 0
+    kernel_size: Any
+    stride: Any
+    padding: Any
+    ceil_mode: Any
+
+    @property
+    def _margins(self) -> tuple[Margin, ...]:
+        raise NotImplementedError
+
+    @property
+    def _kernel(self) -> tuple[int, ...]:
+        return each(self.kernel_size, self.axes)
+
+    @property
+    def _strides(self) -> tuple[int, ...]:
+        return each(self.stride, self.axes)
+
+    @property
+    def _paddings(self) -> tuple[int, ...]:
+        return each(self.padding, self.axes)
+
+    def _hold(self, text: str, spans: Sequence[int], **more: tuple[int, Sequence[int]]) -> None:
+        """Refuse windows that are none, and padding of more than half of one. Raises EquationError."""
+        most = [span // 2 - p for span, p in zip(spans, self._paddings, strict=False)]
+        numbers = {
+            "kernel_size": (1, self._kernel),
+            "stride": (1, self._strides),
+            "padding": (0, self._paddings),
+            **more,
+            "half of a window, less the padding,": (0, most),
+        }
+        hold(text, self.axes, numbers)
+
+    def _batched(self, page: Page, x: Tensor, spans: Sequence[int]) -> tuple[bool, Tensor]:
+        """Whether ``x`` comes in a batch, and it in one. Raises EquationError also where no window fits."""
+        if not isinstance(x, Tensor) or x.dim() not in (self.axes + 1, self.axes + 2):
+            page.fail(
+                f"`x` is {image(self.axes)} places of C channels, and its shape is {tuple(x.shape)}"
+                if isinstance(x, Tensor)
+                else f"`x` is a tensor, and is given as {type(x).__name__}",
+                "x",
+                help="x has one axis for channels, and may have one before it for the batch",
+            )
+        for size, span, (before, after) in zip(x.shape[-self.axes :], spans, self._margins, strict=True):
+            if before + size + after < span:
+                page.fail(
+                    f"a window spans {span} places, and `x` has {before} + {size} + {after}",
+                    "x",
+                    help="give larger inputs or smaller windows",
+                )
+        batched = x.dim() == self.axes + 2
+        return batched, x if batched else x.unsqueeze(0)
+
+
+class _MaxPool(_Pool):
+    """A maximum over windows."""
+
+    dilation: Any
+    return_indices: Any
+
+    @property
+    def _dilations(self) -> tuple[int, ...]:
+        return each(self.dilation, self.axes)
+
+    @property
+    def _spans(self) -> tuple[int, ...]:
+        return tuple(d * (k - 1) + 1 for k, d in zip(self._kernel, self._dilations, strict=False))
+
+    @property
+    def _margins(self) -> tuple[Margin, ...]:
+        return margins(self._strides, self._spans, self._paddings, self.ceil_mode)
+
+    @property
+    def equations(self) -> str:
+        """The text of the page, with the numbers of this layer."""
+        return max_pooling(self._kernel, self._strides, self._dilations, self._margins)
+
+    def forward(self, input: Tensor) -> Any:
+        """y, as torch.nn's layer of the same name and numbers has it."""
+        try:
+            text = self.equations
+            self._hold(text, self._spans, dilation=(1, self._dilations))
+            own = page(text)
+            batched, x = self._batched(own, input, self._spans)
+            if not self.return_indices:
+                y = own(x)
+                return y if batched else y.squeeze(0)
+            y, *winners = own.with_winners(x)
+            places = self._places(winners, x.shape[2:])
+            return (y, places) if batched else (y.squeeze(0), places.squeeze(0))
+        except EquationError as error:
+            refuse(error, super().forward, input)  # pyright: ignore
+
+    def _places(self, winners: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
+        """The winners' places, counted through the image."""
+        flat = torch.zeros((), dtype=torch.int64, device=winners[0].device)
+        axes = zip(winners, sizes, self._strides, self._dilations, self._paddings, strict=True)
+        for k, (winner, size, stride, dilation, padding) in enumerate(axes):
+            count = winner.shape[2 + k]
+            first = torch.arange(count, device=flat.device) * stride - padding
+            first = first.reshape([-1] + [1] * (self.axes - 1 - k))
+            flat = flat * size + first + dilation * winner.detach().to(torch.int64)
+        return flat
+
+
+class _AvgPool(_Pool):
+    """A mean over windows."""
+
+    count_include_pad: Any
+    divisor_override: Any = None
+
+    @property
+    def _margins(self) -> tuple[Margin, ...]:
+        return margins(self._strides, self._kernel, self._paddings, self.ceil_mode)
+
+    @property
+    def _divisor(self) -> int | None:
+        """What every window is divided by; None where it is not the same for all."""
+        if self.divisor_override is not None:
+            return self.divisor_override
+        ragged = self.ceil_mode or (any(self._paddings) and not self.count_include_pad)
+        return None if ragged else prod(self._kernel)
+
+    @property
+    def equations(self) -> str:
+        """The text of the page, with the numbers of this layer."""
+        return mean_pooling(self._kernel, self._strides, self._margins, self._divisor)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """y, as torch.nn's layer of the same name and numbers has it."""
+        try:
+            text, divisor = self.equations, self._divisor
+            self._hold(text, self._kernel)
+            if divisor == 0:
+                raise EquationError("the divisor is 0", text)
+            own = page(text)
+            batched, x = self._batched(own, input, self._kernel)
+            if divisor is None:
+                sizes, include = tuple(x.shape[2:]), bool(self.count_include_pad)
+                counts = _counts(sizes, self._kernel, self._strides, self._paddings, self._margins, include)
+                y = own(x, counts.to(x))
+            else:
+                y = own(x)
+            return y if batched else y.squeeze(0)
+        except EquationError as error:
+            refuse(error, super().forward, input)  # pyright: ignore
+
+
+@lru_cache(maxsize=64)
+def _counts(
+    sizes: tuple[int, ...],
+    kernel: tuple[int, ...],
+    strides: tuple[int, ...],
+    paddings: tuple[int, ...],
+    margins: tuple[Margin, ...],
+    include: bool,
+) -> Tensor:
+    """How many places each window counts: those of the image, and if ``include`` of its padding."""
+    counts = torch.ones((), dtype=torch.float64)
+    for size, k, s, p, (before, after) in zip(sizes, kernel, strides, paddings, margins, strict=True):
+        first = torch.arange(0, size + before + after - k + 1, s) - before
+        last = (first + k).clamp(max=size + p if include else size)
+        own = last - (first if include else first.clamp(min=0))
+        counts = counts.unsqueeze(-1) * own
+    return counts
+
+
+class MaxPool1d(_MaxPool, nn.MaxPool1d):
+    """torch.nn.MaxPool1d as an equation: x (batch, C, N) → the largest of each window, and its place.
+
+    The arguments and results are torch's, and so are the errors, which show the equation besides.
+    ``equations``, ``program`` and ``derivation`` are its page, what it means, and its backward equations.
+
+    >>> net = MaxPool1d(3, stride=2, padding=1)
+    >>> print(net.equations)
+    y[c,i] = max[p<3] x[c,2i+p-1]
+    where x: input C×N -∞ outside ±1
+    >>> net(torch.tensor([[[1.0, 5.0, 2.0, 3.0]]]))
+    tensor([[[5., 5.]]])
+    """
+
+    axes = 1
+
+
+class MaxPool2d(_MaxPool, nn.MaxPool2d):
+    """torch.nn.MaxPool2d as an equation, in every way that :class:`MaxPool1d` is torch.nn.MaxPool1d.
+
+    >>> MaxPool2d(2)(torch.zeros(5, 3, 6, 8)).shape
+    torch.Size([5, 3, 3, 4])
+    """
+
+    axes = 2
+
+
+class MaxPool3d(_MaxPool, nn.MaxPool3d):
+    """torch.nn.MaxPool3d as an equation, in every way that :class:`MaxPool1d` is torch.nn.MaxPool1d.
+
+    >>> MaxPool3d(2)(torch.zeros(5, 3, 4, 6, 8)).shape
+    torch.Size([5, 3, 2, 3, 4])
+    """
+
+    axes = 3
+
+
+class AvgPool1d(_AvgPool, nn.AvgPool1d):
+    """torch.nn.AvgPool1d as an equation: x (batch, C, N) → the mean of each window.
+
+    The arguments and results are torch's, and so are the errors, which show the equation besides.
+    ``equations``, ``program`` and ``derivation`` are its page, what it means, and its backward equations.
+
+    >>> net = AvgPool1d(2)
+    >>> print(net.equations)
+    y[c,i] = Σ[p<2] x[c,2i+p] / 2
+    where x: input C×N
+    >>> net(torch.tensor([[[1.0, 5.0, 2.0, 3.0]]]))
+    tensor([[[3.0000, 2.5000]]])
+    """
+
+    axes = 1
+
+
+class AvgPool2d(_AvgPool, nn.AvgPool2d):
+    """torch.nn.AvgPool2d as an equation, in every way that :class:`AvgPool1d` is torch.nn.AvgPool1d.
+
+    >>> AvgPool2d(2)(torch.zeros(5, 3, 6, 8)).shape
+    torch.Size([5, 3, 3, 4])
+    """
+
+    axes = 2
+
+
+class AvgPool3d(_AvgPool, nn.AvgPool3d):
+    """torch.nn.AvgPool3d as an equation, in every way that :class:`AvgPool1d` is torch.nn.AvgPool1d.
+
+    torch's refuses an image smaller than a window, padded or not; this one does not.
+
+    >>> AvgPool3d(2)(torch.zeros(5, 3, 4, 6, 8)).shape
+    torch.Size([5, 3, 2, 3, 4])
+    """
+
+    axes = 3
