@@ -43,6 +43,26 @@ PAGES: dict[str, Page] = {
     ),
     "causal": Page("y[i] = Σ[p<3] w[p] x[i-p] where x: input N zero outside", {}, ((6,),)),
     "max pooling": Page("y[c,i,j] = max[p<2,q<2] x[c,2i+p,2j+q] where x: input", {}, ((2, 5, 6),)),
+    "zero outside axis by axis": Page(
+        "y[i,j] = Σ[p,q] w[p,q] x[2i+p-1,j+q] where x: input M×N zero outside ±1×0, w: 3×2",
+        {},
+        ((5, 4),),
+    ),
+    "zero outside, more after than before": Page(
+        "y[i] = Σ[p] w[p] x[i+p-1] where x: input N zero outside -1+2, w: 4", {"N": 6}, ((6,),)
+    ),
+    "infinity outside": Page(
+        "y[c,i] = max[p<3] x[c,2i+p-1] where x: input C×N -∞ outside 0×-1+2", {}, ((2, 6),)
+    ),
+    "between places": Page(
+        "y[k,i] = Σ[c,p] w[c,k,p] x[c,(i-p+1)/2] + b[k]\n"
+        "where x: input C×N zero outside, w: C×K×P, y: K×(2N+P-3)",
+        {"w": (2, 3, 3)},
+        ((2, 5),),
+    ),
+    "mean of windows": Page(
+        "y[c,i] = Σ[p<3] x[c,2i+p-1] / 3 where x: input C×N zero outside ±1", {}, ((2, 6),)
+    ),
     # --- recurrence ------------------------------------------------------------------------------------
     "R1": Page(
         "O = H W_2 + b_2\nH = σ(X W_1 + b_1) where X: input", {"X": (5, 3), "H": (5, 4), "O": (5, 2)}

@@ -72,7 +72,7 @@ def test_programs_built_by_hand_come_out_right(case: str, dialect: Dialect) -> N
 )
 def test_one_script_serves_every_size(page: str) -> None:
     layer, drawn = program(page)[0], random.Random(page)
-    tried = [[1] * 8, [2] * 8, *([drawn.choice((1, 2, 3, 5)) for _ in range(8)] for _ in range(3))]
+    tried = [[1] * 12, [2] * 12, *([drawn.choice((1, 2, 3, 5)) for _ in range(12)] for _ in range(3))]
     for sizes in tried:
         numbers = dict(zip((*layer.symbols, "batch"), sizes, strict=False))
         if all(r.size.value(numbers) >= 1 for name in layer.names for r in name.ranges):

@@ -315,14 +315,21 @@ def test_an_empty_batch_gives_an_empty_result_and_zero_gradients(name: str) -> N
         "conv_lstm": {"D": 2, "K": 3, "M": 4, "N": 5},
         "conv_pool": {"K": 3, "C": 2},
         "scores": {"w": (4, 2, 5, 6)},
+        "conv3d": {"w": (3, 2, 2, 2, 2)},
+        "conv_transpose1d": {"w": (2, 3, 2)},
+        "conv_transpose2d": {"w": (2, 3, 2, 2)},
+        "max_pool2d": {},
+        "avg_pool2d": {},
         "mlp": {"D": 3, "H": 4, "O": 2},
         "lstm_projection": {"D": 3, "H": 4, "P": 2},
         "rnn_bidirectional": {"D": 3, "H": 4, "O": 2},
         "tcn": {"C": 2, "K": 3, "P": 2},
         "wavenet": {"C": 2, "K": 3, "S": 4, "O": 2},
     }
-    shapes = {"conv1d": (2, 6), "mlp": (3,), **dict.fromkeys(("conv2d", "conv_pool", "scores"), (2, 5, 6))}
-    shapes |= {"conv_lstm": (3, 2, 4, 5), "tcn": (2, 6), "wavenet": (2, 6)}
+    images = ("conv2d", "conv_pool", "scores", "conv_transpose2d", "max_pool2d", "avg_pool2d")
+    rows = ("conv1d", "conv_transpose1d", "tcn", "wavenet")
+    shapes = {**dict.fromkeys(images, (2, 5, 6)), **dict.fromkeys(rows, (2, 6)), "mlp": (3,)}
+    shapes |= {"conv_lstm": (3, 2, 4, 5), "conv3d": (2, 3, 4, 5)}
     net = chalkgrad.layer(name, **sizes.get(name, {"D": 3, "H": 4}))
     x = torch.zeros(0, *shapes.get(name, (5, 3)), requires_grad=True)
     result = net(x)

@@ -35,7 +35,9 @@ EVERY = {**{n: p.text for n, p in PAGES.items()}, **ZOO, **LOSSES}
 WITHOUT = (
     *(f"C{k}" for k in (1, 2, 3, 4, 5, 6, 10)),
     *("C1 from zero", "strided and dilated", "zero outside by one", "causal", "max pooling", "R1", "A2"),
-    *("conv1d", "conv2d", "conv_pool", "scores", "mlp", "tcn", "wavenet"),
+    *("zero outside axis by axis", "zero outside, more after than before", "infinity outside"),
+    *("between places", "mean of windows", "conv1d", "conv2d", "conv3d", "conv_transpose1d"),
+    *("conv_transpose2d", "max_pool2d", "avg_pool2d", "conv_pool", "scores", "mlp", "tcn", "wavenet"),
     *("without a recurrence", "mean without a recurrence"),
 )
 RECURRENT = {n: text for n, text in EVERY.items() if n not in (*WITHOUT, "X2")}

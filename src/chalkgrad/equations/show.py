@@ -42,7 +42,7 @@ from chalkgrad.equations.ir import (
     Read,
     Reduce,
 )
-from chalkgrad.equations.ops import power
+from chalkgrad.equations.ops import otherwise, power
 from chalkgrad.equations.walk import reads
 
 _NO_NAMES: Mapping[str, Name] = {}
@@ -138,6 +138,9 @@ def formula(e: Expr, page: Page) -> Formula:
             above, below = fraction(e)
             top = product(*(formula(a, page) for a in above))
             return quotient(top, product(*(formula(a, page) for a in below)))
+        case Apply("select", _) if found := otherwise(e):
+            conditions, read, value = found
+            return applied("select", (Facts(conditions), formula(read, page), number(value)))
         case Apply(op, args):
             return applied(op, tuple(formula(a, page) for a in args))
         case _:

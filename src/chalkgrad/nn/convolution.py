@@ -88,6 +88,16 @@ def transposed_convolution(
 # --- modules -------------------------------------------------------------------------------------------
 
 
+Numbers = tuple[int, ...]
+
+
+@lru_cache(maxsize=512)
+def _held(text: str, strides: Numbers, dilations: Numbers, paddings: Numbers) -> Page:
+    """The page of a text whose windows have these numbers. Raises EquationError where they are none."""
+    hold(text, len(strides), {"stride": (1, strides), "dilation": (1, dilations), "padding": (0, paddings)})
+    return page(text)
+
+
 class _Layer(Written):
     """What convolutions share; the attributes are those that torch's constructors set."""
 
@@ -98,12 +108,6 @@ class _Layer(Written):
     padding: Any
     dilation: Any
     groups: Any
-
-    def _hold(self, text: str) -> None:
-        """Refuse windows that are none. Raises EquationError."""
-        padding = (0,) * len(self.stride) if isinstance(self.padding, str) else self.padding
-        numbers = {"stride": (1, self.stride), "dilation": (1, self.dilation), "padding": (0, padding)}
-        hold(text, len(self.kernel_size), numbers)
 
     def _called(self, page: Page, x: Tensor) -> Tensor:
         """The page's output for a call. Raises EquationError."""
@@ -117,26 +121,37 @@ class _Layer(Written):
                 "x",
                 help="x has one axis for channels, and may have one before it for the batch",
             )
-        batched = x.dim() == rank
-        x = x if batched else x.unsqueeze(0)
+        if x.dim() < rank:
+            return self._called(page, x.unsqueeze(0)).squeeze(0)
         if torch.is_autocast_enabled(x.device.type):
-            low = torch.get_autocast_dtype(x.device.type)
-            x, weight = x.to(low), weight.to(low)
-            bias = None if bias is None else bias.to(low)
+            with torch.autocast(x.device.type, enabled=False):
+                return self._in(page, torch.get_autocast_dtype(x.device.type), x, weight, bias, groups)
         if groups != 1:
-            if x.shape[1] % groups or weight.shape[0] % groups:
-                page.fail(
-                    f"`x` has {x.shape[1]} channels and `w` {weight.shape[0]}: not both are {groups} groups",
-                    "x",
-                    "w",
-                    help="give channels that make whole groups",
-                )
-            x, weight = x.unflatten(1, (groups, -1)), weight.unflatten(0, (groups, -1))
-            bias = None if bias is None else bias.unflatten(0, (groups, -1))
-        with torch.autocast(x.device.type, enabled=False):
-            y = page(x, weight) if bias is None else page(x, weight, bias)
-        y = y.flatten(1, 2) if groups != 1 else y
-        return y if batched else y.squeeze(0)
+            return self._grouped(page, x, weight, bias, groups)
+        return page(x, weight) if bias is None else page(x, weight, bias)
+
+    def _in(self, page: Page, dtype: torch.dtype, *tensors: Any) -> Tensor:
+        """The output in the dtype that autocast asks for."""
+        x, weight, bias, groups = tensors
+        x, weight, bias = x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
+        if groups != 1:
+            return self._grouped(page, x, weight, bias, groups)
+        return page(x, weight) if bias is None else page(x, weight, bias)
+
+    def _grouped(self, page: Page, x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> Tensor:
+        """The output where the page has an axis for groups, and the tensors have them among the channels."""
+        if x.shape[1] % groups or weight.shape[0] % groups:
+            page.fail(
+                f"`x` has {x.shape[1]} channels and `w` {weight.shape[0]}: not both are {groups} groups",
+                "x",
+                "w",
+                help="give channels that make whole groups",
+            )
+        apart = (
+            weight.unflatten(0, (groups, -1)),
+            *(() if bias is None else (bias.unflatten(0, (groups, -1)),)),
+        )
+        return page(x.unflatten(1, (groups, -1)), *apart).flatten(1, 2)
 
 
 class _Convolution(_Layer):
@@ -159,23 +174,20 @@ class _Convolution(_Layer):
     @property
     def equations(self) -> str:
         """The text of the page, with the numbers of this layer."""
-        margins = self.margins
-        if self.padding_mode != "zeros":
-            margins = ((0, 0),) * len(margins)
+        margins = self.margins if self.padding_mode == "zeros" else ((0, 0),) * len(self.kernel_size)
         return convolution(self.stride, self.dilation, margins, self.groups != 1, self.bias is not None)
 
     def forward(self, input: Tensor) -> Tensor:
         """y, as torch.nn's layer of the same name and numbers has it."""
-        text = self.equations
+        text, padding = self.equations, self.padding
         try:
-            self._hold(text)
-            return self._called(page(text), self._padded(input, text))
+            own = _held(text, self.stride, self.dilation, () if isinstance(padding, str) else padding)
+            x = input if self.padding_mode == "zeros" else self._padded(input, text)
+            return self._called(own, x)
         except EquationError as error:
             refuse(error, super().forward, input)  # pyright: ignore
 
     def _padded(self, x: Tensor, text: str) -> Tensor:
-        if self.padding_mode == "zeros":
-            return x
         ends = [n for margin in reversed(self.margins) for n in margin]
         try:
             return functional.pad(x, ends, mode=self.padding_mode)
@@ -195,37 +207,28 @@ class _Transposed(_Layer):
         """The text of the page, with the numbers of this layer."""
         return self._equations(self.output_padding)
 
-    def _equations(self, output_padding: Sequence[int]) -> str:
-        return transposed_convolution(
-            self.stride,
-            self.dilation,
-            self.padding,
-            tuple(output_padding),
-            self.groups != 1,
-            self.bias is not None,
-        )
+    def _equations(self, more: Sequence[int]) -> str:
+        grouped, bias = self.groups != 1, self.bias is not None
+        return transposed_convolution(self.stride, self.dilation, self.padding, tuple(more), grouped, bias)
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """y, as torch.nn's layer of the same name and numbers has it."""
         try:
-            return self._called(*self._sized(input, output_size))
+            return self._called(self._sized(input, output_size), input)
         except EquationError as error:
             refuse(error, super().forward, input, output_size)  # pyright: ignore
 
-    def _sized(self, x: Tensor, size: list[int] | None) -> tuple[Page, Tensor]:
+    def _sized(self, x: Tensor, size: list[int] | None) -> Page:
         """The page whose output has the size that is asked for."""
         more: Sequence[int] = self.output_padding
         if size is not None:
-            n = len(self.kernel_size)
-            more = self._output_padding(
-                x, size, self.stride, self.padding, self.kernel_size, n, self.dilation
-            )
-        text = self._equations(more)
-        self._hold(text)
-        own, steps = page(text), map(max, self.stride, self.dilation)
-        if any(not 0 <= m < step for m, step in zip(more, steps, strict=True)):
-            own.fail(f"output_padding is {tuple(more)}: less than a stride or a dilation", "y")
-        return own, x
+            n, kernel = len(self.kernel_size), self.kernel_size
+            more = self._output_padding(x, size, self.stride, self.padding, kernel, n, self.dilation)
+        own = _held(self._equations(more), self.stride, self.dilation, self.padding)
+        for m, s, d in zip(more, self.stride, self.dilation, strict=True):
+            if not 0 <= m < max(s, d):
+                own.fail(f"output_padding is {tuple(more)}: less than a stride or a dilation", "y")
+        return own
 
 
 class Conv1d(_Convolution, nn.Conv1d):

@@ -15,6 +15,7 @@ from chalkgrad.calculus.derive import with_winners
 from chalkgrad.calculus.normalise import normalise
 from chalkgrad.equations.ir import Program
 from chalkgrad.equations.size import ONE
+from chalkgrad.kernels.eager import Plan
 from chalkgrad.language.resolve import read
 from chalkgrad.language.source import EquationError
 from chalkgrad.nn.arguments import short
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from chalkgrad.calculus.explain import Derivation
 
 _SHAPES = 256
-"""For how many shapes the solved sizes are kept."""
+"""For how many shapes solved sizes and plans are kept."""
 
 
 class Page:
@@ -38,17 +39,38 @@ class Page:
         self.system: System = system_of(normalise(batch(self.program)))
         (self.input,) = self.program.given("input")
         self.parameters = self.program.given("parameter")
+        (self.output,) = self.program.outputs
+        self.names = (self.input.name, *(n.name for n in self.parameters))
         self._unsolved = Numbers(self.resolved, {})
         self._solved: dict[tuple[torch.Size, ...], dict[str, int]] = {}
+        self._whole: dict[object, Plan] = {}  # what is one library call, by shapes, dtype and device
 
     def __call__(self, x: Tensor, *parameters: Tensor) -> Tensor:
         """The output; ``x`` comes in a batch, the parameters in the order of the page.
 
         Raises EquationError for tensors that the equations cannot be about.
         """
+        again = self.again(x, *parameters)
+        if again is not None:
+            return again
         given, numbers = self._bound(x, parameters)
-        (y,) = self.system(given, numbers, self.program.outputs)
+        plan = self.system.whole(given, numbers, (self.output,))
+        if plan is not None:
+            if len(self._whole) >= _SHAPES:
+                self._whole.clear()
+            self._whole[(x.shape, x.dtype, x.device, *(p.shape for p in parameters))] = plan
+        (y,) = self.system(given, numbers, (self.output,))
         return y
+
+    def again(self, x: Tensor, *parameters: Tensor) -> Tensor | None:
+        """The output where it is one library call that an earlier one has prepared; None where it is not."""
+        plan = self._whole.get((x.shape, x.dtype, x.device, *(p.shape for p in parameters)))
+        if plan is None:
+            return None
+        for p in parameters:
+            if p.dtype is not x.dtype or p.device != x.device:
+                return None
+        return plan(dict(zip(self.names, (x, *parameters), strict=True)))[self.output]
 
     def with_winners(self, x: Tensor) -> tuple[Tensor, ...]:
         """The output, a maximum, and for each of its axes which tap of the window it is at."""

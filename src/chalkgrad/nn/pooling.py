@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -81,6 +82,73 @@ def margins(
 # --- modules -------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """The windows of a pooling, one number for each axis, and its page."""
+
+    kernel: tuple[int, ...]
+    strides: tuple[int, ...]
+    paddings: tuple[int, ...]
+    dilations: tuple[int, ...]
+    spans: tuple[int, ...]
+    margins: tuple[Margin, ...]
+    divisor: int | None = None
+
+    @property
+    def equations(self) -> str:
+        """The text of the page of a maximum."""
+        return max_pooling(self.kernel, self.strides, self.dilations, self.margins)
+
+    @property
+    def mean(self) -> str:
+        """The text of the page of a mean."""
+        return mean_pooling(self.kernel, self.strides, self.margins, self.divisor)
+
+    def hold(self, text: str) -> None:
+        """Refuse windows that are none, and padding of more than half of one. Raises EquationError."""
+        most = [span // 2 - p for span, p in zip(self.spans, self.paddings, strict=False)]
+        numbers = {
+            "kernel_size": (1, self.kernel),
+            "stride": (1, self.strides),
+            "padding": (0, self.paddings),
+            "dilation": (1, self.dilations),
+            "half of a window, less the padding,": (0, most),
+        }
+        hold(text, len(self.kernel), numbers)
+
+
+Number = int | tuple[int, ...]
+
+
+@lru_cache(maxsize=512)
+def _windows(
+    axes: int,
+    kernel: Number,
+    stride: Number,
+    padding: Number,
+    dilation: Number,
+    ceiling: bool,
+    divisor: int | None = None,
+) -> Windows:
+    numbers = [each(n, axes) for n in (kernel, stride, padding, dilation)]
+    kernels, strides, paddings, dilations = numbers
+    spans = tuple(d * (k - 1) + 1 for k, d in zip(kernels, dilations, strict=False))
+    whole = all(len(n) == axes for n in numbers)
+    found = margins(strides, spans, paddings, ceiling) if whole else ((0, 0),) * axes
+    return Windows(kernels, strides, paddings, dilations, spans, found, divisor)
+
+
+@lru_cache(maxsize=512)
+def _held(windows: Windows, text: str) -> Page:
+    """The page of a text with these windows. Raises EquationError where they are none."""
+    windows.hold(text)
+    return page(text)
+
+
+def _number(n: Any) -> Number:
+    return tuple(n) if isinstance(n, list) else n
+
+
 class _Pool(Written):
     """What poolings share; the attributes are those that torch's constructors set."""
 
@@ -90,36 +158,8 @@ class _Pool(Written):
     padding: Any
     ceil_mode: Any
 
-    @property
-    def _margins(self) -> tuple[Margin, ...]:
-        raise NotImplementedError
-
-    @property
-    def _kernel(self) -> tuple[int, ...]:
-        return each(self.kernel_size, self.axes)
-
-    @property
-    def _strides(self) -> tuple[int, ...]:
-        return each(self.stride, self.axes)
-
-    @property
-    def _paddings(self) -> tuple[int, ...]:
-        return each(self.padding, self.axes)
-
-    def _hold(self, text: str, spans: Sequence[int], **more: tuple[int, Sequence[int]]) -> None:
-        """Refuse windows that are none, and padding of more than half of one. Raises EquationError."""
-        most = [span // 2 - p for span, p in zip(spans, self._paddings, strict=False)]
-        numbers = {
-            "kernel_size": (1, self._kernel),
-            "stride": (1, self._strides),
-            "padding": (0, self._paddings),
-            **more,
-            "half of a window, less the padding,": (0, most),
-        }
-        hold(text, self.axes, numbers)
-
-    def _batched(self, page: Page, x: Tensor, spans: Sequence[int]) -> tuple[bool, Tensor]:
-        """Whether ``x`` comes in a batch, and it in one. Raises EquationError also where no window fits."""
+    def _batched(self, page: Page, x: Tensor, windows: Windows) -> Tensor:
+        """``x`` in a batch. Raises EquationError where it is no image, or no window fits into it."""
         if not isinstance(x, Tensor) or x.dim() not in (self.axes + 1, self.axes + 2):
             page.fail(
                 f"`x` is {image(self.axes)} places of C channels, and its shape is {tuple(x.shape)}"
@@ -128,15 +168,15 @@ class _Pool(Written):
                 "x",
                 help="x has one axis for channels, and may have one before it for the batch",
             )
-        for size, span, (before, after) in zip(x.shape[-self.axes :], spans, self._margins, strict=True):
+        fits = zip(x.shape[-self.axes :], windows.spans, windows.margins, strict=True)
+        for size, span, (before, after) in fits:
             if before + size + after < span:
                 page.fail(
                     f"a window spans {span} places, and `x` has {before} + {size} + {after}",
                     "x",
                     help="give larger inputs or smaller windows",
                 )
-        batched = x.dim() == self.axes + 2
-        return batched, x if batched else x.unsqueeze(0)
+        return x if x.dim() == self.axes + 2 else x.unsqueeze(0)
 
 
 class _MaxPool(_Pool):
@@ -146,48 +186,43 @@ class _MaxPool(_Pool):
     return_indices: Any
 
     @property
-    def _dilations(self) -> tuple[int, ...]:
-        return each(self.dilation, self.axes)
-
-    @property
-    def _spans(self) -> tuple[int, ...]:
-        return tuple(d * (k - 1) + 1 for k, d in zip(self._kernel, self._dilations, strict=False))
-
-    @property
-    def _margins(self) -> tuple[Margin, ...]:
-        return margins(self._strides, self._spans, self._paddings, self.ceil_mode)
+    def _windows(self) -> Windows:
+        numbers = (_number(n) for n in (self.kernel_size, self.stride, self.padding, self.dilation))
+        return _windows(self.axes, *numbers, bool(self.ceil_mode))
 
     @property
     def equations(self) -> str:
         """The text of the page, with the numbers of this layer."""
-        return max_pooling(self._kernel, self._strides, self._dilations, self._margins)
+        return self._windows.equations
 
     def forward(self, input: Tensor) -> Any:
         """y, as torch.nn's layer of the same name and numbers has it."""
         try:
-            text = self.equations
-            self._hold(text, self._spans, dilation=(1, self._dilations))
-            own = page(text)
-            batched, x = self._batched(own, input, self._spans)
+            windows = self._windows
+            own = _held(windows, windows.equations)
+            batched = isinstance(input, Tensor) and input.dim() == self.axes + 2
+            if batched and not self.return_indices and (again := own.again(input)) is not None:
+                return again
+            x = self._batched(own, input, windows)
             if not self.return_indices:
-                y = own(x)
-                return y if batched else y.squeeze(0)
+                return own(x) if batched else own(x).squeeze(0)
             y, *winners = own.with_winners(x)
-            places = self._places(winners, x.shape[2:])
+            places = _places(winners, x.shape[2:], windows)
             return (y, places) if batched else (y.squeeze(0), places.squeeze(0))
         except EquationError as error:
             refuse(error, super().forward, input)  # pyright: ignore
 
-    def _places(self, winners: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
-        """The winners' places, counted through the image."""
-        flat = torch.zeros((), dtype=torch.int64, device=winners[0].device)
-        axes = zip(winners, sizes, self._strides, self._dilations, self._paddings, strict=True)
-        for k, (winner, size, stride, dilation, padding) in enumerate(axes):
-            count = winner.shape[2 + k]
-            first = torch.arange(count, device=flat.device) * stride - padding
-            first = first.reshape([-1] + [1] * (self.axes - 1 - k))
-            flat = flat * size + first + dilation * winner.detach().to(torch.int64)
-        return flat
+
+def _places(winners: Sequence[Tensor], sizes: Sequence[int], windows: Windows) -> Tensor:
+    """The winners' places, counted through the image."""
+    flat = torch.zeros((), dtype=torch.int64, device=winners[0].device)
+    numbers = (windows.strides, windows.dilations, windows.paddings)
+    axes = zip(winners, sizes, *numbers, strict=True)
+    for k, (winner, size, stride, dilation, padding) in enumerate(axes):
+        first = torch.arange(winner.shape[2 + k], device=flat.device) * stride - padding
+        first = first.reshape([-1] + [1] * (len(sizes) - 1 - k))
+        flat = flat * size + first + dilation * winner.detach().to(torch.int64)
+    return flat
 
 
 class _AvgPool(_Pool):
@@ -197,54 +232,44 @@ class _AvgPool(_Pool):
     divisor_override: Any = None
 
     @property
-    def _margins(self) -> tuple[Margin, ...]:
-        return margins(self._strides, self._kernel, self._paddings, self.ceil_mode)
-
-    @property
-    def _divisor(self) -> int | None:
-        """What every window is divided by; None where it is not the same for all."""
-        if self.divisor_override is not None:
-            return self.divisor_override
-        ragged = self.ceil_mode or (any(self._paddings) and not self.count_include_pad)
-        return None if ragged else prod(self._kernel)
+    def _windows(self) -> Windows:
+        numbers = [_number(n) for n in (self.kernel_size, self.stride, self.padding)]
+        divisor = self.divisor_override
+        if divisor is None and not self.ceil_mode and (self.count_include_pad or numbers[2] in (0, (0,))):
+            divisor = prod(each(numbers[0], self.axes))
+        return _windows(self.axes, *numbers, 1, bool(self.ceil_mode), divisor)
 
     @property
     def equations(self) -> str:
         """The text of the page, with the numbers of this layer."""
-        return mean_pooling(self._kernel, self._strides, self._margins, self._divisor)
+        return self._windows.mean
 
     def forward(self, input: Tensor) -> Tensor:
         """y, as torch.nn's layer of the same name and numbers has it."""
         try:
-            text, divisor = self.equations, self._divisor
-            self._hold(text, self._kernel)
-            if divisor == 0:
-                raise EquationError("the divisor is 0", text)
-            own = page(text)
-            batched, x = self._batched(own, input, self._kernel)
-            if divisor is None:
-                sizes, include = tuple(x.shape[2:]), bool(self.count_include_pad)
-                counts = _counts(sizes, self._kernel, self._strides, self._paddings, self._margins, include)
-                y = own(x, counts.to(x))
-            else:
+            windows = self._windows
+            if windows.divisor == 0:
+                raise EquationError("the divisor is 0", self.equations)
+            own = _held(windows, windows.mean)
+            batched = isinstance(input, Tensor) and input.dim() == self.axes + 2
+            if batched and windows.divisor is not None and (again := own.again(input)) is not None:
+                return again
+            x = self._batched(own, input, windows)
+            if windows.divisor is not None:
                 y = own(x)
+            else:
+                y = own(x, _counts(windows, tuple(x.shape[2:]), bool(self.count_include_pad)).to(x))
             return y if batched else y.squeeze(0)
         except EquationError as error:
             refuse(error, super().forward, input)  # pyright: ignore
 
 
 @lru_cache(maxsize=64)
-def _counts(
-    sizes: tuple[int, ...],
-    kernel: tuple[int, ...],
-    strides: tuple[int, ...],
-    paddings: tuple[int, ...],
-    margins: tuple[Margin, ...],
-    include: bool,
-) -> Tensor:
+def _counts(windows: Windows, sizes: tuple[int, ...], include: bool) -> Tensor:
     """How many places each window counts: those of the image, and if ``include`` of its padding."""
     counts = torch.ones((), dtype=torch.float64)
-    for size, k, s, p, (before, after) in zip(sizes, kernel, strides, paddings, margins, strict=True):
+    axes = zip(sizes, windows.kernel, windows.strides, windows.paddings, windows.margins, strict=True)
+    for size, k, s, p, (before, after) in axes:
         first = torch.arange(0, size + before + after - k + 1, s) - before
         last = (first + k).clamp(max=size + p if include else size)
         own = last - (first if include else first.clamp(min=0))

@@ -25,7 +25,8 @@ def each(value: Any, axes: int) -> tuple[int, ...]:
 
 
 def hold(text: str, axes: int, at_least: Mapping[str, tuple[int, Sequence[int]]]) -> None:
-    """Refuse windows that are none: what the numbers are, the least that one may be, one for each axis.
+    """Refuse windows that are none: what the numbers are, the least that one may be, one for each
+    axis or none.
 
     >>> hold("y[i] = Σ[p] w[p] x[0i+p]", 1, {"stride": (1, (0,))})
     Traceback (most recent call last):
@@ -35,7 +36,7 @@ def hold(text: str, axes: int, at_least: Mapping[str, tuple[int, Sequence[int]]]
     help: give one number, or one for each axis
     """
     for what, (least, numbers) in at_least.items():
-        if len(numbers) != axes or min(numbers) < least:
+        if numbers and (len(numbers) != axes or min(numbers) < least):
             line = Span(0, len(text.split("\n")[0]))
             raise EquationError(
                 f"{what} is {tuple(numbers)}"

@@ -217,7 +217,8 @@ class Bench:
             place = torch.zeros(amounts.shape, dtype=torch.long) + index.shift.value(self.numbers)
             for axis, k in index.terms:
                 place = place + k * axes[letters.index(axis)]
-            place = place - r.low.value(self.numbers)
+            # Between two places nothing is read: there the amount is zero.
+            place = place // index.divisor - r.low.value(self.numbers)
             inside &= (place >= 0) & (place < size)
             flat = flat * size + place.clamp(0, max(size - 1, 0))
         out = torch.zeros(shape, dtype=torch.float64)
