@@ -14,6 +14,8 @@ from chalkgrad.kernels.c import matrix
 from chalkgrad.kernels.c.loops import Call, compiled
 from chalkgrad.kernels.eager.code import Frame, Place, Ring, Run, Scope, Stage, Test
 from chalkgrad.kernels.eager.merging import Joined, Merged, Parted
+from chalkgrad.kernels.eager.nests import Call as NestCall
+from chalkgrad.kernels.eager.nests import called, nest_of
 from chalkgrad.kernels.eager.reads import stacking
 from chalkgrad.kernels.eager.terms import code as staged
 from chalkgrad.kernels.eager.views import Affine, Interval, arranged
@@ -64,7 +66,7 @@ class Staging:
         library: bool = True,
     ) -> None:
         self.numbers = numbers
-        self.all, self.wanted = steps, wanted
+        self.all, self.wanted, self.intervals = steps, wanted, intervals
         self.ranges = ranges  # of every name, where steps may be compiled
         self.rings: dict[int, Ring] = {}
         self.deepest = 0
@@ -138,6 +140,10 @@ class Staging:
 
     def block(self, e: Equation, around: tuple[Ring, ...]) -> Run:
         """Computes an equation and puts its value where its name lives."""
+        if self.ranges is not None and not around:
+            nest = nest_of(e, self.numbers, self.intervals, self.stage.like.element_size())
+            if nest is not None:
+                return self.nest(e, called(nest, self.stage.like.dtype))
         stage, place = self.stage, self.stage.places[e.target]
         stage.line = f"{e.target}[{','.join(e.axes)}] = {e.value}"
         box = {axis: self.interval(e, axis) for axis in e.axes}
@@ -159,6 +165,15 @@ class Staging:
                 store(f, value(f))
 
         return run if tests else lambda f: store(f, value(f))
+
+    def nest(self, e: Equation, call: NestCall) -> Run:
+        """An equation as a loop nest of its own."""
+        names = dict.fromkeys(r.name for r in reads(e.value))
+
+        def run(f: Frame) -> None:
+            f.store[e.target] = {(): call({n: f.store[n][()] for n in names})}
+
+        return run
 
     def storing(
         self, e: Equation, labels: tuple[str, ...], box: Mapping[str, Interval], place: Place, depth: int
