@@ -59,7 +59,8 @@ class Nest:
 
     ``lanes`` is the axis of the vectors, ``block`` the one that has ``tall`` sums at a time (-1: none).
     ``body`` reads the loads by their numbers. ``shared`` are the loops that threads share out. The ``apart``
-    innermost sums are added up by themselves first, so that rounding grows with the sides.
+    innermost sums are added up by themselves first, so that rounding grows with the sides. The results along
+    the ``run`` last axes are put together before they are stored.
     """
 
     outs: int
@@ -73,6 +74,7 @@ class Nest:
     scale: float
     shared: Literal["outer", "lanes", "block"]
     apart: int
+    run: int
     double: bool
 
 
@@ -92,7 +94,7 @@ def source(nest: Nest) -> Source:
 _FRAME = """
 typedef R V __attribute__((vector_size(BYTES)));
 typedef R L __attribute__((vector_size(BYTES), aligned(sizeof(R))));  // as it lies in memory
-struct call { const int64_t *n; R *const *p; R *const *w; const struct runtime *run; };
+struct call { const int64_t *n; R *const *p; R *const *w; R *room; int64_t each; const struct runtime *run; };
 static inline int64_t below(int64_t a, int64_t b) { return a / b - (a % b < 0); }
 static inline int64_t above(int64_t a, int64_t b) { return a / b + (a % b > 0); }
 static inline int64_t rest(int64_t a, int64_t b) { return (a % b + b) % b; }
@@ -117,7 +119,12 @@ class _Writer:
         rooms = ", ".join(self.number("room", k) for k in copied)
         names = [f"  const int64_t {n} = z->n[{k}];" for k, n in enumerate(self.keys.values())]
         places = [f"  const R *const restrict a{k} = {_place(k, x, copied)};" for k, x in enumerate(self.nest.loads)]
-        sizes = [f"  const int64_t {n} = n[{k}];" for k, n in enumerate(self.keys.values()) if n in rooms]
+        each = f"{self.nest.tall} * {self.number('run')}" if self.nest.run else "0"
+        sizes = [
+            f"  const int64_t {n} = n[{k}];"
+            for k, (key, n) in enumerate(self.keys.items())
+            if key[0] in ("room", "run")
+        ]
         text = "\n".join(
             [
                 prelude(self.nest.double) + _FRAME,
@@ -135,9 +142,10 @@ class _Writer:
                 *sizes,
                 f"  const int64_t rooms[] = {{{rooms or '0'}}};",
                 f"  R *w[{len(copied) + 1}];",
-                f"  void *memory = run->reserve(w, rooms, {len(copied)}, 0);",
+                f"  const int64_t each = {each};",
+                f"  void *memory = run->reserve(w, rooms, {len(copied)}, each * threads);",
                 "  if (!memory) return 1;",
-                "  struct call z = {n, (R *const *)p, w, run};",
+                f"  struct call z = {{n, (R *const *)p, w, w[{len(copied)}], each, run}};",
                 "  if (threads > 1) run->parallel(share, &z, (unsigned)threads, 0);",
                 "  else all(&z, 0, 1);",
                 "  free(memory);",
@@ -155,9 +163,7 @@ class _Writer:
         sizes = [self.number("rows", k, j) for j in range(rows)]
         first, last, width = (self.number(word, k) for word in ("first", "last", "width"))
         along = self.number("along", k)
-        row = "0"
-        for j, size in enumerate(sizes):
-            row = f"({row}) * {size} + d{j}" if j else "d0"
+        row = " + ".join(f"d{j} * {self.number('row', k, j)}" for j in range(rows)) or "0"
         at = " + ".join([self.number("from", k), *(f"d{j} * {self.number('by', k, j)}" for j in range(rows))])
         inner = [f"for (int64_t d{j} = 0; d{j} < {sizes[j]}; d{j}++)" for j in range(2, rows)]
         both = " * ".join(sizes[:2]) or "1"
@@ -169,7 +175,7 @@ class _Writer:
             *(f"    {line}" for line in split),
             f"    {' '.join([*inner, '{'])}",
             f"      const R *const from = z->p[{k + 1}] + {at};",
-            f"      R *const to = (R *)a{k} + ({row}) * {width};",
+            f"      R *const to = (R *)a{k} + {row};",
             f"      for (int64_t r = 0; r < {first}; r++) to[r] = 0;",
             f"      if ({along} == 1) memcpy(to + {first}, from, (size_t)({last} - {first}) * sizeof(R));",
             f"      else for (int64_t r = {first}; r < {last}; r++) to[r] = from[(r - {first}) * {along}];",
@@ -182,7 +188,7 @@ class _Writer:
 
     def compute(self) -> list[str]:
         nest = self.nest
-        outer = [a for a in range(nest.outs) if a not in (nest.lanes, nest.block)]
+        outer = [a for a in range(nest.outs - nest.run) if a not in (nest.lanes, nest.block)]
         opened, lines = self.outer(outer)
         many = self.number("size", nest.lanes)
         low, high = "0", many
@@ -195,12 +201,33 @@ class _Writer:
             low, high = "begin", "end"
         v = _axis(nest.lanes)
         lines.append(f"  for (int64_t {v} = {low}; {v} < {high}; {v} += WIDE) {{")
+        lines.append(f"  const int64_t left = least(WIDE, {many} - {v});")
         opened += 1
         if nest.block >= 0:
             lines += self.blocks()
             opened += 1
-        lines += [f"  {line}" for line in (*self.sum(), *self.store())]
+        lines += [f"  {line}" for line in (self.along() if nest.run else (*self.sum(), *self.store()))]
         return [*lines, "  " + "}" * opened]
+
+    def along(self) -> Iterator[str]:
+        """The results along the last axes, piece by piece: each lane's are side by side in memory."""
+        nest = self.nest
+        first, *rest = range(nest.outs - nest.run, nest.outs)
+        a, size, piece, room = _axis(first), self.number("size", first), self.number("piece"), self.number("run")
+        yield f"for (int64_t c = 0; c < {size}; c += {piece}) {{"
+        yield "R *row = z->room + me * z->each;"
+        yield f"for (int64_t {a} = c; {a} < least({size}, c + {piece}); {a}++)"
+        yield f"  {' '.join([*map(self.loop, rest), '{'])}"
+        yield from self.sum()
+        yield " ".join(f"*(V *)(row + {r} * {room}) = {x};" for r, x in enumerate(self.scaled()))
+        yield "row += WIDE; }"
+        yield f"const int64_t long_ = (row - (z->room + me * z->each)) / WIDE;"
+        yield f"for (int64_t r = 0; r < {nest.tall}; r++) for (int64_t l = 0; l < left; l++) {{"
+        yield f"  R *to = {self.target(skip=first)} + c * {self.number('to', first)}"
+        yield f"    + l * {self.number('to', nest.lanes)}{self.down('r')};"
+        yield f"  const R *from = z->room + me * z->each + r * {room} + l;"
+        yield "  for (int64_t m = 0; m < long_; m++) to[m] = from[m * WIDE];"
+        yield "}}"
 
     def outer(self, axes: list[int]) -> tuple[int, list[str]]:
         """The loops over the outer axes, the first two of them as one that is shared out; how many it opens."""
@@ -369,19 +396,29 @@ class _Writer:
 
     def store(self) -> Iterator[str]:
         """The block's sums, lane by lane; side by side where the lanes are."""
-        nest, v, tall = self.nest, _axis(self.nest.lanes), range(self.nest.tall)
-        to = " + ".join(["out", *(f"{_axis(a)} * {self.number('to', a)}" for a in range(nest.outs))])
-        scaled = [f"s{r}" if nest.scale == 1 else f"s{r} * (R){nest.scale!r}" for r in tall]
-        down = f" + r * {self.number('to', nest.block)}" if nest.block >= 0 else ""
-        yield f"R *const to = {to};"
-        yield f"const V sums[] = {{{', '.join(scaled)}}};"
-        yield f"const int64_t left = least(WIDE, {self.number('size', nest.lanes)} - {v});"
+        nest, sums = self.nest, self.scaled()
+        places = [self.down(str(r)) if r else "" for r in range(nest.tall)]
+        yield f"R *to = {self.target(nest.outs)};"
         if nest.lanes == nest.outs - 1:
-            yield f"if (left == WIDE) for (int r = 0; r < {nest.tall}; r++) *(L *)(to{down}) = sums[r];"
-            yield "else"
+            whole = " ".join(f"*(L *)(to{at}) = {x};" for at, x in zip(places, sums, strict=True))
+            yield f"if (left == WIDE) {{ {whole} }} else {{"
+        yield f"const V sums[] = {{{', '.join(sums)}}};"
         along = self.number("to", nest.lanes)
-        yield f"for (int64_t l = 0; l < left; l++) for (int r = 0; r < {nest.tall}; r++)"
-        yield f"  to[l * {along}{down}] = sums[r][l];"
+        yield f"for (int64_t l = 0; l < left; l++, to += {along}) {{"
+        yield f"  {' '.join(f'*(to{at}) = sums[{r}][l];' for r, at in enumerate(places))}"
+        yield "}}" if nest.lanes == nest.outs - 1 else "}"
+
+    def scaled(self) -> list[str]:
+        scale = "" if self.nest.scale == 1 else f" * (R){self.nest.scale!r}"
+        return [f"s{r}{scale}" for r in range(self.nest.tall)]
+
+    def target(self, skip: int) -> str:
+        """Where the result at hand lies, at the beginning of the axes from ``skip`` on."""
+        return " + ".join(["out", *(f"{_axis(a)} * {self.number('to', a)}" for a in range(skip))])
+
+    def down(self, r: str) -> str:
+        """From a result to another one of the block."""
+        return f" + {r} * {self.number('to', self.nest.block)}" if self.nest.block >= 0 else ""
 
 
 def _axis(a: int) -> str:

@@ -7,7 +7,7 @@ the lanes and does not lie so, and results that are stored one lane at a time.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from chalkgrad.equations.walk import reads
@@ -20,6 +20,12 @@ _LINE = 64
 
 _TALL = (8, 4, 2)
 """How many sums may be in registers at a time."""
+
+_RUN = 96
+"""How many results of each lane are put together before they are stored."""
+
+_FAR = 4096
+"""Numbers from one to the next beyond which each lies on a page of its own."""
 
 _APART = 64
 """How many points are added up by themselves before they are added to the rest."""
@@ -41,6 +47,7 @@ class Copy:
     last: int
     begin: int
     origin: int  # the index that the first place stands for
+    line: int  # how many numbers a line of memory holds
 
     @property
     def others(self) -> tuple[int, ...]:
@@ -48,13 +55,19 @@ class Copy:
 
     @property
     def room(self) -> int:
-        return prod(self.sizes[d] for d in self.others) * self.width
+        others = self.others
+        return self.strides()[others[0]] * self.sizes[others[0]] if others else self.width
 
     def strides(self) -> dict[int, int]:
-        """How far apart neighbours lie, by dimension."""
+        """How far apart neighbours lie, by dimension.
+
+        An odd number of lines, where there are many: an even one has them share a few places in a cache.
+        """
         found, step = {self.dim: self.sign}, self.width
         for d in reversed(self.others):
             found[d], step = step, step * self.sizes[d]
+            if step // self.line > 8 and step // self.line % 2 == 0:
+                step += self.line
         return found
 
 
@@ -68,7 +81,7 @@ class Plan:
     tall: int
     copies: tuple[Copy | None, ...]
     facts: tuple[Fact, ...]  # that zeros in a copy do not stand for
-    cost: float
+    cost: float = 0.0
 
     def nest(self, double: bool) -> Nest:
         """What C is to be written."""
@@ -94,12 +107,25 @@ class Plan:
             scale=form.scale,
             shared=self.shared,
             apart=self.apart,
+            run=len(self.run),
             double=double,
         )
 
     @property
     def outer(self) -> tuple[str, ...]:
-        return tuple(a for a in self.form.outs if a not in (self.lanes, self.block))
+        return tuple(a for a in self.form.outs if a not in (self.lanes, self.block, *self.run))
+
+    @property
+    def run(self) -> tuple[str, ...]:
+        """The last axes of the result, if lanes lie far apart: along these it is put together."""
+        form, found, total = self.form, list[str](), 1
+        before = prod(form.sizes[a] for a in form.outs if a not in (self.lanes, self.block))
+        for a in reversed(form.outs):
+            total *= form.sizes[a]
+            if a in (self.lanes, self.block) or (found and total > _RUN) or before < 4 * total:
+                break
+            found.insert(0, a)
+        return tuple(found)
 
     @property
     def shared(self) -> str:
@@ -127,6 +153,10 @@ class Plan:
         step = 1
         for k in reversed(range(len(form.outs))):
             found["to", k], step = step, step * form.sizes[axes[k]]
+        if self.run:
+            rest = prod(form.sizes[a] for a in self.run[1:])
+            found["piece",] = piece = min(form.sizes[self.run[0]], max(1, _RUN // rest))
+            found["run",] = piece * rest * (_LINE // 4)
         for k, f in enumerate(self.facts):
             found["bound", k] = f.at.shift
         for k, (o, copy, along) in enumerate(zip(form.operands, self.copies, strides, strict=True)):
@@ -140,7 +170,7 @@ class Plan:
                 begins = (copy.begin if d == copy.dim else s for d, s in enumerate(copy.starts))
                 found["from", k] = sum(b * s for b, s in zip(begins, along, strict=True))
                 for j, d in enumerate(copy.others):
-                    found["rows", k, j], found["by", k, j] = copy.sizes[d], along[d]
+                    found["rows", k, j], found["by", k, j], found["row", k, j] = copy.sizes[d], along[d], places[d]
             for n, a in enumerate(axes):
                 moves = (places[d] * c for d, i in enumerate(o.at) if i.divisor == 1 for b, c in i.terms if b == a)
                 found["step", k, n] = sum(moves)
@@ -172,8 +202,8 @@ def plans(form: Form, bytes: int) -> Iterator[Plan]:
             tall = next((n for n in _TALL if n <= form.sizes[block]), 1) if block else 1
             if block and tall == 1:
                 continue
-            cost = _cost(form, lanes, block, tall, copies, width)
-            yield Plan(form, lanes, block, tall, copies, facts, cost)
+            plan = Plan(form, lanes, block, tall, copies, facts)
+            yield replace(plan, cost=_cost(form, plan, width))
 
 
 def best(form: Form, bytes: int) -> Plan | None:
@@ -222,22 +252,30 @@ def _copy(o: Operand, lanes: str, form: Form, width: int, whole: bool) -> Copy |
         end,
         origin + sign * first,
         origin,
+        width,
     )
 
 
-def _cost(
-    form: Form, lanes: str, block: str, tall: int, copies: tuple[Copy | None, ...], width: int
-) -> float:
+def _cost(form: Form, plan: Plan, width: int) -> float:
     """Roughly how many cycles on one core."""
-    sizes = form.sizes
-    vectors = -(-sizes[lanes] // width)
+    sizes, block, tall = form.sizes, plan.block, plan.tall
+    vectors = -(-sizes[plan.lanes] // width)
     blocks = -(-sizes[block] // tall) if block else 1
-    outer = prod(sizes[a] for a in form.outs if a not in (lanes, block))
+    outer = prod(sizes[a] for a in form.outs if a not in (plan.lanes, block))
     inner = prod(sizes[a] for a in form.over)
-    times = {k: tall if block in o.axes else 1 for k, o in enumerate(form.operands)}
-    own = sum(any(times[int(r.name)] > 1 for r in reads(f)) for f in form.factors)
+    moved = [block in o.axes for o in form.operands]
+    own = sum(any(moved[int(r.name)] for r in reads(f)) for f in form.factors)
     multiply = max(1, own) * tall + len(form.factors) - own
-    point = max(2.0, multiply + 0.5 * sum(times.values()))
-    store = tall * (width if lanes != form.outs[-1] else 1)
-    copied = sum(c.room * (0.125 if c.dim == len(c.sizes) - 1 else 1.5) for c in copies if c)
+    far = (_step(o, copy, block) > _FAR for o, copy in zip(form.operands, plan.copies, strict=True))
+    loads = sum(tall * (0.6 if f else 0.5) if m else 0.5 for m, f in zip(moved, far, strict=True))
+    point = max(2.0, multiply + loads)
+    together = prod(sizes[a] for a in plan.run) if plan.run else tall if block == form.outs[-1] else 1
+    store = tall * (width * (1 + 4 / together) if plan.lanes != form.outs[-1] else 1)
+    copied = sum(c.room * (0.125 if c.dim == len(c.sizes) - 1 else 1.5) for c in plan.copies if c)
     return outer * vectors * blocks * (inner * point + store + 10) + copied
+
+
+def _step(o: Operand, copy: Copy | None, axis: str) -> int:
+    """How far an operand moves from one value of an axis to the next, where a table lies in order."""
+    strides = copy.strides() if copy else {d: prod(o.shape[d + 1 :]) for d in range(len(o.shape))}
+    return sum(abs(strides[d] * k) for d, i in enumerate(o.at) for a, k in i.terms if a == axis)
