@@ -70,3 +70,11 @@ def test_kernels_stay_within_what_they_are_given(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert " passed" in done.stdout
     assert len(list(tmp_path.rglob("*.so"))) >= 9
+
+
+def test_nests_stay_within_what_they_are_given(tmp_path: Path) -> None:
+    tests = ("tests/kernels/test_nests.py", "-k", "every_choice and tie1 or padded or local")
+    done = sanitized(tmp_path, "-m", "pytest", "-p", "no:cacheprovider", *tests)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert " passed" in done.stdout
+    assert len(list(tmp_path.rglob("*.so"))) >= 9

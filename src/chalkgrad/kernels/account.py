@@ -14,6 +14,7 @@ from chalkgrad.kernels.c.loops import can_be_compiled
 from chalkgrad.kernels.c.lower import Lowered, Nest, Pointwise, Product, equations_in
 from chalkgrad.kernels.c.segment import Matrices, Part, Sum, segment
 from chalkgrad.kernels.eager.merging import Joined, Parted, intervals_of, planned
+from chalkgrad.kernels.eager.nests import nest_of
 from chalkgrad.kernels.eager.sums import library_calls
 from chalkgrad.kernels.schedule import Block, Compiled, Loop
 
@@ -51,9 +52,11 @@ def account(
     for step in plan.steps:
         match step:
             case Block(e):
+nest = nest_of(e, numbers, plan.intervals, BYTES) if can else None
                 called = ", ".join(library_calls(e, numbers, plan.intervals)) if library else ""
                 usual = "a product" if _is_product(e) else "whole, with torch"
-                found.append(ledger.equation(e, called or usual))
+                how = f"C loop nest, vectors along {nest.lanes}" if nest else called or usual
+                found.append(ledger.equation(e, how))
             case Joined(_, parts, _):
                 found.append(Entry(" | ".join(parts), "put side by side", 0, 2 * ledger.bytes_of(parts)))
             case Parted(name, parts, _, _):

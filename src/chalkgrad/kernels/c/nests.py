@@ -13,7 +13,7 @@ everything is and where it lies comes in as numbers, so that one object serves a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -55,7 +55,7 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Nest:
-    """``result = scale · Σ body``, its axes by number: first the result's, ``outs`` of them, then the summed ones.
+    """``result = scale · Σ body``, axes by number: first the ``outs`` of the result, then those summed over.
 
     ``lanes`` is the axis of the vectors, ``block`` the one that has ``tall`` sums at a time (-1: none).
     ``body`` reads the loads by their numbers. ``shared`` are the loops that threads share out. The ``apart``
@@ -108,7 +108,7 @@ class _Writer:
 
     def number(self, *key: str | int) -> str:
         """A number that comes in, by what it is."""
-        return self.keys.setdefault(key, f"n{len(self.keys)}")
+        return self.keys.setdefault(key, "_".join(map(str, key)))
 
     def whole(self) -> Source:
         copied = [k for k, x in enumerate(self.nest.loads) if x.copied]
@@ -117,17 +117,18 @@ class _Writer:
             body.append("  if (threads > 1) z->run->barrier();")
         body += self.compute()
         rooms = ", ".join(self.number("room", k) for k in copied)
-        names = [f"  const int64_t {n} = z->n[{k}];" for k, n in enumerate(self.keys.values())]
-        places = [f"  const R *const restrict a{k} = {_place(k, x, copied)};" for k, x in enumerate(self.nest.loads)]
-        each = f"{self.nest.tall} * {self.number('run')}" if self.nest.run else "0"
-        sizes = [
-            f"  const int64_t {n} = n[{k}];"
-            for k, (key, n) in enumerate(self.keys.items())
-            if key[0] in ("room", "run")
+        names = [f"  const int64_t {name} = z->n[{k}];" for k, name in enumerate(self.keys.values())]
+        places = [
+            f"  const R *const restrict a{k} = {_place(k, x, copied)};" for k, x in enumerate(self.nest.loads)
         ]
-        text = "\n".join(
+        each = f"{self.nest.tall} * {self.number('results')}" if self.nest.run else "0"
+        sizes = [
+            f"  const int64_t {name} = n[{k}];"
+            for k, (key, name) in enumerate(self.keys.items())
+            if key[0] in ("room", "results")
+        ]
+        text = _indented(
             [
-                prelude(self.nest.double) + _FRAME,
                 "static void all(const struct call *z, const int64_t me, const int64_t threads) {",
                 *names,
                 "  R *const restrict out = z->p[0];",
@@ -149,11 +150,11 @@ class _Writer:
                 "  if (threads > 1) run->parallel(share, &z, (unsigned)threads, 0);",
                 "  else all(&z, 0, 1);",
                 "  free(memory);",
-                "  return 0;",
+                "return 0;",
                 "}",
             ]
-        )  # fmt: skip
-        return Source(text, tuple(self.keys))
+        )
+        return Source(prelude(self.nest.double) + _FRAME + text, tuple(self.keys))
 
     # --- copies ----------------------------------------------------------------------------------------
 
@@ -213,24 +214,30 @@ class _Writer:
         """The results along the last axes, piece by piece: each lane's are side by side in memory."""
         nest = self.nest
         first, *rest = range(nest.outs - nest.run, nest.outs)
-        a, size, piece, room = _axis(first), self.number("size", first), self.number("piece"), self.number("run")
+        a, size, piece, room = (
+            _axis(first),
+            self.number("size", first),
+            self.number("piece"),
+            self.number("results"),
+        )
         yield f"for (int64_t c = 0; c < {size}; c += {piece}) {{"
         yield "R *row = z->room + me * z->each;"
-        yield f"for (int64_t {a} = c; {a} < least({size}, c + {piece}); {a}++)"
-        yield f"  {' '.join([*map(self.loop, rest), '{'])}"
+        piecewise = f"for (int64_t {a} = c; {a} < least({size}, c + {piece}); {a}++)"
+        yield " ".join([piecewise, *map(self.loop, rest), "{"])
         yield from self.sum()
-        yield " ".join(f"*(V *)(row + {r} * {room}) = {x};" for r, x in enumerate(self.scaled()))
-        yield "row += WIDE; }"
-        yield f"const int64_t long_ = (row - (z->room + me * z->each)) / WIDE;"
+        yield from (f"*(V *)(row + {r} * {room}) = {x};" for r, x in enumerate(self.scaled()))
+        yield "row += WIDE;"
+        yield "}"
+        yield "const int64_t long_ = (row - (z->room + me * z->each)) / WIDE;"
         yield f"for (int64_t r = 0; r < {nest.tall}; r++) for (int64_t l = 0; l < left; l++) {{"
-        yield f"  R *to = {self.target(skip=first)} + c * {self.number('to', first)}"
-        yield f"    + l * {self.number('to', nest.lanes)}{self.down('r')};"
+        here = f"{self.target(skip=first)} + c * {self.number('to', first)}"
+        yield f"  R *to = {here} + l * {self.number('to', nest.lanes)}{self.down('r')};"
         yield f"  const R *from = z->room + me * z->each + r * {room} + l;"
         yield "  for (int64_t m = 0; m < long_; m++) to[m] = from[m * WIDE];"
         yield "}}"
 
     def outer(self, axes: list[int]) -> tuple[int, list[str]]:
-        """The loops over the outer axes, the first two of them as one that is shared out; how many it opens."""
+        """The loops over the outer axes, the first two as one that is shared out; how many it opens."""
         if self.nest.shared == "outer":
             sizes = [self.number("size", a) for a in axes]
             both = " * ".join(sizes[:2])
@@ -361,7 +368,8 @@ class _Writer:
             yield f"const {'V' if vector else 'R'} y = {common};"
             common = "y"
         for r in range(nest.tall):
-            yield f"{part}{r} += {' * '.join([*([common] if common else []), *(self.value(f, r) for f in own)])};"
+            product = " * ".join([*([common] if common else []), *(self.value(f, r) for f in own)])
+            yield f"{part}{r} += {product};"
 
     def varies(self, e: Expr) -> bool:
         """Whether an expression moves along the block."""
@@ -419,6 +427,18 @@ class _Writer:
     def down(self, r: str) -> str:
         """From a result to another one of the block."""
         return f" + {r} * {self.number('to', self.nest.block)}" if self.nest.block >= 0 else ""
+
+
+def _indented(lines: Iterable[str]) -> str:
+    """Lines of C, each as far in as its braces say."""
+    found: list[str] = []
+    depth = 0
+    for line in (part for x in lines for part in ([x] if x.strip(" }") else x.strip())):
+        line = line.strip()
+        closing = len(line) - len(line.lstrip("}"))
+        found.append("  " * (depth - closing) + line)
+        depth += line.count("{") - line.count("}")
+    return "\n".join(found) + "\n"
 
 
 def _axis(a: int) -> str:

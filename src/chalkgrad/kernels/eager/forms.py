@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
+from typing import Literal
 
 from chalkgrad.equations.ir import Apply, Condition, Const, Equation, Expr, Guard, Range, Read, Reduce
 from chalkgrad.equations.walk import free_axes
@@ -29,7 +30,7 @@ class Fact:
     """A condition outside of which a point counts as zero."""
 
     at: Affine
-    kind: str
+    kind: Literal["nonnegative", "zero", "divisible"]
     divisor: int = 1
 
     def at_least_zero(self) -> list[Affine]:
@@ -118,7 +119,7 @@ def stays(at: Affine, size: int, facts: Iterable[Fact], box: Mapping[str, Interv
 
 
 def vanishes(form: Form, f: Fact, axis: str) -> bool:
-    """Whether a factor of the sum reads zeros beyond its table, along an index with ``axis``, where ``f`` fails."""
+    """Whether, where ``f`` fails, a factor reads beyond its table along an index with ``axis``: zeros."""
     if f.kind != "nonnegative":
         return False
     for factor in form.factors:
@@ -127,9 +128,9 @@ def vanishes(form: Form, f: Fact, axis: str) -> bool:
         operand = form.operands[int(factor.name)]
         for i, size in zip(operand.at, operand.shape, strict=True):
             ways = (i, _minus(Affine((), size - 1), i))
-            if axis in i.axes and i.divisor == 1:
-                if any(_minus(f.at, way).bounds(form.box)[0] >= 0 for way in ways):
-                    return True
+            beyond = any(_minus(f.at, way).bounds(form.box)[0] >= 0 for way in ways)
+            if beyond and axis in i.axes and i.divisor == 1:
+                return True
     return False
 
 
@@ -190,9 +191,7 @@ def _numbered(
             return None
 
 
-def _narrowed(
-    facts: Iterable[Fact], axes: set[str], ranges: Mapping[str, Interval]
-) -> dict[str, Interval]:
+def _narrowed(facts: Iterable[Fact], axes: set[str], ranges: Mapping[str, Interval]) -> dict[str, Interval]:
     """The intervals of summed axes only where the facts about them alone hold."""
     found = dict(ranges)
     for f in facts:

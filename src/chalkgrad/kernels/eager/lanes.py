@@ -1,7 +1,7 @@
-"""How a loop nest runs: which axis the vectors go along, which one has several sums at a time, what is copied.
+"""How a loop nest runs: which axis its vectors go along, which has several sums at a time, what is copied.
 
-Every pair of axes is weighed by what it costs: arithmetic and loads for each point, copies of what moves along
-the lanes and does not lie so, and results that are stored one lane at a time.
+Every pair of axes is weighed by what it costs: arithmetic and loads for each point, copies of what moves
+along the lanes and does not lie so, and results that are stored one lane at a time.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Literal
 
 from chalkgrad.equations.walk import reads
 from chalkgrad.kernels.c.nests import Bound, Key, Load, Nest, Terms
@@ -27,8 +28,8 @@ _RUN = 96
 _FAR = 4096
 """Numbers from one to the next beyond which each lies on a page of its own."""
 
-_APART = 64
-"""How many points are added up by themselves before they are added to the rest."""
+_APART = 16
+"""How many points at least are added up by themselves before they are added to the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +129,8 @@ class Plan:
         return tuple(found)
 
     @property
-    def shared(self) -> str:
-        """Which loops threads share out: those that make the most parts, the outer ones if they make enough."""
+    def shared(self) -> Literal["outer", "lanes", "block"]:
+        """Which loops threads share out: those with the most parts, the outer ones if they have enough."""
         sizes = self.form.sizes
         outer = prod(sizes[a] for a in self.outer[:2]) if self.outer else 0
         tiles, blocks = sizes[self.lanes] // 16, sizes[self.block] // self.tall if self.block else 0
@@ -156,7 +157,7 @@ class Plan:
         if self.run:
             rest = prod(form.sizes[a] for a in self.run[1:])
             found["piece",] = piece = min(form.sizes[self.run[0]], max(1, _RUN // rest))
-            found["run",] = piece * rest * (_LINE // 4)
+            found["results",] = piece * rest * (_LINE // 4)
         for k, f in enumerate(self.facts):
             found["bound", k] = f.at.shift
         for k, (o, copy, along) in enumerate(zip(form.operands, self.copies, strides, strict=True)):
@@ -170,9 +171,15 @@ class Plan:
                 begins = (copy.begin if d == copy.dim else s for d, s in enumerate(copy.starts))
                 found["from", k] = sum(b * s for b, s in zip(begins, along, strict=True))
                 for j, d in enumerate(copy.others):
-                    found["rows", k, j], found["by", k, j], found["row", k, j] = copy.sizes[d], along[d], places[d]
+                    found["rows", k, j], found["by", k, j], found["row", k, j] = (
+                        copy.sizes[d],
+                        along[d],
+                        places[d],
+                    )
             for n, a in enumerate(axes):
-                moves = (places[d] * c for d, i in enumerate(o.at) if i.divisor == 1 for b, c in i.terms if b == a)
+                moves = (
+                    places[d] * c for d, i in enumerate(o.at) if i.divisor == 1 for b, c in i.terms if b == a
+                )
                 found["step", k, n] = sum(moves)
             quotients = [(d, i) for d, i in enumerate(o.at) if i.divisor > 1]
             for j, (d, i) in enumerate(quotients):
@@ -212,12 +219,13 @@ def best(form: Form, bytes: int) -> Plan | None:
 
 
 def _can_be_vectors(o: Operand, lanes: str, facts: tuple[Fact, ...], box: Mapping[str, Interval]) -> bool:
-    """Whether an operand moves by one place along the lanes, or not at all, and reads no place that is not there."""
+    """Whether an operand moves by one place along the lanes or not at all, and reads only what is there."""
     own = [i for i in o.at if lanes in i.axes]
     if len(own) > 1 or any(i.divisor > 1 or abs(dict(i.terms)[lanes]) > 1 for i in own):
         return False
-    # What the lanes' own facts kept inside must be inside without them: only a copy's last dimension has zeros.
-    return all(stays(i, size, facts, box) for i, size in zip(o.at, o.shape, strict=True) if lanes not in i.axes)
+    # What the lanes' own facts kept inside must be inside without them: a copy has zeros along one dimension.
+    others = ((i, size) for i, size in zip(o.at, o.shape, strict=True) if lanes not in i.axes)
+    return all(stays(i, size, facts, box) for i, size in others)
 
 
 def _copy(o: Operand, lanes: str, form: Form, width: int, whole: bool) -> Copy | None:

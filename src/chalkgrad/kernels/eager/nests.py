@@ -33,19 +33,20 @@ def nest_of(
     if not isinstance(value, Reduce) or value.op != "sum":
         return None
     found = form(e, numbers, intervals)
-    if found is None or _is_plain(found) or library_calls(e, numbers, intervals):
+    if found is None or len(found.operands) < 2 or not _has_window(found):
+        return None
+    if library_calls(e, numbers, intervals):
         return None
     return best(found, bytes)
 
 
-def _is_plain(form: Form) -> bool:
-    """Whether a sum is of one or two tables read axis by axis, which a library multiplies without windows."""
-    plain = all(
-        len(i.terms) <= 1 and i.divisor == 1 and all(k == 1 for _, k in i.terms) and len(o.axes) == len(o.at)
+def _has_window(form: Form) -> bool:
+    """Whether anything is read at more than an axis by itself: all else a library multiplies as it lies."""
+    return any(
+        len(i.terms) > 1 or i.divisor > 1 or any(abs(k) > 1 for _, k in i.terms)
         for o in form.operands
         for i in o.at
     )
-    return len(form.operands) < 2 or (plain and len(form.operands) == 2 and not form.facts)
 
 
 @lru_cache(maxsize=256)
@@ -63,7 +64,9 @@ def called(plan: Plan, dtype: torch.dtype) -> Call:
     text, function = _made(plan.nest(double))
     run, form = runtime(double), plan.form
     names = [o.name for o in form.operands]
-    lying = [plan.lanes in o.axes and copy is None for o, copy in zip(form.operands, plan.copies, strict=True)]
+    lying = [
+        plan.lanes in o.axes and copy is None for o, copy in zip(form.operands, plan.copies, strict=True)
+    ]
     shape = [form.sizes[a] for a in form.outs]
     pointers = ctypes.c_void_p * (len(names) + 1)
     known: dict[tuple[tuple[int, ...], ...], ctypes.Array[ctypes.c_int64]] = {}
