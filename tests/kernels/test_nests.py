@@ -271,9 +271,9 @@ def test_recording_leaves_the_graph_to_torch(nests: list[Plan]) -> None:
 
 def test_the_account_says_what_is_a_nest() -> None:
     of = system(LOCAL)
-    entries = account(of.program, ("y",), (), sized(of), kernels=True)
+    entries = account(of.program, ("y",), (), sized(of))
     assert [x.how for x in entries] == ["C loop nest, vectors along batch"]
-    entries = account(of.program, ("y",), (), sized(of), kernels=False)
+    entries = account(of.program, ("y",), (), sized(of), "torch")
     assert [x.how for x in entries] == ["a product"]
 
 

@@ -52,7 +52,7 @@ def account(
     for step in plan.steps:
         match step:
             case Block(e):
-nest = nest_of(e, numbers, plan.intervals, BYTES) if can else None
+                nest = nest_of(e, numbers, plan.intervals, BYTES) if can else None
                 called = ", ".join(library_calls(e, numbers, plan.intervals)) if library else ""
                 usual = "a product" if _is_product(e) else "whole, with torch"
                 how = f"C loop nest, vectors along {nest.lanes}" if nest else called or usual
