@@ -30,7 +30,7 @@ from chalkgrad.language.resolve import read
 from chalkgrad.nn.operator import System
 from naive import evaluate
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "kernels"
+GOLDEN = Path(__file__).parents[1] / "golden" / "nests"
 
 LOCAL = "y[k,i,j] = Σ[c,p,q] w[k,i,j,c,p,q] x[c,i+p,j+q] where x: input"
 PAGES = {
@@ -41,6 +41,7 @@ PAGES = {
     "a weight for each place": "y[i] = Σ[p] w[i,p] x[i+p] where x: input",
     "involution": "y[c,i,j] = Σ[p,q] w[i,j,p,q] x[c,i+p,j+q] where x: input, w: input",
     "local attention": "y[i,d] = Σ[s] a[i,s] v[i+s,d] where a: input, v: input",
+    "one axis": "y[i] = Σ[p,q] w[p,q] x[i+p+q] where x: input",
     "correlation": "z[i,j,u,v] = Σ[c] x[c,i,j] y[c,i+u,j+v] where x: input, y: input",
     "bilinear windows": "y[k,i] = Σ[p,q] W[k,p,q] x[i+p] x[i+q] where x: input",
     "three factors": "y[k,i] = Σ[c,p] w[k,c,p] g[c,i+p] x[c,i] where x: input, g: input",

@@ -134,7 +134,7 @@ class Plan:
         sizes = self.form.sizes
         outer = prod(sizes[a] for a in self.outer[:2]) if self.outer else 0
         tiles, blocks = sizes[self.lanes] // 16, sizes[self.block] // self.tall if self.block else 0
-        if outer >= min(16, max(outer, tiles, blocks)):
+        if outer and outer >= min(16, max(outer, tiles, blocks)):
             return "outer"
         return "block" if blocks >= tiles else "lanes"
 
