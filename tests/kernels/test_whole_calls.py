@@ -116,7 +116,7 @@ def test_what_is_added_to_each_channel_is_the_bias_of_the_call(name: str) -> Non
 def test_what_is_no_bias_is_added_by_itself(text: str) -> None:
     x = normal(2, 2, 9)
     sizes = {"b": 7} if "b[i]" in text else {}
-    net, plain = drawn(text, **sizes), drawn(text, "eager", **sizes)
+    net, plain = drawn(text, "torch", **sizes), drawn(text, "eager", **sizes)
     with Calls() as calls:
         y = net(x)
     torch.testing.assert_close(y, plain(x), rtol=1e-12, atol=1e-12)
