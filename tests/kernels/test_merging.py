@@ -17,7 +17,7 @@ NUMBERS = {"batch": 2, "T": 3, "|x|": 4, "|h|": 5}
 
 
 def steps(text: str, backward: bool = False) -> tuple[Merged, ...]:
-    system = system_of(normalise(batch(read(text).program)))
+    system = system_of(normalise(batch(read(text).program)), "c")
     program, known = system.program, ()
     if backward:
         given = tuple(n.name for n in program.given("input", "parameter", "start"))

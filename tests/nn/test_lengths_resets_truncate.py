@@ -520,7 +520,7 @@ def test_each_combination_is_made_once() -> None:
     one = net._variants(Asked(lengths=True))
     net(normal(2, 5, 2), lengths=[1, 2])
     assert net._variants(Asked(lengths=True)) is one
-    assert one.system is system_of(one.system.program)
+    assert one.system is system_of(one.system.program, one.system.backend)
 
 
 def test_an_input_of_that_name_is_the_input() -> None:

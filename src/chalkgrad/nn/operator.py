@@ -149,6 +149,6 @@ def _zeros(shape: torch.Size, tensors: Sequence[Tensor]) -> Tensor:
 
 
 @lru_cache(maxsize=256)
-def system_of(program: Program, backend: Backend = "c") -> System:
+def system_of(program: Program, backend: Backend) -> System:
     """The system of a program; equal programs share one, and with it their plans."""
     return System(program, backend)
