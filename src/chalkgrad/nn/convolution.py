@@ -123,7 +123,7 @@ class _Layer(Written):
             )
         if x.dim() < rank:
             return self._called(page, x.unsqueeze(0)).squeeze(0)
-        if torch.is_autocast_enabled(x.device.type):
+        if not x.is_meta and torch.is_autocast_enabled(x.device.type):
             with torch.autocast(x.device.type, enabled=False):
                 return self._in(page, torch.get_autocast_dtype(x.device.type), x, weight, bias, groups)
         if groups != 1:

@@ -36,7 +36,7 @@ class Page:
         self.text = text
         self.resolved = read(text)
         self.program: Program = self.resolved.program
-        self.system: System = system_of(normalise(batch(self.program)))
+        self.system: System = system_of(normalise(batch(self.program)), backend=None)
         (self.input,) = self.program.given("input")
         self.parameters = self.program.given("parameter")
         (self.output,) = self.program.outputs
@@ -81,7 +81,7 @@ class Page:
     def _with_winners(self) -> System:
         program = with_winners(self.system.program)
         winners = (n.name for n in program.names if n.name not in self.system.program.table)
-        return system_of(replace(program, outputs=(*program.outputs, *winners)))
+        return system_of(replace(program, outputs=(*program.outputs, *winners)), backend=None)
 
     def fail(self, problem: str, *names: str, help: str = "") -> NoReturn:
         """Raise EquationError, pointing at where these names first stand."""
