@@ -65,7 +65,7 @@ def transposed_convolution(
 
     >>> print(transposed_convolution((2,), (1,), (1,), (0,)))
     y[k,i] = Σ[c,p] w[c,k,p] x[c,(i-p+1)/2] + b[k]
-    where x: input C×N zero outside, w: C×K×P, y: K×(2N+P-3)
+    where x: input C×N zero outside, w: C×K×P, y: K×(2N+P-4)
     """
     n = len(strides)
     g, G = ("g,", "G×") if grouped else ("", "")
