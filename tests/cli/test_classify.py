@@ -3,10 +3,10 @@
 import hashlib
 import json
 import re
-import signal
 from pathlib import Path
 
 import pytest
+from tests.interrupting import press_ctrl_c
 from tests.tasks.classify.made import clothes, deb, picture
 from typer.testing import CliRunner, Result
 
@@ -69,7 +69,7 @@ def test_ctrl_c_says_how_to_go_on_and_resuming_keeps_the_settings(
     train = classify.train
 
     def interrupted(config, out, **options):
-        options["report"] = lambda _: signal.raise_signal(signal.SIGINT)
+        options["report"] = press_ctrl_c
         return train(config, out, **options)
 
     monkeypatch.setattr(classify, "train", interrupted)

@@ -2,13 +2,13 @@
 
 import json
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import typer
+from tests.interrupting import press_ctrl_c
 from typer.testing import CliRunner, Result
 
 from chalkgrad.cli import app
@@ -66,7 +66,7 @@ def test_ctrl_c_says_how_to_go_on(song: Path, tmp_path: Path, monkeypatch: pytes
     train = language_model.train
 
     def interrupted(config, out, *, resume, report):
-        return train(config, out, resume=resume, report=lambda _: signal.raise_signal(signal.SIGINT))
+        return train(config, out, resume=resume, report=press_ctrl_c)
 
     monkeypatch.setattr(language_model, "train", interrupted)
     result = lm("train", "--text", song, *SMALL, "--out", tmp_path / "out")

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from tests.interrupting import press_ctrl_c
 from tests.tasks.classify.made import picture, stripes
 
 from chalkgrad import EquationError
@@ -94,7 +94,7 @@ def test_a_run_that_was_cut_comes_to_the_same_numbers(
 def test_ctrl_c_saves_the_step_it_came_in(data: Data, whole: Path, tmp_path: Path) -> None:
     def interrupt(now: Progress) -> None:
         if now.step == 5:
-            signal.raise_signal(signal.SIGINT)
+            press_ctrl_c()
 
     result = train(SMALL, tmp_path / "cut", data=data, report=interrupt)
     assert result.interrupted

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.interrupting import press_ctrl_c
 
 from chalkgrad.tasks import directory as files
 from chalkgrad.tasks.language_model import Config, Progress, TaskError, train
@@ -126,7 +127,7 @@ def test_ctrl_c_saves_the_step_it_came_in(config: Config, tmp_path: Path) -> Non
 
     def interrupt(now: Progress) -> None:
         if now.step == 13:
-            signal.raise_signal(signal.SIGINT)
+            press_ctrl_c()
 
     result = train(config, tmp_path / "cut", report=interrupt)
     assert result.interrupted
@@ -139,8 +140,8 @@ def test_ctrl_c_saves_the_step_it_came_in(config: Config, tmp_path: Path) -> Non
 
 def test_a_second_ctrl_c_does_not_wait(config: Config, tmp_path: Path) -> None:
     def interrupt(now: Progress) -> None:
-        signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)
+        press_ctrl_c()
+        press_ctrl_c()
 
     with pytest.raises(KeyboardInterrupt):
         train(config, tmp_path / "out", report=interrupt)
