@@ -29,7 +29,7 @@ def doctor() -> None:
         command = build.compiler()
         table.add_row("compiler", " ".join(command))
         table.add_row("", build.identity(command).split("\n", 1)[0])
-        table.add_row("flags", " ".join(build.FLAGS))
+        table.add_row("flags", " ".join((*build.QUICKLY, *build.FLAGS)))
     except build.CompilerError as error:
         table.add_row("compiler", str(error))
     kept = cache.objects(build.folder())

@@ -15,7 +15,7 @@ from torch import Tensor
 from chalkgrad.equations.ir import Equation, Range, Reduce
 from chalkgrad.equations.walk import nodes
 from chalkgrad.kernels.c import matrix
-from chalkgrad.kernels.c.build import CompilerError, load
+from chalkgrad.kernels.c.build import QUICKLY, CompilerError, load
 from chalkgrad.kernels.c.emit import ENTRY, Kernel, emit
 from chalkgrad.kernels.c.runtime import count, runtime
 from chalkgrad.kernels.c.segment import can_stand, is_product, segment
@@ -103,7 +103,7 @@ def _made(
     double: bool,
 ) -> tuple[Kernel, Callable[..., int]]:
     kernel = emit(segment(steps, wanted, dict(names)), double)
-    function = load(kernel.source, ENTRY)
+    function = load(kernel.source, ENTRY, QUICKLY)
     function.restype = ctypes.c_int
     function.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int, ctypes.c_void_p]
     return kernel, function
