@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from chalkgrad.equations.ir import Equation, Expr, Index, Name, Program, Range, Read, Size, State
 from chalkgrad.equations.walk import reads, rewrite
 
@@ -22,7 +24,23 @@ def batch(program: Program, axis: str = "batch") -> Program:
     >>> [str(r) for r in batch(p)["y"].ranges]
     ['batch<batch', 'n<N']
     """
-    varying = {n.name for n in program.names if n.role in BATCHED_ROLES} | {*program.outputs}
+    inputs = (n.name for n in program.names if n.role in BATCHED_ROLES)
+    return along(program, axis, (*inputs, *program.outputs))
+
+
+def along(program: Program, axis: str, names: Iterable[str]) -> Program:
+    """The program with ``axis`` in front of these names and of all computed from them.
+
+    The size of the axis is the symbol of the same name, and it counts as written.
+
+    >>> from chalkgrad.equations.ir import full
+    >>> n = Range("n", Size.symbol("N"))
+    >>> twice = Equation("y", (n,), Read("x", full((n,))))
+    >>> p = Program((twice,), (Name("x", "input", (n,), 1), Name("y", "defined", (n,), 1)), ("y",))
+    >>> [str(r) for r in along(p, "k", ["x"])["y"].ranges]
+    ['k<k', 'n<N']
+    """
+    varying = {*names}
     grown = True
     while grown:
         more = {e.target for e in program.equations if any(r.name in varying for r in reads(e.value))}

@@ -365,6 +365,8 @@ def _may_be_a_view(e: Equation) -> bool:
 
 def _unshared(value: Tensor, given: Mapping[str, Tensor]) -> Tensor:
     """A value in memory of its own, a place for every element."""
+    if torch._C._are_functorch_transforms_active():  # what is seen then has no memory
+        return value.clone()
     storage = value.untyped_storage().data_ptr()
     shared = any(x.untyped_storage().data_ptr() == storage for x in given.values())
     return value.clone() if shared or 0 in value.stride() else value

@@ -8,18 +8,20 @@ the derived program holds the equations that they come from, so that a second de
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from chalkgrad.calculus.batch import along
 from chalkgrad.calculus.derive import derive
 from chalkgrad.calculus.normalise import normalise
 from chalkgrad.equations.ir import Program
-from chalkgrad.equations.walk import reads
+from chalkgrad.equations.walk import fresh, reads
 from chalkgrad.kernels.backends import Backend
 from chalkgrad.kernels.eager import Plan, Runner
+from chalkgrad.nn.function import Call, Run, Transformed
 
 
 class System:
@@ -31,6 +33,8 @@ class System:
         self._derived: dict[tuple[str, ...], System] = {}
         self._asked: dict[tuple[str, ...], System] = {}
         self._saved: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._calls: dict[object, Call] = {}
+        self._mapped: dict[frozenset[str], Mapped] = {}
 
     @cached_property
     def seeds(self) -> Mapping[str, str]:
@@ -67,6 +71,27 @@ class System:
             self._saved[wrt] = tuple(found)
         return self._saved[wrt]
 
+    def call(self, given: Mapping[str, Tensor], wanted: tuple[str, ...], known: tuple[str, ...]) -> Call:
+        """The call for ``wanted`` that keeps what the gradient by these tensors needs."""
+        names = tuple(given)
+        wrt = tuple([n for n, t in given.items() if t.requires_grad])
+        key = (names, wanted, known, wrt)
+        call = self._calls.get(key)
+        if call is None:
+            system = self.asked(wanted)
+            call = self._calls[key] = Call(system, names, known, wanted, system.saved_for(wrt))
+        return call
+
+    def mapped(self, names: frozenset[str]) -> Mapped:
+        """The system over one axis more, where these names have one each and the others are for all alike."""
+        if names not in self._mapped:
+            p = self.program
+            axis = fresh("vmap", {*p.symbols, *(r.axis for n in p.names for r in n.ranges)})
+            program = along(p, axis, names)
+            differ = frozenset(n.name for n in program.names if n.ranges != p[n.name].ranges)
+            self._mapped[names] = Mapped(System(program, self.backend), axis, differ)
+        return self._mapped[names]
+
     def whole(
         self, given: Mapping[str, Tensor], numbers: Mapping[str, int], wanted: Sequence[str]
     ) -> Plan | None:
@@ -90,62 +115,24 @@ class System:
         known = known or {}
         if not known and (whole := self.whole(given, numbers, wanted)):
             return tuple(whole(given).values())
-        if torch.is_grad_enabled() and any(t.requires_grad for t in given.values()):
-            return _Run.apply(self, tuple(given), tuple(wanted), numbers, known, *given.values())
+        transformed = torch._C._are_functorch_transforms_active()
+        if transformed or (torch.is_grad_enabled() and any(t.requires_grad for t in given.values())):
+            call = self.call(given, tuple(wanted), tuple(known))
+            if transformed:
+                return Transformed.apply(call, numbers, *given.values(), *known.values())[: len(call.wanted)]
+            return Run.apply(call, numbers, *given.values(), *known.values())
         missing = [n for n in wanted if n not in known] if known else wanted
         values = self.runner(given, numbers, missing, known)
         return tuple(known[n] if n in known else values[n] for n in wanted)
 
 
-class _Run(torch.autograd.Function):
-    """forward: run the system. backward: run the system derived from it."""
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """A system over one axis more: what the axis is called, and which names have it."""
 
-    @staticmethod
-    def forward(
-        ctx: Any,
-        system: System,
-        names: tuple[str, ...],
-        wanted: tuple[str, ...],
-        numbers: Mapping[str, int],
-        known: Mapping[str, Tensor],
-        *tensors: Tensor,
-    ) -> tuple[Tensor, ...]:
-        ctx.set_materialize_grads(False)
-        wrt = tuple(n for n, needed in zip(names, ctx.needs_input_grad[5:], strict=True) if needed)
-        # The derivation is of these outputs: what is wanted, in this order.
-        system = system.asked(wanted)
-        saved = system.saved_for(wrt)
-        values = dict(known)
-        missing = [n for n in dict.fromkeys((*wanted, *saved)) if n not in values]
-        values |= system.runner(dict(zip(names, tensors, strict=True)), numbers, missing, known)
-        ctx.system, ctx.numbers = system, numbers
-        ctx.names, ctx.wanted, ctx.wrt, ctx.saved = names, wanted, wrt, saved
-        # A result may be a tensor that came in, or a view of it; an output must be a tensor of its own.
-        came = {id(t) for t in (*tensors, *known.values())}
-        results = tuple(values[n].clone() if id(values[n]) in came else values[n] for n in wanted)
-        ctx.shapes = tuple(r.shape for r in results)
-        ctx.save_for_backward(*tensors, *(values[n] for n in saved))
-        return results
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        kept = ctx.saved_tensors  # asked for once: a checkpoint computes them anew and gives them once
-        tensors, values_kept = kept[: len(ctx.names)], kept[len(ctx.names) :]
-        known = {n: t.detach() if t.requires_grad else t for n, t in zip(ctx.saved, values_kept, strict=True)}
-        derived: System = ctx.system.derived(ctx.wrt)
-        given = dict(zip(ctx.names, tensors, strict=True))
-        for name, grad, shape in zip(ctx.wanted, grads, ctx.shapes, strict=True):
-            seed = derived.seeds.get(name)
-            if seed is not None and seed not in ctx.names:
-                given[seed] = _zeros(shape, tensors) if grad is None else grad
-        adjoints = derived.program.outputs
-        values = dict(zip(ctx.wrt, derived(given, ctx.numbers, adjoints, known), strict=True))
-        return (None, None, None, None, None, *(values.get(n) for n in ctx.names))
-
-
-def _zeros(shape: torch.Size, tensors: Sequence[Tensor]) -> Tensor:
-    """Zeros of a shape that take no more memory than one row."""
-    return tensors[0].new_zeros(shape[-1:]).expand(shape)
+    system: System
+    axis: str
+    names: frozenset[str]
 
 
 @lru_cache(maxsize=256)

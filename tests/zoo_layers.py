@@ -1,0 +1,32 @@
+"""Every layer of the zoo, with sizes that suit it, and an input."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+import chalkgrad
+from chalkgrad.language.resolve import read
+from chalkgrad.nn.sizes import small_numbers
+from chalkgrad.zoo import names, source_of
+
+NAMES = names()
+
+
+def drawn(
+    name: str, *, batch: int = 2, dtype: torch.dtype = torch.float64, backend: str = "c"
+) -> tuple[chalkgrad.Layer, Tensor]:
+    """The layer with every parameter drawn, so that no bias is zero, and an input that is no view."""
+    resolved = read(source_of(name))
+    numbers = small_numbers(resolved, {})
+    parameters = resolved.program.given("parameter")
+    symbols = {s for n in parameters for r in n.ranges for s in r.size.symbols}
+    sizes = {s: n for s, n in numbers.items() if s in symbols and s.isidentifier()}
+    net = chalkgrad.layer(name, dtype=dtype, backend=backend, **sizes)
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for p in net.parameters():
+            p.copy_(torch.randn(p.shape, generator=generator, dtype=dtype) / 2)
+    (x,) = resolved.program.given("input")
+    shape = (batch, *(r.size.value(numbers) for r in x.ranges))
+    return net, torch.randn(shape, generator=generator, dtype=dtype)
