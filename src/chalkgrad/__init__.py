@@ -18,6 +18,7 @@ from chalkgrad.language.source import EquationError, EquationWarning
 if TYPE_CHECKING:
     from chalkgrad.claims.check import check
     from chalkgrad.drawing.draw import draw
+    from chalkgrad.nn.cells import GRUCell, LSTMCell, RNNCell
     from chalkgrad.nn.convolution import (
         Conv1d,
         Conv2d,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     )
     from chalkgrad.nn.layer import Layer, layer
     from chalkgrad.nn.pooling import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
+    from chalkgrad.nn.recurrent import GRU, LSTM, RNN
     from chalkgrad.pipeline import derive
     from chalkgrad.tracing.trace import trace
 
@@ -40,6 +42,8 @@ _WHERE = {
     "layer": "chalkgrad.nn.layer",
     "trace": "chalkgrad.tracing.trace",
     **{f"{kind}{n}d": "chalkgrad.nn.convolution" for kind in ("Conv", "ConvTranspose") for n in (1, 2, 3)},
+    **dict.fromkeys(("RNN", "LSTM", "GRU"), "chalkgrad.nn.recurrent"),
+    **dict.fromkeys(("RNNCell", "LSTMCell", "GRUCell"), "chalkgrad.nn.cells"),
     **{f"{kind}Pool{n}d": "chalkgrad.nn.pooling" for kind in ("Max", "Avg") for n in (1, 2, 3)},
 }
 
@@ -51,6 +55,9 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
@@ -62,10 +69,13 @@ __all__ = [
     "ConvTranspose3d",
     "EquationError",
     "EquationWarning",
+    "GRUCell",
+    "LSTMCell",
     "Layer",
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
+    "RNNCell",
     "check",
     "derive",
     "draw",

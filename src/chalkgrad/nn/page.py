@@ -39,7 +39,7 @@ class Page:
         self.system: System = system_of(normalise(batch(self.program)), backend=None)
         (self.input,) = self.program.given("input")
         self.parameters = self.program.given("parameter")
-        (self.output,) = self.program.outputs
+        self.output = self.program.outputs[0]  # the only one, but in a recurrence that goes both ways
         self.names = (self.input.name, *(n.name for n in self.parameters))
         self._unsolved = Numbers(self.resolved, {})
         self._solved: dict[tuple[torch.Size, ...], dict[str, int]] = {}

@@ -56,6 +56,11 @@ def page(name: str) -> str:
     return (files(__name__) / f"{name}.chalk").read_text(encoding="utf-8")
 
 
+def torchs_page(name: str) -> str:
+    """The page of a layer as torch.nn has it: ``rnn``, ``lstm``, ``lstm_projection`` or ``gru``."""
+    return (files(__name__) / "torch" / f"{name}.chalk").read_text(encoding="utf-8")
+
+
 def _unknown(word: str, lead: str) -> EquationError:
     near = difflib.get_close_matches(word, names(), n=1)
     hint = f"did you mean {near[0]}?" if near else lead + ", ".join(names())

@@ -1,0 +1,108 @@
+"""The equations of torch.nn's recurrent layers, and its stacked parameters by the names in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from chalkgrad.nn.page import Written
+from chalkgrad.nn.recurrence import Recurrence
+from chalkgrad.zoo import torchs_page
+
+REVERSE = "_reverse"
+"""What torch adds to the names of the direction that begins at the end."""
+
+STACKS = (("weight_ih", "W_i"), ("weight_hh", "W_h"), ("bias_ih", "b_i"), ("bias_hh", "b_h"))
+"""torch's parameters, all gates one below the other, and how the page begins the name of each gate's own."""
+
+_BIAS = re.compile(r" \+ b_\w+")
+_NAME = re.compile(r"\b([a-zA-Z]+_\w+|(?!x\b)[a-z](?=\[))")
+"""A name on these pages that is not the input's: ``W_ii``, ``h[``."""
+
+
+@lru_cache(maxsize=64)
+def equations_of(page: str, nonlinearity: str, bias: bool, bidirectional: bool = False) -> str:
+    """The equations of one layer: a page of the zoo, without its biases or with a second direction if wanted.
+
+    >>> print(equations_of("rnn", "relu", bias=False, bidirectional=True))
+    h[t] = relu(W_ih x[t] + W_hh h[t-1])
+    h_reverse[t] = relu(W_ih_reverse x[t] + W_hh_reverse h_reverse[t+1])
+    where x[t]: D, h[t]: H, h_reverse[t]: H
+    """
+    lines = [line for line in torchs_page(page).splitlines() if not line.startswith("#")]
+    text = "\n".join(lines).replace("τ", nonlinearity)
+    text = text if bias else _BIAS.sub("", text)
+    if not bidirectional:
+        return text
+    body, where = text.split("\nwhere ")
+    from_the_end = _NAME.sub(rf"\1{REVERSE}", body).replace("[t-1]", "[t+1]")
+    sizes = where.split(", ")
+    again = [_NAME.sub(rf"\1{REVERSE}", size) for size in sizes if not size.startswith("x[")]
+    return f"{body}\n{from_the_end}\nwhere {', '.join([*sizes, *again])}"
+
+
+class Gates(Written):
+    """What layers and cells share.
+
+    ``page`` names the equations in the zoo; ``gates`` are in the order in which torch stacks them, ``states``
+    in that in which it gives them.
+    """
+
+    page: ClassVar[str]
+    gates: ClassVar[str]
+    states: ClassVar[tuple[str, ...]] = ("h",)
+
+    nonlinearity: str = "tanh"
+    proj_size: int = 0
+    bias: Any
+    hidden_size: Any
+    _parameters: Any
+
+    def add_named(self, parameters: dict[str, Tensor], of_torch: str, of_page: str) -> None:
+        """Add the parameters of one layer and direction by the names of the page."""
+        gates, own = self.gates, self._parameters
+        for stack, part in STACKS if self.bias else STACKS[:2]:
+            name = stack + of_torch
+            whole = own.get(name)
+            if whole is None:
+                whole = getattr(self, name)  # a parametrised one is a property
+            if len(gates) == 1:
+                parameters[f"{part}{gates}{of_page}"] = whole
+                continue
+            for gate, value in zip(gates, whole.chunk(len(gates)), strict=False):  # no units, no parts
+                parameters[f"{part}{gate}{of_page}"] = value
+        if self.proj_size:
+            parameters["W_hr" + of_page] = getattr(self, "weight_hr" + of_torch)
+
+    def checked_states(self, own: Recurrence, hx: Any, *around: int) -> tuple[Tensor, ...]:
+        """The states that are given, each of a shape that ends with its size. Raises EquationError."""
+        given = (hx,) if len(self.states) == 1 else hx
+        if not isinstance(given, (tuple, list)) or len(given) != len(self.states):
+            own.fail(f"the state is ({', '.join(self.states)}), and is given as {type(hx).__name__}", "h")
+        for name, h in zip(self.states, given, strict=True):
+            want = (*around, self.proj_size if name == "h" and self.proj_size else self.hidden_size)
+            if not isinstance(h, Tensor) or h.shape != want:
+                said = f"has shape {tuple(h.shape)}" if isinstance(h, Tensor) else f"is {type(h).__name__}"
+                own.fail(f"the initial `{name}` is {want}, and what is given {said}", name)
+        return tuple(given)
+
+    def as_torchs(self, states: Sequence[Tensor]) -> Any:
+        """States as torch gives them: one tensor, or a tuple of as many as there are."""
+        return tuple(states) if len(states) > 1 else states[0]
+
+
+def check_input(own: Recurrence, x: Any, dims: tuple[int, int], form: str) -> None:
+    """Raise EquationError for what is no tensor with as many axes as ``form`` says."""
+    if not isinstance(x, Tensor):
+        own.fail(f"`x` is a tensor, and is given as {type(x).__name__}", "x")
+    if x.dim() not in dims:
+        own.fail(f"`x` is {form}, and its shape is {tuple(x.shape)}", "x")
+
+
+def in_dtype_of(like: Tensor, x: Tensor) -> Tensor:
+    """A tensor of real numbers in the dtype of another; anything else as it is, for the checks to name."""
+    return x.to(like.dtype) if x.is_floating_point() else x

@@ -1,0 +1,208 @@
+"""Recurrent layers with torch.nn's constructors, parameters and results, computed as their equations say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import dropout
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from chalkgrad.language.source import EquationError
+from chalkgrad.nn.gates import REVERSE, Gates, check_input, equations_of, in_dtype_of
+from chalkgrad.nn.page import refuse
+from chalkgrad.nn.recurrence import Asked, Recurrence, recurrence
+
+
+class _Layers(Gates):
+    """Layers of one page each; what one gives is the input of the next.
+
+    Within a call everything begins with the batch: ``x`` is (batch, steps, features).
+    """
+
+    num_layers: Any
+    batch_first: Any
+    bidirectional: Any
+    dropout: Any
+    training: bool
+    weight_ih_l0: Any
+
+    @property
+    def equations(self) -> str:
+        """The text of the page that each layer computes: both directions, where there are two."""
+        page = f"{self.page}_projection" if self.proj_size else self.page
+        return equations_of(page, self.nonlinearity, self.bias, self.bidirectional)
+
+    def forward(
+        self,
+        input: Any,
+        hx: Any = None,
+        *,
+        lengths: Sequence[int] | Tensor | int | None = None,
+        resets: Tensor | None = None,
+        truncate: int | None = None,
+    ) -> Any:
+        """output and h_n, or output and (h_n, c_n), as torch.nn's layer of the same name has them.
+
+        ``lengths`` says how many steps each sequence has: what the input holds after them is not read, and
+        outputs there are zero. ``resets``, true and false for each step of the input, says where a sequence
+        begins anew from its initial state. ``truncate=k`` stops the gradient of the states after every k
+        steps.
+        """
+        asked: Asked | None = None
+        if not (lengths is resets is truncate is None):
+            asked = {"lengths": lengths, "resets": resets, "truncate": truncate}
+        own = recurrence(self.equations)
+        try:
+            if isinstance(input, PackedSequence):
+                return self._packed(own, input, hx, asked)
+            return self._padded(own, input, hx, asked)
+        except EquationError as error:
+            refuse(error, super().forward, input, hx)  # pyright: ignore
+
+    def _padded(self, own: Recurrence, x: Tensor, hx: Any, asked: Asked | None) -> Any:
+        check_input(own, x, (2, 3), "(steps, features), with one axis more for the batch")
+        batched = x.dim() == 3
+        rows = self.batch_first and batched
+        if not batched:
+            x = x.unsqueeze(1)
+        if not rows:
+            x = x.transpose(0, 1)
+            if batched and asked and isinstance(asked["resets"], Tensor) and asked["resets"].dim() == 2:
+                asked = {**asked, "resets": asked["resets"].T}
+        if not x.shape[1]:
+            own.fail("a sequence has no step", "x")
+        starts = None
+        if hx is not None:
+            starts = self.checked_states(own, hx, self._deep, *x.shape[:1] if batched else ())
+            if not batched:
+                starts = tuple(h.unsqueeze(1) for h in starts)
+        y, last = self._run(own, x, starts, asked, batched)
+        if not rows:
+            y = y.transpose(0, 1)
+        if batched:
+            return y, self.as_torchs(last)
+        return y.squeeze(1), self.as_torchs([h.squeeze(1) for h in last])
+
+    def _packed(self, own: Recurrence, packed: PackedSequence, hx: Any, asked: Asked | None) -> Any:
+        """Padded, with lengths, and back. States are in the caller's order, sequences in that of the pack."""
+        data, sizes, order, back = packed
+        check_input(own, data, (2, 2), "(steps of all sequences, features)")
+        if asked and not (asked["lengths"] is asked["resets"] is None):
+            own.fail("a packed sequence has lengths of its own, and no place for resets")
+        padded, lengths = pad_packed_sequence(PackedSequence(data, sizes))
+        starts = None
+        if hx is not None:
+            starts = self.checked_states(own, hx, self._deep, padded.shape[1])
+            if order is not None:
+                starts = tuple(h.index_select(1, order) for h in starts)
+        if lengths[0] != lengths[-1]:
+            asked = {"lengths": lengths, "resets": None, "truncate": asked and asked["truncate"]}
+        y, last = self._run(own, padded.transpose(0, 1), starts, asked, True, lengths)
+        if back is not None:
+            last = [h.index_select(1, back) for h in last]
+        data = pack_padded_sequence(y.transpose(0, 1), lengths).data
+        return PackedSequence(data, sizes, order, back), self.as_torchs(last)
+
+    @property
+    def _deep(self) -> int:
+        """How many layers and directions there are."""
+        return self.num_layers * (2 if self.bidirectional else 1)
+
+    def _run(self, own: Recurrence, x: Tensor, starts: Any, *rest: Any) -> tuple[Tensor, list[Tensor]]:
+        """The output of the last layer and the last states of all."""
+        like = self.weight_ih_l0
+        if like.is_meta or not torch.is_autocast_enabled(like.device.type):
+            return self._layers(own, x, starts, *rest)
+        # A recurrence adds over many steps: under autocast it takes what is half and computes in full.
+        starts = starts and tuple(in_dtype_of(like, h) for h in starts)
+        with torch.autocast(like.device.type, enabled=False):
+            return self._layers(own, in_dtype_of(like, x), starts, *rest)
+
+    def _layers(
+        self,
+        own: Recurrence,
+        x: Tensor,
+        starts: tuple[Tensor, ...] | None,
+        asked: Asked | None,
+        batched: bool,
+        packing: Tensor | None = None,
+    ) -> tuple[Tensor, list[Tensor]]:
+        directions = ("", REVERSE) if self.bidirectional else ("",)
+        firsts = [*zip(*(h.unbind(0) for h in starts), strict=True)] if starts else []
+        last: list[list[Tensor]] = [[] for _ in self.states]
+        for k in range(self.num_layers):
+            parameters: dict[str, Tensor] = {}
+            first: dict[str, Tensor] = {}
+            for direction in directions:
+                self.add_named(parameters, f"_l{k}{direction}", direction)
+                if firsts:
+                    first |= {n + direction: h for n, h in zip(self.states, firsts.pop(0), strict=True)}
+            if k and self.training and self.dropout:
+                x = self._dropped(x, packing)
+            outputs, states = own.run(x, parameters, first, asked, batched)
+            x = outputs[0]
+            if len(outputs) > 1:
+                x = torch.cat([y.transpose(0, 1) for y in outputs], 2).transpose(0, 1)
+            for direction in directions:
+                for n, found in zip(self.states, last, strict=True):
+                    found.append(states[n + direction])
+        return x, [torch.stack(found) for found in last]
+
+    def _dropped(self, x: Tensor, packing: Tensor | None) -> Tensor:
+        """What one layer gives to the next in training. Drawn as torch draws it: steps first, or packed."""
+        if packing is None:
+            return dropout(x.transpose(0, 1), self.dropout).transpose(0, 1)
+        data, sizes, _, _ = pack_padded_sequence(x.transpose(0, 1), packing)
+        return pad_packed_sequence(PackedSequence(dropout(data, self.dropout), sizes), batch_first=True)[0]
+
+
+class RNN(_Layers, nn.RNN):
+    """torch.nn.RNN as equations: x (steps, batch, input_size) → output (steps, batch, hidden_size) and h_n.
+
+    The arguments, initial values, names of parameters, results and errors are torch's; an error shows the
+    equation besides. Beyond torch's, a call takes ``lengths``, ``resets`` and ``truncate`` (see ``forward``).
+    Under autocast everything is computed, and given, in the dtype of the parameters. ``equations``,
+    ``program`` and ``derivation`` are the page of a layer, what it means, and its backward equations. Page:
+    Elman, "Finding structure in time", Cognitive Science 14, 1990.
+
+    >>> net = RNN(3, 4, num_layers=2)
+    >>> print(net.equations)
+    h[t] = tanh(W_ih x[t] + b_ih + W_hh h[t-1] + b_hh)
+    where x[t]: D, h[t]: H
+    >>> output, h_n = net(torch.zeros(5, 2, 3))
+    >>> output.shape, h_n.shape
+    (torch.Size([5, 2, 4]), torch.Size([2, 2, 4]))
+    """
+
+    page, gates = "rnn", "h"
+
+
+class LSTM(_Layers, nn.LSTM):
+    """torch.nn.LSTM as equations, in every way that :class:`RNN` is torch.nn.RNN.
+
+    Page: Hochreiter and Schmidhuber, Neural Computation 9(8), 1997, with the forget gate of Gers, Schmidhuber
+    and Cummins, Neural Computation 12(10), 2000; with ``proj_size`` that of Sak, Senior and Beaufays,
+    Interspeech 2014.
+
+    >>> output, (h_n, c_n) = LSTM(3, 4, proj_size=2, bidirectional=True)(torch.zeros(5, 2, 3))
+    >>> output.shape, h_n.shape, c_n.shape
+    (torch.Size([5, 2, 4]), torch.Size([2, 2, 2]), torch.Size([2, 2, 4]))
+    """
+
+    page, gates, states = "lstm", "ifgo", ("h", "c")
+
+
+class GRU(_Layers, nn.GRU):
+    """torch.nn.GRU as equations, in every way that :class:`RNN` is torch.nn.RNN.
+
+    Page: Cho et al., arXiv 1406.1078v1, 2014, with the reset after the product.
+
+    >>> output, h_n = GRU(3, 4, batch_first=True)(torch.zeros(2, 5, 3), lengths=[5, 2])
+    >>> output.shape, h_n.shape
+    (torch.Size([2, 5, 4]), torch.Size([1, 2, 4]))
+    """
+
+    page, gates = "gru", "rzn"
