@@ -1,18 +1,22 @@
 """``chalkgrad classify`` and ``chalkgrad data`` as they are typed."""
 
 import hashlib
+import io
 import json
 import re
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from tests.interrupting import press_ctrl_c
 from tests.tasks.classify.made import clothes, deb, picture
 from typer.testing import CliRunner, Result
 
 from chalkgrad.cli import app
+from chalkgrad.cli import classify as classify_command
 from chalkgrad.tasks import classify
 from chalkgrad.tasks.classify import fashion_mnist
+from chalkgrad.tasks.classify.config import Metrics
 
 NET = ["--net", "conv_pool:K=2", "scores"]
 
@@ -114,3 +118,30 @@ def test_fetching_says_where_it_put_what_it_brought(tmp_path: Path, monkeypatch:
     words = ("data", "fetch", "fashion-mnist", "--from", tmp_path / "set.deb", "--out", tmp_path / "there")
     assert typed(*words).stdout == f"{tmp_path / 'there'}: brought\n"
     assert typed(*words).stdout == f"{tmp_path / 'there'}: there already, and whole\n"
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_the_bar_fits_the_terminal_and_keeps_what_matters(width: int) -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, width=width, force_terminal=True, color_system=None, highlight=False)
+    epoch = Metrics(10000, 9, 0.987654, 0.876543)
+    with classify_command.bar(10, console) as report:
+        for step in (9999, 10000):
+            report(classify.Progress(step, 20000, 128, 0.9, 112, epoch if step == 10000 else None))
+    lines = re.sub(r"\x1b\[[0-9?]*[A-Za-z]", "", screen.getvalue()).replace("\r", "\n").splitlines()
+    assert max(map(len, lines)) <= width
+    assert "…" not in screen.getvalue()
+    shown = [line for line in lines if "━" in line]
+    assert shown
+    assert all("loss 0.900, 87.5% right" in line and re.search(r"[-\d]:[-\d]{2}:", line) for line in shown)
+    assert ("/20000" in shown[-1]) == (width >= 60)
+    assert ("pictures/s" in shown[-1]) == (width >= 80)
+    assert [line for line in lines if line.startswith("epoch  9 of 10: loss 0.988, 87.7% right")]
+
+
+def test_without_a_terminal_an_epoch_is_said_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    with classify_command.bar(10) as report:
+        for step in (1, 2):
+            epoch = Metrics(2, 1, 0.5, 0.5) if step == 2 else None
+            report(classify.Progress(step, 20, 128, 0.9, 112, epoch))
+    assert re.fullmatch(r"epoch  1 of 10: loss 0.500, 50.0% right, [\d,]+ pictures/s\n", capsys.readouterr().err)

@@ -14,6 +14,8 @@ import typer
 from chalkgrad.cli import page
 
 if TYPE_CHECKING:  # torch takes a second to import, so the commands import it, and `--help` does not
+    from rich.console import Console
+
     from chalkgrad.tasks import classify
 
 app = typer.Typer(
@@ -220,20 +222,28 @@ def confused(result: classify.Result, most: int = 10) -> None:
 
 
 @contextmanager
-def bar(epochs: int) -> Iterator[Any]:
-    """A progress bar: loss, accuracy, pictures per second, time left; a line for each epoch."""
+def bar(epochs: int, console: Console | None = None) -> Iterator[Any]:
+    """A progress bar: loss, accuracy, pictures per second, time left; a line for each epoch.
+
+    A narrow terminal is shown less of it: first the pictures per second go, then the steps.
+    """
     from time import perf_counter
 
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True, highlight=False)
-    columns = (
-        BarColumn(20),
-        MofNCompleteColumn(),
+    console = console or Console(stderr=True, highlight=False)
+    room = console.width - 33  # beside loss, accuracy and time left
+    with_steps = room >= 12 + 8
+    room -= 12 * with_steps
+    with_rate = room >= 19 + 8
+    room -= 19 * with_rate
+    columns = [
+        BarColumn(max(4, min(20, room))),
+        *([MofNCompleteColumn()] if with_steps else []),
         TextColumn("{task.fields[shown]}"),
         TimeRemainingColumn(),
-    )
+    ]
     progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     task = progress.add_task("", total=None, shown="")
     begun: float | None = None
@@ -243,22 +253,23 @@ def bar(epochs: int) -> Iterator[Any]:
     def report(now: classify.Progress) -> None:
         nonlocal begun, pictures, loss, right
         if begun is None:  # the first step also warms up, so the clocks start after it
-            progress.start()
             progress.reset(task, completed=now.step, total=now.steps)
             begun, loss, right = perf_counter(), now.loss, now.right / now.pictures
             rate = ""
         else:
             pictures += now.pictures
             rate = f", {pictures / (perf_counter() - begun):,.0f} pictures/s"
-        loss += (now.loss - loss) / 20
-        right += (now.right / now.pictures - right) / 20
-        progress.update(task, completed=now.step, shown=f"loss {loss:.3f}, {right:.1%} right{rate}")
+        pace = min(1.0, max(1 / 20, 3 * epochs / now.steps))  # a mean over 20 steps, or a third of an epoch
+        loss += (now.loss - loss) * pace
+        right += (now.right / now.pictures - right) * pace
+        shown = f"loss {loss:.3f}, {right:.1%} right"
+        progress.update(task, completed=now.step, shown=shown + rate * with_rate)
+        progress.start()  # does nothing once it has
         if now.measured:
             m = now.measured
-            console.print(
-                f"epoch {m.epoch:>3} of {epochs}: loss {m.loss:.3f}, {m.accuracy:.1%} right{rate}",
-                soft_wrap=True,
-            )
+            line = f"epoch {m.epoch:>{len(str(epochs))}} of {epochs}: loss {m.loss:.3f}, {m.accuracy:.1%} right"
+            fits = not console.is_terminal or len(line + rate) <= console.width
+            console.print(line + rate * fits, soft_wrap=True)
 
     try:
         yield report
