@@ -144,4 +144,6 @@ def test_without_a_terminal_an_epoch_is_said_whole(capsys: pytest.CaptureFixture
         for step in (1, 2):
             epoch = Metrics(2, 1, 0.5, 0.5) if step == 2 else None
             report(classify.Progress(step, 20, 128, 0.9, 112, epoch))
-    assert re.fullmatch(r"epoch  1 of 10: loss 0.500, 50.0% right, [\d,]+ pictures/s\n", capsys.readouterr().err)
+    assert re.fullmatch(
+        r"epoch  1 of 10: loss 0.500, 50.0% right, [\d,]+ pictures/s\n", capsys.readouterr().err
+    )

@@ -267,7 +267,9 @@ def bar(epochs: int, console: Console | None = None) -> Iterator[Any]:
         progress.start()  # does nothing once it has
         if now.measured:
             m = now.measured
-            line = f"epoch {m.epoch:>{len(str(epochs))}} of {epochs}: loss {m.loss:.3f}, {m.accuracy:.1%} right"
+            line = (
+                f"epoch {m.epoch:>{len(str(epochs))}} of {epochs}: loss {m.loss:.3f}, {m.accuracy:.1%} right"
+            )
             fits = not console.is_terminal or len(line + rate) <= console.width
             console.print(line + rate * fits, soft_wrap=True)
 

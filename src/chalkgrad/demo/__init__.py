@@ -1,1 +1,1 @@
-"""A tour in four scenes, each a screenful: ``python -m chalkgrad.demo``."""
+"""A tour in six scenes, each a screenful: ``python -m chalkgrad.demo``."""

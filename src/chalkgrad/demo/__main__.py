@@ -1,10 +1,11 @@
-"""``python -m chalkgrad.demo [SCENE …] [--seconds N]``."""
+"""``python -m chalkgrad.demo [SCENE …] [--seconds N] [--pictures DIR]``."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 
@@ -12,23 +13,31 @@ from chalkgrad.demo.board import WIDTH
 
 
 def main(arguments: Sequence[str] | None = None, console: Console | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m chalkgrad.demo", description="A tour in five scenes.")
-    parser.add_argument("scenes", nargs="*", type=int, metavar="SCENE", help="1 to 5; all if none is named")
-    parser.add_argument("--seconds", type=float, default=80, help="how long scene 5 trains (default: 80)")
+    parser = argparse.ArgumentParser(prog="python -m chalkgrad.demo", description="A tour in six scenes.")
+    parser.add_argument("scenes", nargs="*", type=int, metavar="SCENE", help="1 to 6; all if none is named")
+    parser.add_argument("--seconds", type=float, default=80, help="how long scene 6 trains (default: 80)")
+    parser.add_argument(
+        "--pictures",
+        type=Path,
+        default=Path("runs/kernel"),
+        metavar="DIR",
+        help="where scene 2 draws (runs/kernel)",
+    )
     chosen = parser.parse_args(arguments)
-    if wrong := [n for n in chosen.scenes if n not in range(1, 6)]:
-        parser.error(f"there is no scene {wrong[0]}; there are 1 to 5")
+    if wrong := [n for n in chosen.scenes if n not in range(1, 7)]:
+        parser.error(f"there is no scene {wrong[0]}; there are 1 to 6")
     console = console or Console(width=min(WIDTH, Console().width), highlight=False)
     console.print("[bold]Chalkgrad[/bold]: equations in, backpropagation shown, PyTorch layer out")
     # torch takes a second or two to load: after the arguments are read, and after the first line is shown.
-    from chalkgrad.demo import convolution, gates, language, own_cell, recurrence
+    from chalkgrad.demo import convolution, gates, kernel, language, own_cell, recurrence
 
     acts = {
         1: convolution.scene,
-        2: recurrence.scene,
-        3: gates.scene,
-        4: own_cell.scene,
-        5: lambda board: language.scene(board, chosen.seconds),
+        2: lambda board: kernel.scene(board, chosen.pictures),
+        3: recurrence.scene,
+        4: gates.scene,
+        5: own_cell.scene,
+        6: lambda board: language.scene(board, chosen.seconds),
     }
     for number in chosen.scenes or acts:
         acts[number](console)

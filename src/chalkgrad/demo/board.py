@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from time import sleep
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.live import Live
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.text import Text
@@ -81,26 +83,47 @@ def _pieces(sum_: str, sign: str, width: int) -> list[str]:
 
 
 class Grid:
-    """A picture of numbers, the part ``marked`` (rows, columns from the corner) framed."""
+    """A picture of numbers (None is not known yet), the part ``marked`` (rows, columns) from ``at`` framed."""
 
-    def __init__(self, name: str, rows: Sequence[Sequence[float]], marked: tuple[int, int] = (0, 0)) -> None:
-        self.name, self.rows, self.marked = name, rows, marked
+    def __init__(
+        self,
+        name: str,
+        rows: Sequence[Sequence[float | None]],
+        marked: tuple[int, int] = (0, 0),
+        at: tuple[int, int] = (0, 0),
+    ) -> None:
+        self.name, self.marked, self.at = name, marked, at
+        self.rows = [["·" if x is None else f"{x:.0f}" for x in row] for row in rows]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        high, wide = self.marked
-        cell = max(len(f"{x:.0f}") for row in self.rows for x in row) + 1
-        frame = "─" * (cell * wide + 1)
-        yield Text(f" {self.name}", "bold")
-        yield Text(f"┌{frame}┐" if high else "", "yellow")
+        (top, left), (high, wide) = self.at, self.marked
+        cell = max(len(x) for row in self.rows for x in row) + 1
+        edge = " " * (cell + 1) * left
+        frame = "─" * ((cell + 1) * wide - 1)
+        yield Text(self.name, "bold")
         for i, row in enumerate(self.rows):
-            if high and i == high:
-                yield Text(f"└{frame}┘", "yellow")
-            line = Text("│" if i < high else " ", "yellow")
+            if high and i == top:
+                yield Text(f"{edge}┌{frame}┐", "yellow")
+            line = Text()
             for j, x in enumerate(row):
-                inside = i < high and j < wide
-                line.append(f"{x:>{cell}.0f}", "bold yellow" if inside else "default")
-                if i < high and j == wide - 1:
-                    line.append(" │", "yellow")
+                inside = top <= i < top + high and left <= j < left + wide
+                side = top <= i < top + high and j in (left, left + wide)
+                line.append("│" if side else " ", "yellow")
+                line.append(f"{x:>{cell}}", "bold yellow" if inside else "default")
+            line.append("│" if top <= i < top + high and len(row) == left + wide else " ", "yellow")
             yield line
-        if high == len(self.rows):
-            yield Text(f"└{frame}┘", "yellow")
+            if high and i == top + high - 1:
+                yield Text(f"{edge}└{frame}┘", "yellow")
+
+
+def play(console: Console, frames: Iterable[RenderableType], seconds: float) -> None:
+    """Show one after the other in the same place, each for so long, and leave nothing behind.
+
+    Only in a terminal, which can go back; elsewhere nothing is shown.
+    """
+    if not console.is_terminal:
+        return
+    with Live(console=console, transient=True, auto_refresh=False) as screen:
+        for frame in frames:
+            screen.update(frame, refresh=True)
+            sleep(seconds)

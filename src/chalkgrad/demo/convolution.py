@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 
 import chalkgrad
-from chalkgrad.demo.board import Grid, equations, heading, say, show
+from chalkgrad.demo.board import Grid, equations, heading, play, say, show
 
 EQUATION = "y[i,j] = Σ[p,q] w[p,q] x[i+p,j+q] where x: input M×N, w: P×Q"
 
@@ -17,24 +17,16 @@ PICTURE = [[3, 3, 2, 1, 0], [0, 0, 1, 3, 1], [3, 1, 2, 2, 3], [2, 0, 0, 2, 2], [
 KERNEL = [[0, 1, 2], [2, 2, 0], [0, 1, 2]]
 
 
-def scene(console: Console) -> None:
+def scene(console: Console, seconds: float = 0.8) -> None:
+    """Slide the kernel over the picture, at each place for so long, and derive the equation."""
     heading(console, 1, "A convolution: every point is defined by its neighbours")
     show(console, EQUATION)
     net = chalkgrad.layer(EQUATION, P=3, Q=3, init={"w": torch.tensor(KERNEL)})
     x = torch.tensor(PICTURE, dtype=torch.float32)
     y: list[list[float]] = net(x).tolist()
-    grids = [Grid("x", PICTURE, (3, 3)), Grid("w", KERNEL, (3, 3)), Grid("y", y, (1, 1))]
-    pictures = Table.grid(padding=(0, 6, 0, 0))
-    pictures.add_row(*grids)
-    console.print(Padding(pictures, (0, 0, 1, 4), expand=False))
-    pairs = [(PICTURE[p][q], KERNEL[p][q]) for p in range(3) for q in range(3)]
-    say(
-        console,
-        "The corner of y:",
-        " + ".join(f"{a}·{b}" for a, b in pairs),
-        f"= {sum(a * b for a, b in pairs)};",
-        f"the layer computes {y[0][0]:.0f}.",
-    )
+    lines = steps()
+    play(console, (place(y, k, line) for k, line in enumerate(lines)), seconds)
+    console.print(place(y, len(lines) - 1, "\n".join(lines)))
     rows, columns = net.program["y"].ranges
     say(
         console,
@@ -47,3 +39,22 @@ def scene(console: Console) -> None:
     console.print(
         Padding(equations(str(chalkgrad.check(EQUATION, M=5, N=5, P=3, Q=3))), (0, 0, 0, 4), expand=False)
     )
+
+
+def place(y: list[list[float]], k: int, said: str) -> RenderableType:
+    """The kernel at its k-th place: where it lies on the picture, what has been computed by then, how."""
+    wide = len(y[0])
+    known = [[v if wide * i + j <= k else None for j, v in enumerate(row)] for i, row in enumerate(y)]
+    grids = Table.grid(padding=(0, 6, 0, 0))
+    grids.add_row(
+        Grid("x", PICTURE, (3, 3), divmod(k, wide)),
+        Grid("w", KERNEL),
+        Grid("y", known, (1, 1), divmod(k, wide)),
+    )
+    return Padding(Group(grids, "", equations(said), ""), (0, 0, 0, 4), expand=False)
+
+
+def steps() -> list[str]:
+    """A line for each place of the kernel: its products and what they come to."""
+    lines = str(chalkgrad.trace(EQUATION, {"x": PICTURE, "w": KERNEL})).splitlines()
+    return [line.strip() for line in lines if line.strip()[:2] == "y[" and line.strip()[2].isdigit()]

@@ -1,4 +1,4 @@
-"""Scene 3: the LSTM and the GRU side by side, forwards and backwards."""
+"""Scene 4: the LSTM and the GRU side by side, forwards and backwards."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CELLS = {"lstm": 40, "gru": 38}
 
 
 def scene(console: Console) -> None:
-    heading(console, 3, "Gates: LSTM and GRU, side by side")
+    heading(console, 4, "Gates: LSTM and GRU, side by side")
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_row(*(equations(_column(_page(cell), width)) for cell, width in CELLS.items()))
     table.add_row("")

@@ -1,4 +1,4 @@
-"""Scene 2: a recurrent network, and back-propagation through time as equations."""
+"""Scene 3: a recurrent network, and back-propagation through time as equations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EQUATION = "h[t] = tanh(x[t] W_x + h[t-1] W_h + b)"
 
 
 def scene(console: Console) -> None:
-    heading(console, 2, "A recurrent network: some of the neighbours are the layer's own")
+    heading(console, 3, "A recurrent network: some of the neighbours are the layer's own")
     show(console, EQUATION)
     say(
         console,
