@@ -59,8 +59,8 @@ def test_in_a_terminal_the_kernel_slides_over_every_place() -> None:
     assert page.getvalue().count("y[1,1] = ") == 2  # on its way, and in the list that stays
     halfway, written = board()
     halfway.print(convolution.place([[12, 12, 17], [10, 17, 19], [9, 6, 14]], 4, "said"))
-    assert re.search(r"0│ 0  1  3│ 1 .* 10│ 17│  ·\n", written.getvalue())
-    assert re.search(r"2  0  0  0  1 +·   ·   ·|·   ·   ·", written.getvalue())
+    assert re.search(r"0│ 0  1  3│ 1 .* 10│ 17│  ·", written.getvalue())
+    assert re.search(r" ·   ·   ·", written.getvalue())
 
 
 def test_a_frame_moves_and_the_columns_stay() -> None:

@@ -83,7 +83,7 @@ def _pieces(sum_: str, sign: str, width: int) -> list[str]:
 
 
 class Grid:
-    """A picture of numbers (None is not known yet), the part ``marked`` (rows, columns) from ``at`` framed."""
+    """A picture of numbers (None: not yet known), the part ``marked`` (rows, columns) from ``at`` framed."""
 
     def __init__(
         self,
