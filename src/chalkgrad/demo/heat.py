@@ -44,7 +44,8 @@ def draw(folder: Path) -> list[Path]:
 def places() -> Figure:
     """The kernel at each place of the worked example, its products and their sum."""
     figure = Figure(figsize=(10, 8.2), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=(3.4, 1))
+    halves: Any = figure.subfigures(1, 2, width_ratios=(3.4, 1))
+    left, right = halves
     panels = left.subplots(3, 3)
     w = torch.tensor(KERNEL, dtype=torch.float32)
     for k, line in enumerate(steps()):
@@ -162,7 +163,7 @@ def sizes() -> Figure:
 def gradients() -> Figure:
     """What comes back to x and to w: two convolutions, of the worked example and of a real picture."""
     figure = Figure(figsize=(10, 9.4), layout="constrained")
-    rows = figure.subfigures(3, 1, height_ratios=(1.15, 1, 1.15))
+    rows: Any = figure.subfigures(3, 1, height_ratios=(1.15, 1, 1.15))
     y = chalkgrad.trace(EQUATION, {"x": PICTURE, "w": KERNEL}).values["y"]
     arrives = y - 12  # of the loss ½ Σ (y - 12)²
     found = chalkgrad.trace(EQUATION, {"x": PICTURE, "w": KERNEL, "∂y": arrives.tolist()}).gradients
