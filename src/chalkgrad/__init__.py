@@ -18,6 +18,7 @@ from chalkgrad.language.source import EquationError, EquationWarning
 if TYPE_CHECKING:
     from chalkgrad.claims.check import check
     from chalkgrad.drawing.draw import draw
+    from chalkgrad.flowing.record import flow
     from chalkgrad.nn.cells import GRUCell, LSTMCell, RNNCell
     from chalkgrad.nn.convolution import (
         Conv1d,
@@ -38,6 +39,7 @@ _WHERE = {
     "check": "chalkgrad.claims.check",
     "derive": "chalkgrad.pipeline",
     "draw": "chalkgrad.drawing.draw",
+    "flow": "chalkgrad.flowing.record",
     "Layer": "chalkgrad.nn.layer",
     "layer": "chalkgrad.nn.layer",
     "trace": "chalkgrad.tracing.trace",
@@ -79,6 +81,7 @@ __all__ = [
     "check",
     "derive",
     "draw",
+    "flow",
     "layer",
     "trace",
 ]

@@ -6,14 +6,19 @@ torch.func's grad, vmap or jacrev there is :class:`Transformed`, which says besi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import torch
 from torch import Tensor
 from torch.autograd import Function
 
 if TYPE_CHECKING:
     from chalkgrad.nn.operator import System
+
+Watch = Callable[[Mapping[str, Tensor], Mapping[str, Mapping[str, Tensor]]], None]
+"""Is told, when a gradient is computed, the norm of every state's, and of every path's."""
 
 
 class Call:
@@ -39,6 +44,13 @@ class Call:
         self._missing = tuple(n for n in dict.fromkeys(self.results) if n not in known)
         self._places = tuple(self.results.index(n) for n in self.kept)
         self._gradients: dict[tuple[bool, ...], Gradient] = {}
+        self.watch: Watch | None = None
+
+    def told(self, watch: Watch) -> Call:
+        """The same call, which tells how much gradient reaches each step."""
+        call = copy(self)
+        call.watch = watch
+        return call
 
     def run(self, numbers: Mapping[str, int], tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """The results, computed. Each is a tensor of its own: none is one that came in."""
@@ -79,7 +91,11 @@ class Gradient:
         self._places = tuple(places.get(n) for n in call.given) + (None,) * len(call.known)
 
     def __call__(
-        self, numbers: Mapping[str, int], tensors: Sequence[Tensor], grads: Sequence[Tensor | None]
+        self,
+        numbers: Mapping[str, int],
+        tensors: Sequence[Tensor],
+        grads: Sequence[Tensor | None],
+        watch: Watch | None = None,
     ) -> list[Tensor | None]:
         """One for each tensor, of those by what is wanted; ``tensors`` are the call's and what it kept."""
         known = {n: t.detach() if (t := tensors[k]).requires_grad else t for k, n in self._known}
@@ -87,8 +103,31 @@ class Gradient:
         for k, name, seed in self._seeds:
             grad = grads[k]
             given[seed] = self._zeros(name, numbers, tensors[0]) if grad is None else grad
-        found = self.derived(given, numbers, self.derived.program.outputs, known)
+        if watch is None:
+            found = self.derived(given, numbers, self.derived.program.outputs, known)
+        else:
+            found = self._watched(given, numbers, known, watch)
         return [None if k is None else found[k] for k in self._places]
+
+    def _watched(
+        self,
+        given: Mapping[str, Tensor],
+        numbers: Mapping[str, int],
+        known: Mapping[str, Tensor],
+        watch: Watch,
+    ) -> tuple[Tensor, ...]:
+        """The gradients; their norms by step and path are written out on the way."""
+        adjoints = self.derived.program.outputs
+        seen, system = self.derived.watched(self.call.system.program)
+        again = torch.is_grad_enabled()  # a second derivative is asked of the gradients, of no norm
+        wanted = tuple(n for n in seen.program.outputs if not again or n not in adjoints)
+        with torch.no_grad():
+            values = dict(zip(wanted, system(given, numbers, wanted, known), strict=True))
+        watch(
+            {state: values[n] for state, n in seen.whole.items()},
+            {state: {path: values[n] for path, n in ns.items()} for state, ns in seen.paths.items()},
+        )
+        return self.derived(given, numbers, adjoints, known) if again else tuple(values[n] for n in adjoints)
 
     def _zeros(self, name: str, numbers: Mapping[str, int], like: Tensor) -> Tensor:
         """Zeros for the gradient by a name, in no more memory than one row."""
@@ -103,7 +142,7 @@ class _Differentiated(Function):
     def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, ...]:
         gradient = ctx.call.gradient(ctx.needs_input_grad[2:])
         # Saved tensors are asked for once: a checkpoint computes them anew and gives them once.
-        return (None, None, *gradient(ctx.numbers, ctx.saved_tensors, grads))
+        return (None, None, *gradient(ctx.numbers, ctx.saved_tensors, grads, ctx.call.watch))
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> NoReturn:

@@ -20,6 +20,7 @@ from chalkgrad.language.resolve import Resolved, read
 from chalkgrad.language.source import EquationError, EquationWarning
 from chalkgrad.nn.arguments import Arguments
 from chalkgrad.nn.claims import hold_claims
+from chalkgrad.nn.function import Watch
 from chalkgrad.nn.initial import initialise
 from chalkgrad.nn.masks import Variants
 from chalkgrad.nn.operator import System, system_of
@@ -128,6 +129,7 @@ class Layer(nn.Module):
         self._copies = {n for n, es in defined if len(es) == 1 and _may_be_a_view(es[0])}
         self._parameter_names = tuple(n.name for n in self.program.given("parameter"))
         self._whole: dict[object, Plan] = {}  # by shape, dtype and device of the input
+        self.watch: Watch | None = None  # is told of gradients: chalkgrad.flow
 
     # Plans and programs are made anew from the page: a pickle holds text, sizes and tensors.
     def __getstate__(self) -> dict[str, Any]:
@@ -143,6 +145,7 @@ class Layer(nn.Module):
             "_copies",
             "_parameter_names",
             "_whole",
+            "watch",
         )
         return {k: v for k, v in self.__dict__.items() if k not in made}
 
@@ -338,7 +341,7 @@ class Layer(nn.Module):
             system, carried, own = variant.system, variant.written.carried, {}
         last = [carried.get(s.start, s.name) for s in program.states]
         wanted = tuple(dict.fromkeys((*(own.get(n, n) for n in program.outputs), *last)))
-        values = dict(zip(wanted, system(given, numbers, wanted), strict=True))
+        values = dict(zip(wanted, system(given, numbers, wanted, watch=self.watch), strict=True))
         outputs = [
             values[own[n]]
             if n in own

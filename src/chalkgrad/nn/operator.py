@@ -17,11 +17,12 @@ from torch import Tensor
 from chalkgrad.calculus.batch import along
 from chalkgrad.calculus.derive import derive
 from chalkgrad.calculus.normalise import normalise
+from chalkgrad.calculus.paths import Watched, watched
 from chalkgrad.equations.ir import Program
 from chalkgrad.equations.walk import fresh, reads
 from chalkgrad.kernels.backends import Backend
 from chalkgrad.kernels.eager import Plan, Runner
-from chalkgrad.nn.function import Call, Run, Transformed
+from chalkgrad.nn.function import Call, Run, Transformed, Watch
 
 
 class System:
@@ -35,6 +36,7 @@ class System:
         self._saved: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._calls: dict[object, Call] = {}
         self._mapped: dict[frozenset[str], Mapped] = {}
+        self._watched: tuple[Watched, System] | None = None
 
     @cached_property
     def seeds(self) -> Mapping[str, str]:
@@ -82,6 +84,13 @@ class System:
             call = self._calls[key] = Call(system, names, known, wanted, system.saved_for(wrt))
         return call
 
+    def watched(self, forward: Program) -> tuple[Watched, System]:
+        """For what is derived of ``forward``: norms of the gradient by step and path, and what has them."""
+        if self._watched is None:
+            seen = watched(self.program, forward)
+            self._watched = seen, System(seen.program, self.backend)
+        return self._watched
+
     def mapped(self, names: frozenset[str]) -> Mapped:
         """The system over one axis more, where these names have one each and the others are for all alike."""
         if names not in self._mapped:
@@ -110,8 +119,9 @@ class System:
         numbers: Mapping[str, int],
         wanted: Sequence[str],
         known: Mapping[str, Tensor] | None = None,
+        watch: Watch | None = None,
     ) -> tuple[Tensor, ...]:
-        """The values of ``wanted``, differentiable by all of ``given``."""
+        """The values of ``wanted``, differentiable by all of ``given``; ``watch`` sees the gradient pass."""
         known = known or {}
         if not known and (whole := self.whole(given, numbers, wanted)):
             return tuple(whole(given).values())
@@ -120,6 +130,7 @@ class System:
             call = self.call(given, tuple(wanted), tuple(known))
             if transformed:
                 return Transformed.apply(call, numbers, *given.values(), *known.values())[: len(call.wanted)]
+            call = call if watch is None else call.told(watch)
             return Run.apply(call, numbers, *given.values(), *known.values())
         missing = [n for n in wanted if n not in known] if known else wanted
         values = self.runner(given, numbers, missing, known)

@@ -1,0 +1,114 @@
+"""``with chalkgrad.flow(layer) as record``: what the backward pass tells of the gradient, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from chalkgrad.language.source import EquationError
+from chalkgrad.nn.function import Watch
+from chalkgrad.nn.layer import Layer
+
+
+class Record:
+    """What was seen: for every state, a row for each backward pass, a column for each step in time.
+
+    Sequences of several lengths may follow each other: a row is filled up with NaN at its end.
+    """
+
+    def __init__(self) -> None:
+        self._whole: dict[str, list[Tensor]] = {}
+        self._paths: dict[str, dict[str, list[Tensor]]] = {}
+        self._scalars: dict[str, list[float]] = {}
+
+    def __len__(self) -> int:
+        """How many backward passes were seen."""
+        return max(map(len, self._whole.values()), default=0)
+
+    @property
+    def norm(self) -> dict[str, Tensor]:
+        """For every state, (training steps, T): the mean over the batch of each example's ‖∂L/∂h_t‖.
+
+        The whole derivative: through what the loss reads at t, and through everything later.
+        """
+        return {state: _table(rows) for state, rows in self._whole.items()}
+
+    @property
+    def paths(self) -> dict[str, dict[str, Tensor]]:
+        """The same by path: ``paths["h"]["f[t+1]"]`` is what came back through f, a step later.
+
+        ``"loss"`` is what the loss gives to the step directly. Paths add up as vectors, so that the norm of
+        the whole is at most the sum of theirs.
+        """
+        return {s: {path: _table(rows) for path, rows in of.items()} for s, of in self._paths.items()}
+
+    @property
+    def scalars(self) -> dict[str, Tensor]:
+        """What was noted, (training steps,) each."""
+        return {name: torch.tensor(values) for name, values in self._scalars.items()}
+
+    def note(self, **values: float | Tensor) -> None:
+        """Keep numbers of the training step at hand, the loss above all, to be shown beside the gradients."""
+        for name, value in values.items():
+            number = value.item() if isinstance(value, Tensor) else float(value)
+            self._scalars.setdefault(name, []).append(number)
+
+    def _watch(self, prefix: str) -> Watch:
+        def seen(whole: Mapping[str, Tensor], paths: Mapping[str, Mapping[str, Tensor]]) -> None:
+            for state, norm in whole.items():
+                self._whole.setdefault(prefix + state, []).append(norm.mean(0).cpu())
+            for state, norms in paths.items():
+                of = self._paths.setdefault(prefix + state, {})
+                for path, norm in norms.items():
+                    of.setdefault(path, []).append(norm.mean(0).cpu())
+
+        return seen
+
+
+@contextmanager
+def flow(module: nn.Module) -> Iterator[Record]:
+    """Watch the gradient of every state of a layer, or of all layers in a module, while it trains.
+
+    Each backward pass adds a row to the record. The norms are written out by the backward kernels as they
+    run; nothing else is computed, and nothing is kept but them. Within a module of several layers a state is
+    called by its layer too: ``encoder.h``. Under torch.compile nothing is seen.
+
+    Raises EquationError where there is no recurrence.
+
+    >>> from chalkgrad import layer
+    >>> net = layer("h[t] = tanh(x[t] W_x + h[t-1] W_h + b)", x=3, h=4)
+    >>> with flow(net) as record:
+    ...     y, state = net(torch.randn(8, 20, 3))
+    ...     y[:, -1].square().sum().backward()
+    >>> record.norm["h"].shape, list(record.paths["h"])
+    (torch.Size([1, 20]), ['h[t+1]', 'loss'])
+    """
+    layers = {
+        f"{path}." if path else "": m
+        for path, m in module.named_modules()
+        if isinstance(m, Layer) and m.program.states
+    }
+    if not layers:
+        raise EquationError(
+            "there is no recurrence whose gradient could be followed through time",
+            help="give a layer whose equations read a state, such as h[t-1], or a module that holds one",
+        )
+    record, before = Record(), {name: m.watch for name, m in layers.items()}
+    for name, m in layers.items():
+        m.watch = record._watch(name if len(layers) > 1 else "")
+    try:
+        yield record
+    finally:
+        for name, m in layers.items():
+            m.watch = before[name]
+
+
+def _table(rows: list[Tensor]) -> Tensor:
+    """Rows of several lengths under each other."""
+    return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=float("nan"))
+
+
+__all__ = ["Record", "flow"]
