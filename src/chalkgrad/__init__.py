@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from chalkgrad.claims.check import check
     from chalkgrad.drawing.draw import draw
     from chalkgrad.flowing.record import flow
+    from chalkgrad.nn.accelerate import accelerate
     from chalkgrad.nn.cells import GRUCell, LSTMCell, RNNCell
     from chalkgrad.nn.convolution import (
         Conv1d,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 # Loaded when first asked for: deriving needs no torch, and `chalkgrad --help` should not wait for it.
 _WHERE = {
+    "accelerate": "chalkgrad.nn.accelerate",
     "check": "chalkgrad.claims.check",
     "derive": "chalkgrad.pipeline",
     "draw": "chalkgrad.drawing.draw",
@@ -78,6 +80,7 @@ __all__ = [
     "MaxPool2d",
     "MaxPool3d",
     "RNNCell",
+    "accelerate",
     "check",
     "derive",
     "draw",
