@@ -7,7 +7,9 @@ from chalkgrad.calculus.derive import derive
 from chalkgrad.calculus.normalise import normalise
 from chalkgrad.equations.ir import Const, Program
 from chalkgrad.equations.ops import add, minus, mul, power
+from chalkgrad.equations.show import show
 from chalkgrad.equations.verify import verify
+from chalkgrad.language.resolve import read
 from gradients import drawn
 from naive import evaluate
 from programs import CASES, eq, f, r, reduction, rnn, total, w
@@ -120,3 +122,11 @@ def test_a_reduction_that_binds_an_axis_of_the_equation_gets_its_own_letter():
     verify(p, "resolved")
     normal = verify(normalise(p), "normalised")
     assert [str(e) for e in generated(normal)] == ["L_y"]
+
+
+def test_what_a_mean_is_taken_away_from_is_one_name():
+    p = read("y[t] = layernorm(x[t] W) where x[t]: D, W: D×H").program
+    normal = verify(normalise(p), "normalised")
+    score, less = (e for e in normal.equations if e.target in ("s_y", "s_y_2"))
+    assert show(score) == "s_y[t,m] = Σ[j] x[t,j] W[j,m]"
+    assert show(less) == "s_y_2[t,m] = s_y[t,m] - (Σ[k] s_y[t,k]) / H"

@@ -330,9 +330,11 @@ def test_an_empty_batch_gives_an_empty_result_and_zero_gradients(name: str) -> N
     rows = ("conv1d", "conv_transpose1d", "tcn", "wavenet")
     shapes = {**dict.fromkeys(images, (2, 5, 6)), **dict.fromkeys(rows, (2, 6)), "mlp": (3,)}
     shapes |= {"conv_lstm": (3, 2, 4, 5), "conv3d": (2, 3, 4, 5)}
+    masks = {"gru_zoneout": {"d": (5, 4)}, "lstm_zoneout": {"d_c": (5, 4), "d_h": (5, 4)}}
+    masks |= {"lstm_dropout": {"m": (4,)}, "lstm_variational": {"m_x": (3,), "m_h": (4,)}}
     net = chalkgrad.layer(name, **sizes.get(name, {"D": 3, "H": 4}))
     x = torch.zeros(0, *shapes.get(name, (5, 3)), requires_grad=True)
-    result = net(x)
+    result = net(x=x, **{n: torch.zeros(0, *shape) for n, shape in masks.get(name, {}).items()})
     y = result[0] if net.program.states else result
     assert y.shape[0] == 0
     y.sum().backward()

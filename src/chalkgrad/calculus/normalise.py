@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import assert_never
 
+from chalkgrad.calculus.means import less_its_mean
 from chalkgrad.calculus.simplify import box, canonical, distinct, surely
 from chalkgrad.equations.ir import (
     Apply,
@@ -195,11 +196,9 @@ class _Fresh:
                 whole = self.polynomial(total, scope)
                 score = self.polynomial(add(*scores), scope)
                 return add(self.known(score, scope) or score, whole)
-            case Apply("add", (*scores, Apply("mul", factors))) if axis := _less_its_mean(scores, factors, scope):
+            case Apply("add") if found := less_its_mean(e, (*scope.ranges, *scope.reduced)):
                 # A layer norm: what the mean is of is one name, also where that is a sum, x W.
-                score = self.named("s", add(*scores), scope)
-                whole = [_sum_of(score, axis, f) if isinstance(f, Reduce) else f for f in factors]
-                return add(score, mul(*whole))
+                return found.of(self.named("s", found.score, scope))
             case Apply("add", args):
                 terms = [self.polynomial(a, scope) for a in args]
                 # A softmax's score is the body of its logsumexp too, which has named it by now.
@@ -333,29 +332,6 @@ def _reads_at_bound_axes(e: Expr) -> bool:
     """Whether some read's reach depends on an axis that the expression itself binds."""
     inner = bound_axes(e)
     return any(inner & set(i.axes) for r in reads(e) for i in r.at)
-
-
-def _less_its_mean(scores: list[Expr], factors: tuple[Expr, ...], scope: _Scope) -> str:
-    """The axis along which a product is a mean of just these scores, which are sums; "" if it is not."""
-    sums = [f for f in factors if isinstance(f, Reduce)]
-    if len(sums) != 1 or any(varies(f) for f in factors if f is not sums[0]) or not scores:
-        return ""
-    [total] = sums
-    score, ranges = add(*scores), (*scope.ranges, *scope.reduced)
-    if total.op != "sum" or len(total.over) != 1 or not any(isinstance(n, Reduce) for n in nodes(score)):
-        return ""
-    [r] = total.over
-    for own in ranges:
-        if own.axis in free_axes(score) and (own.low, own.size) == (r.low, r.size):
-            body = substitute(total.body, {r.axis: Index.axis(own.axis)})
-            if canonical(body) == canonical(score):
-                return own.axis
-    return ""
-
-
-def _sum_of(score: Expr, axis: str, total: Reduce) -> Expr:
-    """The sum over another letter of what stands at ``axis``."""
-    return Reduce("sum", total.over, substitute(score, {axis: Index.axis(total.over[0].axis)}))
 
 
 def _is_power(e: Expr) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypeGuard
 
 from chalkgrad.equations.ir import Apply, ArgMax, Equation, Expr, Index, Range, Read, Reduce, extents, full
-from chalkgrad.equations.walk import read_counts, reads
+from chalkgrad.equations.walk import nodes, read_counts, reads
 from chalkgrad.kernels.c.lower import (
     Lowered,
     Nest,
@@ -97,13 +97,15 @@ def can_stand(step: Step) -> bool:
 
 
 def _reads_once(e: Equation) -> bool:
-    """Whether an equation reduces rows of a table as large as all that it goes over: a softmax, a mean."""
-    match e.value:
-        case Reduce(_, over, body) | ArgMax(over, _, body) if is_pointwise(body):
-            axes = {*e.axes, *(r.axis for r in over)}
-            return any(axes <= {a for i in r.at for a in i.axes} for r in reads(body))
-        case _:
-            return False
+    """Whether an equation reduces rows of a table as large as all that it goes over: a softmax, a norm."""
+    reductions = [n for n in nodes(e.value) if isinstance(n, Reduce | ArgMax)]
+    return bool(reductions) and all(_is_of_rows(n, e) for n in reductions)
+
+
+def _is_of_rows(n: Reduce | ArgMax, e: Equation) -> bool:
+    axes = {*e.axes, *(r.axis for r in n.over)}
+    whole = any(axes <= {a for i in r.at for a in i.axes} for r in reads(n.body))
+    return whole and is_pointwise(n.body)
 
 
 def _is_block(step: Step) -> TypeGuard[Block]:

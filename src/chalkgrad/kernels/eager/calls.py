@@ -42,29 +42,24 @@ def with_calls(steps: Sequence[Step], can: Callable[[Step], bool]) -> list[Step 
 def _groups(steps: Sequence[Step], makers: dict[str, list[int]], left: set[int]) -> list[list[int]]:
     """The steps in an order that keeps together what can run together; each of ``left`` alone.
 
-    From the last step back, so that a start stands with its loop and not with what came long before.
+    As few groups as can be, and each step in the last of them that it can be in: so a start stands with its
+    loop and not with what came long before.
     """
     needs = [
         # What stands later and makes another part of a name is not what this step reads.
         {j for e in equations_of(step) for r in reads(e.value) for j in makers.get(r.name, ()) if j < k}
         for k, step in enumerate(steps)
     ]
-    found: list[list[int]] = []  # the last one first
-    group: list[int] = []
-    before: list[int] = []  # what is left out and read by the group
-    for k in reversed(_late(needs)):
-        ahead = any(k in needs[j] for j in before)
-        if k in left and (ahead or any(k in needs[j] for j in group)):
-            before.append(k)
-        elif k in left:
-            found.append([k])
-        elif ahead:
-            found += [group[::-1], *([j] for j in before)]
-            group, before = [k], []
-        else:
-            group.append(k)
-    found += [group[::-1], *([j] for j in before)]
-    return [g for g in reversed(found) if g]
+    order = _late(needs)
+    rank = dict.fromkeys(order, 0)  # in how many groups something waits for a step, its own not counted
+    for k in reversed(order):
+        for j in needs[k]:
+            rank[j] = max(rank[j], rank[k] + (k in left and j not in left))
+    found: list[list[int]] = []
+    for r in range(max(rank.values(), default=0), -1, -1):
+        found += [[k] for k in order if rank[k] == r and k in left]
+        found.append([k for k in order if rank[k] == r and k not in left])
+    return [g for g in found if g]
 
 
 def _late(needs: Sequence[set[int]]) -> list[int]:

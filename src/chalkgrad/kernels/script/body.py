@@ -241,9 +241,20 @@ class Body:
             if len(group) == 1 or not shape:
                 for name in group:
                     self.write(f"{name} = {self.library.zeros(shape, self.like)}{note}")
-            else:
-                zeros = self.library.several_zeros(len(group), shape, self.like)
-                self.write(f"{', '.join(group)} = {zeros}")
+                continue
+            names = list(group)
+            while names:
+                some = next(k for k in range(len(names), 0, -1) if k == 1 or self._fits(names[:k], shape))
+                self.write(self._several(names[:some], shape))
+                names = names[some:]
+
+    def _several(self, names: Sequence[str], shape: Sequence[str]) -> str:
+        if len(names) == 1:
+            return f"{names[0]} = {self.library.zeros(shape, self.like)}"
+        return f"{', '.join(names)} = {self.library.several_zeros(len(names), shape, self.like)}"
+
+    def _fits(self, names: Sequence[str], shape: Sequence[str]) -> bool:
+        return len(self._several(names, shape)) + 4 * self.depth <= 110
 
     def _note(self, a: Array) -> str:
         """Where the steps before zero lie."""
