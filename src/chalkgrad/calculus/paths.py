@@ -1,8 +1,8 @@
 """How much gradient reaches a state at every step, and by which path: more equations of the backward pass.
 
 The adjoint of a state is a sum, and each of its terms is a path: what the loss gives to this step, what comes
-back through each equation that reads the state. Its norm over the features is an equation like any other, so
-whatever runs the backward pass writes it out on the way.
+back through each equation that reads the state. The square of its norm over the features is an equation like
+any other, so whatever runs the backward pass writes it out on the way.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from chalkgrad.equations.ir import Apply, Equation, Expr, Name, Program, Range, Read, Reduce, full
-from chalkgrad.equations.ops import add, mul, power
-from chalkgrad.equations.walk import fresh, reads, substitute
+from chalkgrad.equations.ops import add, mul
+from chalkgrad.equations.walk import fresh, nodes, reads, substitute
 
 LOSS = "loss"
 """The path of what the loss gives to a step directly."""
@@ -20,9 +20,9 @@ LOSS = "loss"
 
 @dataclass(frozen=True)
 class Watched:
-    """A backward program with norms among its outputs.
+    """A backward program with squares of norms among its outputs.
 
-    ``whole`` names, for each state, the norm of its adjoint; ``paths`` that of every path, by what it came
+    ``whole`` names, for each state, that of its adjoint; ``paths`` that of every path, by what it came
     through (``i[t+1]``). Each has the axes of the state that it recurs along, after the batch.
     """
 
@@ -32,9 +32,9 @@ class Watched:
 
 
 def watched(backward: Program, forward: Program) -> Watched:
-    """The backward program of a batched system, with the norm of every state's gradient by step and path.
+    """The backward program of a batched system, with ‖∂L/∂h_t‖² of every state by step and by path.
 
-    The norm is √Σ(∂L/∂h_t)² over all axes of h but the batch and those it recurs along.
+    It is Σ(∂L/∂h_t)² over all axes of h but the batch and those it recurs along.
     """
     names, outputs = list(backward.names), list(backward.outputs)
     taken = {n.name for n in names}
@@ -42,13 +42,13 @@ def watched(backward: Program, forward: Program) -> Watched:
     whole: dict[str, str] = {}
     paths: dict[str, dict[str, str]] = {}
 
-    def norm_of(value: str, e: Equation, kept: tuple[Range, ...]) -> str:
-        name = fresh(f"‖{value}‖", taken)
-        square = mul(*2 * (Read(value, full(e.domain)),))
+    def total(name: str, value: Expr, e: Equation, kept: tuple[Range, ...]) -> str:
+        """The name of the sum of squares of a value over what is not kept."""
+        name = fresh(f"‖{name}‖²", taken)
         over = tuple(r for r in e.domain if r.axis not in {k.axis for k in kept})
         names.append(Name(name, "defined", kept, len(kept)))
         outputs.append(name)
-        equations.append(Equation(name, kept, power(Reduce("sum", over, square), 0.5)))
+        equations.append(Equation(name, kept, Reduce("sum", over, mul(value, value))))
         return name
 
     recurring = {s.name for s in forward.states}
@@ -60,19 +60,17 @@ def watched(backward: Program, forward: Program) -> Watched:
         kept = _kept(e, forward, state)
         found = _by_path(e, backward, state, {s.position for s in forward.states if s.name == state})
         paths[state] = {}
-        if len(found) == 1:
-            equations.append(e)
-            whole[state] = norm_of(e.target, e, kept)
-            paths[state] = dict.fromkeys(found, whole[state])
-            continue
         for k, (path, terms) in enumerate(found.items()):
-            name = fresh(f"{e.target}·{k}", taken)
-            names.append(Name(name, "defined", e.domain, backward[e.target].written, e.target, True))
-            equations.append(Equation(name, e.domain, add(*terms)))
-            paths[state][path] = norm_of(name, e, kept)
-            found[path] = [Read(name, full(e.domain))]
+            value = add(*terms)
+            if len(found) > 1 and not (path == LOSS and not any(isinstance(n, Reduce) for n in nodes(value))):
+                name = fresh(f"{e.target}·{k}", taken)
+                names.append(Name(name, "defined", e.domain, backward[e.target].written, e.target, True))
+                equations.append(Equation(name, e.domain, value))
+                value = Read(name, full(e.domain))
+            found[path] = [value]
+            paths[state][path] = total(f"{e.target}·{path}", value, e, kept)
         equations.append(Equation(e.target, e.domain, add(*(t for terms in found.values() for t in terms))))
-        whole[state] = norm_of(e.target, e, kept)
+        whole[state] = total(e.target, Read(e.target, full(e.domain)), e, kept)
     program = Program(tuple(equations), tuple(names), tuple(outputs), backward.states, backward.columns)
     return Watched(program, whole, paths)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -12,6 +12,8 @@ from chalkgrad.language.source import EquationError
 from chalkgrad.nn.function import Watch
 from chalkgrad.nn.layer import Layer
 
+_Path = tuple[str, str]  # a state and a path to it; "" is the whole
+
 
 class Record:
     """What was seen: for every state, a row for each backward pass, a column for each step in time.
@@ -20,13 +22,12 @@ class Record:
     """
 
     def __init__(self) -> None:
-        self._whole: dict[str, list[Tensor]] = {}
-        self._paths: dict[str, dict[str, list[Tensor]]] = {}
+        self._passes: dict[str, list[tuple[Sequence[_Path], Tensor]]] = {}  # by layer: (paths, T) each
         self._scalars: dict[str, list[float]] = {}
 
     def __len__(self) -> int:
         """How many backward passes were seen."""
-        return max(map(len, self._whole.values()), default=0)
+        return max(map(len, self._passes.values()), default=0)
 
     @property
     def norm(self) -> dict[str, Tensor]:
@@ -34,7 +35,7 @@ class Record:
 
         The whole derivative: through what the loss reads at t, and through everything later.
         """
-        return {state: _table(rows) for state, rows in self._whole.items()}
+        return {state: table for (state, path), table in self._tables().items() if not path}
 
     @property
     def paths(self) -> dict[str, dict[str, Tensor]]:
@@ -43,7 +44,20 @@ class Record:
         ``"loss"`` is what the loss gives to the step directly. Paths add up as vectors, so that the norm of
         the whole is at most the sum of theirs.
         """
-        return {s: {path: _table(rows) for path, rows in of.items()} for s, of in self._paths.items()}
+        found: dict[str, dict[str, Tensor]] = {}
+        for (state, path), table in self._tables().items():
+            of = found.setdefault(state, {})
+            if path:
+                of[path] = table
+        return found
+
+    def _tables(self) -> dict[_Path, Tensor]:
+        rows: dict[_Path, list[Tensor]] = {}
+        for layer, passes in self._passes.items():
+            for paths, means in passes:
+                for (state, path), row in zip(paths, means, strict=True):
+                    rows.setdefault((layer + state, path), []).append(row)
+        return {path: _table(of) for path, of in rows.items()}
 
     @property
     def scalars(self) -> dict[str, Tensor]:
@@ -56,14 +70,17 @@ class Record:
             number = value.item() if isinstance(value, Tensor) else float(value)
             self._scalars.setdefault(name, []).append(number)
 
-    def _watch(self, prefix: str) -> Watch:
+    def _watch(self, layer: str) -> Watch:
+        passes = self._passes.setdefault(layer, [])
+
         def seen(whole: Mapping[str, Tensor], paths: Mapping[str, Mapping[str, Tensor]]) -> None:
-            for state, norm in whole.items():
-                self._whole.setdefault(prefix + state, []).append(norm.mean(0).cpu())
-            for state, norms in paths.items():
-                of = self._paths.setdefault(prefix + state, {})
-                for path, norm in norms.items():
-                    of.setdefault(path, []).append(norm.mean(0).cpu())
+            names = [(state, "") for state in whole]
+            squares = [*whole.values()]
+            for state, of in paths.items():
+                names += [(state, path) for path in of]
+                squares += of.values()
+            # All at once: a small layer's step takes as long as a few dozen calls of torch.
+            passes.append((names, torch.stack(squares).sqrt_().mean(1).cpu()))
 
         return seen
 

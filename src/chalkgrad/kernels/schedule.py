@@ -261,8 +261,8 @@ def _loop(members: list[Equation], loops: tuple[_Order, ...]) -> Loop:
         if order is None:
             continue
         letter = members[0].domain[start].axis
-        letter = fresh(letter, {a for e in members for a in _letters(e, order.position[e.target])})
-        renamed = [_with_axis(e, order.position[e.target], letter) for e in members]
+        letter = fresh(letter, {a for e in members for a in letters_beside(e, order.position[e.target])})
+        renamed = [with_axis(e, order.position[e.target], letter) for e in members]
         try:
             return Loop(letter, order.reverse, _ordered(renamed, (*loops, order)))
         except ScheduleError:
@@ -356,12 +356,13 @@ def _sites_in(e: Expr, conditions: tuple[Condition, ...], box: Mapping[str, Rang
             assert_never(e)
 
 
-def _letters(e: Equation, position: int) -> set[str]:
+def letters_beside(e: Equation, position: int) -> set[str]:
     """Letters that the axis at ``position`` must not be renamed to."""
     return (set(e.axes) - {e.axes[position]}) | bound_axes(e.value)
 
 
-def _with_axis(e: Equation, position: int, letter: str) -> Equation:
+def with_axis(e: Equation, position: int, letter: str) -> Equation:
+    """The equation with another letter for the axis at ``position``."""
     old = e.domain[position]
     if old.axis == letter:
         return e

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from chalkgrad.nn.operator import System
 
 Watch = Callable[[Mapping[str, Tensor], Mapping[str, Mapping[str, Tensor]]], None]
-"""Is told, when a gradient is computed, the norm of every state's, and of every path's."""
+"""Is told, when a gradient is computed, ‖∂L/∂h_t‖² of every state, and of every path to it."""
 
 
 class Call:
@@ -116,7 +116,7 @@ class Gradient:
         known: Mapping[str, Tensor],
         watch: Watch,
     ) -> tuple[Tensor, ...]:
-        """The gradients; their norms by step and path are written out on the way."""
+        """The gradients; their norms, squared, by step and path are written out on the way."""
         adjoints = self.derived.program.outputs
         seen, system = self.derived.watched(self.call.system.program)
         again = torch.is_grad_enabled()  # a second derivative is asked of the gradients, of no norm

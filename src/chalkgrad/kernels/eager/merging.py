@@ -28,6 +28,7 @@ from chalkgrad.equations.walk import read_counts, reads
 from chalkgrad.kernels.eager.calls import with_calls
 from chalkgrad.kernels.eager.whole import put_back
 from chalkgrad.kernels.schedule import Block, Compiled, Loop, Step, equations_of, schedule
+from chalkgrad.kernels.totals import totals_inside
 
 Interval = tuple[int, int]
 
@@ -98,6 +99,7 @@ def planned(
     ``can`` says which steps may be compiled, None that none is; ``together`` that equations may be merged.
     """
     ordered = schedule(program, wanted, frozenset(known))
+    ordered = totals_inside(ordered, wanted) if can else ordered
     ranges = {e.target: e.domain for step in ordered for e in equations_of(step)}
     ranges |= {n.name: n.ranges for n in program.names}
     intervals = intervals_of(ranges, numbers)
