@@ -29,9 +29,9 @@ def sources(page: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     found: list[str] = []
     load = loops.load
 
-    def seen(source: str, entry: str) -> Any:
+    def seen(source: str, entry: str, effort: tuple[str, ...]) -> Any:
         found.append(source)
-        return load(source, entry)
+        return load(source, entry, effort)
 
     monkeypatch.setattr(loops, "load", seen)
     monkeypatch.setenv("CHALKGRAD_KERNELS", "on")
