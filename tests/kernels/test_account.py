@@ -49,8 +49,11 @@ def test_a_convolution_says_which_call_it_is_forward_and_backward() -> None:
     (forward,) = account(program, program.outputs, (), numbers)
     image, kernel = account(derived, derived.outputs, (), numbers)
     assert forward.how == "torch.nn.functional.conv1d"
-    assert image.how == "torch.nn.functional.conv_transpose1d"
-    assert kernel.how == "torch.nn.grad.conv1d_weight"
+    assert image.how == "torch.ops.aten.convolution_backward"
+    assert kernel.how == "  by the same call"
+    for alone, how in (("∂x", "nn.functional.conv_transpose1d"), ("∂w", "nn.grad.conv1d_weight")):
+        (only,) = account(derived, (alone,), (), numbers)
+        assert only.how == f"torch.{how}"
 
 
 def test_what_is_not_compiled_says_so() -> None:

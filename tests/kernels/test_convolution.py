@@ -159,12 +159,13 @@ def test_what_torch_has_is_torchs_forward_and_both_gradients(case: Case) -> None
         y = net(x)
         seed = normal(*y.shape, seed=1)
         grads = torch.autograd.grad(y, [x, w], seed)
-    # The layer is one call, and so is its backward pass; what is derived is a call for each gradient.
-    if math.prod(case.kernel) <= math.prod(y.shape[-n:]):
+    # The layer is one call, and so is its backward pass; what is derived is one call too.
+    kernel, positions = math.prod(case.kernel), math.prod(y.shape[-n:])
+    if kernel <= positions:
         assert found.convolutions() == ["convolution", "convolution_backward"]
     with calls() as found:
         derived = gradients(case.text, {"x": x.detach(), "w": w.detach()}, seed, case.sizes)
-    assert len(found.convolutions()) == 2
+    assert found.convolutions() == ["convolution_backward"] or kernel >= positions
     close(y, peer.reshape(y.shape))
     wanted = torch.autograd.grad(peer, theirs, seed.reshape(peer.shape))
     for ours, other, theirs in zip(grads, derived, wanted, strict=True):

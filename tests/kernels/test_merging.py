@@ -9,7 +9,8 @@ from tests.pages import PAGES
 from chalkgrad.calculus.batch import batch
 from chalkgrad.calculus.normalise import normalise
 from chalkgrad.kernels.eager import Runner
-from chalkgrad.kernels.eager.merging import Joined, Merged, Parted, planned
+from chalkgrad.kernels.eager.merging import planned
+from chalkgrad.kernels.eager.steps import Joined, Merged, Parted
 from chalkgrad.language.resolve import read
 from chalkgrad.nn.operator import system_of
 

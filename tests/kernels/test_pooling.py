@@ -60,6 +60,10 @@ POOLS: dict[str, tuple[str, tuple[int, ...], Callable[[Tensor], Tensor]]] = {
 }
 
 
+APART = {"dilated, one further"}
+"""Pools whose windows begin inside the image, which the library counts in no way."""
+
+
 def gradients(text: str, x: Tensor, seed: Tensor) -> tuple[Tensor, ...]:
     """What the derived program says."""
     program = read(text).program
@@ -87,12 +91,12 @@ def test_a_pool_is_torchs_forward_and_backward(name: str, ties: bool) -> None:
     # The layer is one call, with the winners kept for its backward pass.
     assert sum("max_pool" in n for n in calls.names) == 2
     assert any("with_indices_backward" in n for n in calls.names)
-    # What is derived finds the winners along all axes with one call, and scatters.
+    # What is derived finds the winners along all axes with one call, and gives to them with another.
     with Calls() as calls:
         (derived,) = gradients(text, x.detach(), seed)
     torch.testing.assert_close(derived, theirs, rtol=1e-12, atol=1e-12)
-    assert sum("max_pool" in n for n in calls.names) == 1
-    assert calls.names.count("scatter_add") == 1
+    assert sum("max_pool" in n for n in calls.names) == (1 if name in APART else 2)
+    assert calls.names.count("scatter_add") == (name in APART)
 
 
 def test_a_winner_outside_of_what_is_given_gets_nothing() -> None:
@@ -134,9 +138,10 @@ def test_the_account_names_the_calls() -> None:
     derived = System(program).derived(("x",)).program
     numbers = dict.fromkeys((*program.symbols, *derived.symbols), 6)
     (forward,) = account(program, program.outputs, (), numbers)
-    *winners, image = account(derived, derived.outputs, (), numbers)
-    assert {e.how for e in (forward, *winners)} == {"torch.nn.functional.max_pool2d"}
-    assert image.how == "torch.scatter_add"
+    first, second, image = account(derived, derived.outputs, (), numbers)
+    assert forward.how == first.how == "torch.nn.functional.max_pool2d"
+    assert second.how == "  by the same call"
+    assert image.how == "torch.ops.aten.max_pool2d_with_indices_backward"
 
 
 MEANS: dict[str, tuple[str, tuple[int, ...], Callable[[Tensor], Tensor]]] = {

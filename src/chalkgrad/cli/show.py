@@ -100,14 +100,14 @@ def _scheduled(resolved: Resolved, given: Mapping[str, int | tuple[int, ...]], r
     program = normalise(batch(resolved.program))
     system = system_of(program, runs.value)
     wrt = tuple(n.name for n in program.given("input", "parameter", "start"))
-    saved, derived = system.saved_for(wrt), system.derived(wrt)
+    saved, derived = system.saved_for(wrt, system.winners(wrt, numbers)), system.derived(wrt)
     console = Console(highlight=False)
     shown = ", ".join(f"{s}={n}" for s, n in numbers.items())
     forward = tuple(dict.fromkeys((*program.outputs, *saved)))
     for title, of, wanted, known in (
         (
             f"forward ({shown}); saved for the backward pass: {', '.join(saved) or 'nothing'}",
-            program,
+            system.saving(saved).program,
             forward,
             (),
         ),

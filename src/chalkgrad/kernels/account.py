@@ -13,8 +13,9 @@ from chalkgrad.kernels.backends import Backend
 from chalkgrad.kernels.c.loops import can_be_compiled
 from chalkgrad.kernels.c.lower import Lowered, Nest, Pointwise, Product, equations_in
 from chalkgrad.kernels.c.segment import Matrices, Part, Sum, segment
-from chalkgrad.kernels.eager.merging import Joined, Parted, intervals_of, planned
+from chalkgrad.kernels.eager.merging import intervals_of, planned
 from chalkgrad.kernels.eager.nests import nest_of
+from chalkgrad.kernels.eager.steps import Joined, Parted, Shared
 from chalkgrad.kernels.eager.sums import library_calls
 from chalkgrad.kernels.schedule import Block, Compiled, Loop
 
@@ -61,6 +62,9 @@ def account(
                 found.append(Entry(" | ".join(parts), "put side by side", 0, 2 * ledger.bytes_of(parts)))
             case Parted(name, parts, _, _):
                 found.append(Entry(f"{', '.join(parts)} are pieces of {name}", "views", 0, 0))
+            case Shared(equations, how):
+                for k, e in enumerate(equations):
+                    found.append(ledger.equation(e, how if k == 0 else "  by the same call"))
             case Loop():
                 found += ledger.loop(step)
             case Compiled(steps):

@@ -17,6 +17,9 @@ from torch.autograd import Function
 if TYPE_CHECKING:
     from chalkgrad.nn.operator import System
 
+Winners = Mapping[str, tuple[str, ...]]
+"""Names of winners together, and the names of their positions along each axis."""
+
 Watch = Callable[[Mapping[str, Tensor], Mapping[str, Mapping[str, Tensor]]], None]
 """Is told, when a gradient is computed, ‖∂L/∂h_t‖² of every state, and of every path to it."""
 
@@ -26,7 +29,7 @@ class Call:
 
     Its tensors are those ``given``, then those of ``known``: values of defined names, computed before. The
     latter have no gradient, for the system holds the equations that they come from. ``kept`` are the results
-    that the gradient needs.
+    that the gradient by ``wrt`` needs, ``winners`` of maxima together.
     """
 
     def __init__(
@@ -35,14 +38,17 @@ class Call:
         given: tuple[str, ...],
         known: tuple[str, ...],
         wanted: tuple[str, ...],
-        kept: tuple[str, ...],
+        wrt: tuple[str, ...],
+        winners: Winners,
     ) -> None:
         self.system, self.given, self.known, self.wanted = system, given, known, wanted
-        self.kept = tuple(n for n in kept if n not in known)
+        self.winners = winners
+        self.kept = tuple(n for n in system.saved_for(wrt, winners) if n not in known)
         self.beside = tuple(n for n in self.kept if n not in wanted)
         self.results = (*wanted, *self.beside)
         self._missing = tuple(n for n in dict.fromkeys(self.results) if n not in known)
         self._places = tuple(self.results.index(n) for n in self.kept)
+        self._runner = system.saving(self.results).runner
         self._gradients: dict[tuple[bool, ...], Gradient] = {}
         self.watch: Watch | None = None
 
@@ -56,7 +62,7 @@ class Call:
         """The results, computed. Each is a tensor of its own: none is one that came in."""
         given = dict(zip(self.given, tensors, strict=False))
         known = dict(zip(self.known, tensors[len(given) :], strict=True))
-        values = self.system.runner(given, numbers, self._missing, known)
+        values = self._runner(given, numbers, self._missing, known)
         came = {id(t) for t in tensors}
         if known:
             values |= known
@@ -80,7 +86,7 @@ class Gradient:
     def __init__(self, call: Call, needs: tuple[bool, ...]) -> None:
         wrt = tuple(n for n, needed in zip(call.given, needs, strict=False) if needed)
         self.call, self.derived = call, call.system.derived(wrt)
-        saved = call.system.saved_for(wrt)
+        saved = call.system.saved_for(wrt, call.winners)
         before = enumerate((*call.known, *call.kept), start=len(call.given))
         self._known = tuple((k, n) for k, n in before if n in saved)
         seeds = ((k, n, self.derived.seeds.get(n)) for k, n in enumerate(call.wanted))

@@ -303,7 +303,7 @@ class Layer(nn.Module):
             return self._run(tensors, state, like, asked)
 
     def _again(self, x: Any) -> Tensor | None:
-        """The output where it is one library call that an earlier one has prepared; None where it is not."""
+        """The output where it is library calls that an earlier one has prepared; None where it is not."""
         plan = self._whole.get((x.shape, x.dtype, x.device)) if type(x) in (Tensor, nn.Parameter) else None
         if plan is None or torch.is_autocast_enabled(x.device.type):
             return None

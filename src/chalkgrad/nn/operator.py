@@ -7,7 +7,7 @@ the derived program holds the equations that they come from, so that a second de
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -15,14 +15,15 @@ import torch
 from torch import Tensor
 
 from chalkgrad.calculus.batch import along
-from chalkgrad.calculus.derive import derive
+from chalkgrad.calculus.derive import derive, with_winners
 from chalkgrad.calculus.normalise import normalise
 from chalkgrad.calculus.paths import Watched, watched
-from chalkgrad.equations.ir import Program
-from chalkgrad.equations.walk import fresh, reads
+from chalkgrad.equations.ir import Program, Reduce
+from chalkgrad.equations.walk import fresh, nodes, reads
 from chalkgrad.kernels.backends import Backend
 from chalkgrad.kernels.eager import Plan, Runner
-from chalkgrad.nn.function import Call, Run, Transformed, Watch
+from chalkgrad.kernels.eager.winners import winners_of
+from chalkgrad.nn.function import Call, Run, Transformed, Watch, Winners
 
 
 class System:
@@ -33,7 +34,8 @@ class System:
         self.backend: Backend = backend
         self._derived: dict[tuple[str, ...], System] = {}
         self._asked: dict[tuple[str, ...], System] = {}
-        self._saved: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._saved: dict[object, tuple[str, ...]] = {}
+        self._winners: dict[object, Winners] = {}
         self._calls: dict[object, Call] = {}
         self._mapped: dict[frozenset[str], Mapped] = {}
         self._watched: tuple[Watched, System] | None = None
@@ -64,24 +66,63 @@ class System:
             self._derived[wrt] = System(normalise(derive(self.program, wrt)), self.backend)
         return self._derived[wrt]
 
-    def saved_for(self, wrt: tuple[str, ...]) -> tuple[str, ...]:
-        """The defined names that the derived system reads outside of their own equations."""
-        if wrt not in self._saved:
-            own = {e.target for e in self.program.equations}
-            new = (e for e in self.derived(wrt).program.equations if e.target not in own)
-            found = dict.fromkeys(r.name for e in new for r in reads(e.value) if r.name in own)
-            self._saved[wrt] = tuple(found)
-        return self._saved[wrt]
+    def winners(self, wrt: tuple[str, ...], numbers: Mapping[str, int]) -> Winners:
+        """Winners among windows that the library finds with the maxima of this program, at these sizes."""
+        if not self._has_maxima or self.backend == "eager":
+            return {}
+        key = (wrt, tuple(numbers.items()))
+        if key not in self._winners:
+            found = winners_of(self.derived(wrt).program, numbers).values()
+            there = {n.name for n in self.program.names}
+            self._winners[key] = {g.name: g.targets for g in found if g.image in there}
+        return self._winners[key]
 
-    def call(self, given: Mapping[str, Tensor], wanted: tuple[str, ...], known: tuple[str, ...]) -> Call:
-        """The call for ``wanted`` that keeps what the gradient by these tensors needs."""
+    @cached_property
+    def _has_maxima(self) -> bool:
+        values = (n for e in self.program.equations for n in nodes(e.value))
+        return any(isinstance(n, Reduce) and n.op == "max" for n in values)
+
+    def saved_for(self, wrt: tuple[str, ...], winners: Winners | None = None) -> tuple[str, ...]:
+        """The names that the derived system reads outside of their own equations.
+
+        They are defined here, but for ``winners``, which are found where their maximum is.
+        """
+        together = {n: name for name, names in (winners or {}).items() for n in names}
+        key = (wrt, tuple(together))
+        if key not in self._saved:
+            own = {e.target for e in self.program.equations}
+            new = (e for e in self.derived(wrt).program.equations if e.target not in own | {*together})
+            found = (r.name for e in new for r in reads(e.value) if r.name in own or r.name in together)
+            self._saved[key] = tuple(dict.fromkeys(together.get(n, n) for n in found))
+        return self._saved[key]
+
+    def saving(self, names: Iterable[str]) -> System:
+        """The system that computes these names too: this one, or the one with its maxima's winners."""
+        return self if {*names} <= {n.name for n in self.program.names} else self._with_winners
+
+    @cached_property
+    def _with_winners(self) -> System:
+        return System(with_winners(self.program), self.backend)
+
+    def call(
+        self,
+        given: Mapping[str, Tensor],
+        wanted: tuple[str, ...],
+        known: tuple[str, ...],
+        numbers: Mapping[str, int] | None,
+    ) -> Call:
+        """The call for ``wanted`` that keeps what the gradient by these tensors needs.
+
+        At the sizes ``numbers``; where none are given, nothing is kept that only some sizes have.
+        """
         names = tuple(given)
         wrt = tuple([n for n, t in given.items() if t.requires_grad])
-        key = (names, wanted, known, wrt)
+        system = self.asked(wanted)
+        winners = system.winners(wrt, numbers) if numbers else {}
+        key = (names, wanted, known, wrt, tuple(winners))
         call = self._calls.get(key)
         if call is None:
-            system = self.asked(wanted)
-            call = self._calls[key] = Call(system, names, known, wanted, system.saved_for(wrt))
+            call = self._calls[key] = Call(system, names, known, wanted, wrt, winners)
         return call
 
     def watched(self, forward: Program) -> tuple[Watched, System]:
@@ -104,14 +145,24 @@ class System:
     def whole(
         self, given: Mapping[str, Tensor], numbers: Mapping[str, int], wanted: Sequence[str]
     ) -> Plan | None:
-        """The plan for ``wanted`` where that is one library call; torch has its gradient as another.
+        """The plan for ``wanted`` where that is library calls alone, whose gradients torch has as others.
 
-        It is the one that would be derived: that of a convolution, or of a maximum to its first winner.
+        They are those that would be derived: of a convolution, or of a maximum to its first winner.
         """
-        if len(self.program.equations) != 1:
+        if not self._may_be_whole:
             return None
         plan = self.runner.plan(given, numbers, wanted)
         return plan if plan.whole else None
+
+    @cached_property
+    def _may_be_whole(self) -> bool:
+        """Whether it is worth while to plan the outputs by themselves: windows, and no recurrence or seed."""
+        p = self.program
+        return (
+            not p.given("start", "seed")
+            and len({e.target for e in p.equations}) == len(p.equations)
+            and any(len(i.terms) > 1 for e in p.equations for r in reads(e.value) for i in r.at)
+        )
 
     def __call__(
         self,
@@ -127,7 +178,7 @@ class System:
             return tuple(whole(given).values())
         transformed = torch._C._are_functorch_transforms_active()
         if transformed or (torch.is_grad_enabled() and any(t.requires_grad for t in given.values())):
-            call = self.call(given, tuple(wanted), tuple(known))
+            call = self.call(given, tuple(wanted), tuple(known), None if transformed else numbers)
             if transformed:
                 return Transformed.apply(call, numbers, *given.values(), *known.values())[: len(call.wanted)]
             call = call if watch is None else call.told(watch)

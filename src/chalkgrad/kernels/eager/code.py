@@ -111,7 +111,8 @@ def then(code: Code, steps: list[View], labels: Labels) -> Code:
 class Stage:
     """Makes closures for given sizes and the dtype and device of ``like``; ``of`` stages any expression.
 
-    ``mm`` multiplies two matrices; ``library`` says that convolutions and pools are given to the library.
+    ``mm`` multiplies two matrices; ``library`` says that convolutions and pools are given to the library;
+    the values of ``spent`` names nothing holds after their only reader.
     """
 
     sizes: Mapping[str, int]
@@ -120,6 +121,7 @@ class Stage:
     of: Callable[[Stage, Expr, Scope], Code]
     mm: Callable[[Tensor, Tensor], Tensor]
     library: bool = True
+    spent: frozenset[str] = frozenset()
     slots: int = 0
     line: str = ""  # the equation at hand, for internal errors
     common: dict[object, int] = field(default_factory=dict[object, int])  # slots by what they hold

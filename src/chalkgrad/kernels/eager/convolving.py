@@ -80,12 +80,12 @@ def _call(c: Convolution, s: Scope) -> Callable[[Tensor, Tensor, Tensor | None],
         if c.channels is not None:
             padding = [-w.offset for w in c.windows]
             return lambda y, w, b: transposed(y, w, b, stride, padding, cuts, groups, dilation)
-        ends = _ends((w.offset, w.image.size - w.reach - w.offset) for w in c.windows)
+        ends = ends_of((w.offset, w.image.size - w.reach - w.offset) for w in c.windows)
         return lambda y, w, _: functional.pad(transposed(y, w, None, stride, 0, 0, groups, dilation), ends)
     margins = [w.margin for w in c.windows]
     whole = all(m is not None for m in margins)
     padding = margins if whole else [0] * len(margins)
-    ends = _ends((-w.offset, w.reach + w.offset - w.image.size) for w in c.windows)
+    ends = ends_of((-w.offset, w.reach + w.offset - w.image.size) for w in c.windows)
     forward, kernel = _FORWARD[n], _KERNEL[n]
     size = [prod(s.box[a][1] for a in group) for group in c.layouts[2]]
     match c.roles[1] == "result", whole:
@@ -99,6 +99,6 @@ def _call(c: Convolution, s: Scope) -> Callable[[Tensor, Tensor, Tensor | None],
             return lambda x, y, _: kernel(functional.pad(x, ends), size, y, stride, padding, dilation, groups)
 
 
-def _ends(pairs: Iterable[tuple[int, int]]) -> list[int]:
+def ends_of(pairs: Iterable[tuple[int, int]]) -> list[int]:
     """Zeros before and after each dimension, fewer than none cut off: the last dimension first."""
     return [v for pair in reversed([*pairs]) for v in pair]

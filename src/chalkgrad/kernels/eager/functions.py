@@ -10,6 +10,7 @@ from torch import Tensor
 
 from chalkgrad.equations.ir import Apply, ArgMax, At, Const, Expr, Guard, Read, Reduce
 from chalkgrad.equations.ops import OPS, mul
+from chalkgrad.equations.walk import free_axes
 
 
 def _step(x: Tensor) -> Tensor:
@@ -40,6 +41,17 @@ _LOCAL: dict[str, Callable[..., Tensor]] = {
     "select": _select,
     "stop": _stop,
 }
+
+
+IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu_,
+    "sigmoid": torch.sigmoid_,
+    "tanh": torch.tanh_,
+}
+"""Functions that need not keep what they are of, not even for a slope."""
+
+ALIKE = frozenset({"add", "mul", "relu", "tanh", "sigmoid", "exp", "erf", "softplus"})
+"""Functions whose slope torch has as it is derived, at every point."""
 
 
 def function(op: str) -> Callable[..., Tensor]:
@@ -82,6 +94,16 @@ def negated(e: Expr) -> Expr | None:
 def inverted(e: Expr) -> Expr | None:
     """What ``e`` is one over, where it is written so."""
     return e.args[0] if isinstance(e, Apply) and e.op == "pow" and e.args[1] == Const(-1) else None
+
+
+def where_positive(factors: tuple[Expr, ...]) -> tuple[tuple[Expr, ...], Expr] | None:
+    """``x [z > 0]``, a rectifier's gradient, as the factors of x and z, where both have the same axes."""
+    steps = [a for a in factors if isinstance(a, Apply) and a.op == "step"]
+    rest = tuple(a for a in factors if not isinstance(a, Const) and a not in steps)
+    if len(steps) != 1 or not rest:
+        return None
+    z = steps[0].args[0]
+    return (rest, z) if {*free_axes(Apply("mul", rest))} == {*free_axes(z)} else None
 
 
 def is_polynomial(e: Expr) -> bool:

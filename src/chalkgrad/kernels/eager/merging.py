@@ -26,33 +26,14 @@ from chalkgrad.equations.ir import (
 )
 from chalkgrad.equations.walk import read_counts, reads
 from chalkgrad.kernels.eager.calls import with_calls
+from chalkgrad.kernels.eager.gradients import gathered
+from chalkgrad.kernels.eager.steps import Joined, Merged, Parted, Plain, equations_of, made_at, made_by
 from chalkgrad.kernels.eager.whole import put_back
-from chalkgrad.kernels.schedule import Block, Compiled, Loop, Step, equations_of, schedule
+from chalkgrad.kernels.eager.winners import keeping_winners, opened, winners_of
+from chalkgrad.kernels.schedule import Block, Compiled, Step, schedule
 from chalkgrad.kernels.totals import totals_inside
 
 Interval = tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """``name`` is its parts side by side along dimension ``dim``."""
-
-    name: str
-    parts: tuple[str, ...]
-    dim: int
-
-
-@dataclass(frozen=True, slots=True)
-class Parted:
-    """The parts are pieces of ``name`` along dimension ``dim``."""
-
-    name: str
-    parts: tuple[str, ...]
-    sizes: tuple[int, ...]
-    dim: int
-
-
-Merged = Block | Loop | Compiled | Joined | Parted
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +79,22 @@ def planned(
 
     ``can`` says which steps may be compiled, None that none is; ``together`` that equations may be merged.
     """
-    ordered = schedule(program, wanted, frozenset(known))
-    ordered = totals_inside(ordered, wanted) if can else ordered
+    groups = winners_of(program, numbers) if together else {}
+    ordered = schedule(program, opened(wanted, groups), frozenset(opened(known, groups)))
+    ordered = totals_inside(ordered, opened(wanted, groups)) if can else ordered
     ranges = {e.target: e.domain for step in ordered for e in equations_of(step)}
     ranges |= {n.name: n.ranges for n in program.names}
+    ranges |= {name: g.equations[0].domain for name, g in groups.items()}
     intervals = intervals_of(ranges, numbers)
-    called = with_calls(ordered, lambda step: can(step, numbers)) if can else ordered
+    left = {e.target for g in groups.values() for e in g.equations}
+    called: Sequence[Step | Compiled] = ordered
+    if can:
+        called = with_calls(ordered, lambda s: can(s, numbers) and not left & {*made_by(s)})
     if not together:
         return Planned(ordered, ordered, ranges, intervals)
-    called = put_back(called, wanted, numbers, intervals)
-    steps, intervals = merged(called, intervals, frozenset(wanted), numbers)
+    plain: Sequence[Plain] = put_back(called, opened(wanted, groups), numbers, intervals)
+    plain = gathered(keeping_winners(plain, groups, wanted, known, numbers, intervals), numbers, intervals)
+    steps, intervals = merged(plain, intervals, frozenset(wanted), numbers)
     return Planned(ordered, steps, ranges, intervals)
 
 
@@ -119,7 +106,7 @@ def intervals_of(
 
 
 def merged(
-    steps: Sequence[Step | Compiled],
+    steps: Sequence[Plain],
     intervals: Mapping[str, tuple[Interval, ...]],
     wanted: frozenset[str],
     numbers: Mapping[str, int],
@@ -133,11 +120,11 @@ def merged(
 
 def _with_joins(steps: Sequence[Merged], state: _Merging) -> list[Merged]:
     """Every join that is not among the steps yet, right after the last of its parts is made."""
-    made_at = _made_at(steps)
+    last = made_at(steps)
     after: dict[int, list[Joined]] = {}
     for join in state.joined.values():
-        if join.name not in made_at:
-            after.setdefault(max(made_at.get(p, -1) for p in join.parts), []).append(join)
+        if join.name not in last:
+            after.setdefault(max(last.get(p, -1) for p in join.parts), []).append(join)
     found: list[Merged] = [*after.get(-1, [])]
     for k, step in enumerate(steps):
         found += [step, *after.get(k, [])]
@@ -148,7 +135,7 @@ def _with_joins(steps: Sequence[Merged], state: _Merging) -> list[Merged]:
 
 
 def _siblings(steps: Sequence[Merged], state: _Merging, numbers: Mapping[str, int]) -> list[Merged]:
-    made_at = _made_at(steps)
+    last = made_at(steps)
     groups: dict[object, list[tuple[int, _Sum]]] = {}
     for k, step in enumerate(steps):
         if isinstance(step, Block):
@@ -160,9 +147,7 @@ def _siblings(steps: Sequence[Merged], state: _Merging, numbers: Mapping[str, in
         members = [(k, s) for k, s in members if k not in taken]
         first = min((k for k, _ in members), default=0)
         members = [
-            (k, s)
-            for k, s in members
-            if all(made_at.get(r.name, -1) < first for r in reads(s.equation.value))
+            (k, s) for k, s in members if all(last.get(r.name, -1) < first for r in reads(s.equation.value))
         ]
         if len(members) < 2 or len({s.own.name for _, s in members}) < len(members):
             continue
@@ -270,7 +255,7 @@ def _key(
 
 
 def _sums_of_products(
-    steps: Sequence[Step | Compiled],
+    steps: Sequence[Plain],
     state: _Merging,
     wanted: frozenset[str],
     numbers: Mapping[str, int],
@@ -381,17 +366,4 @@ def _renamed(e: Expr, old: str, new: str) -> Expr:
             return e
 
 
-def _made_at(steps: Sequence[Merged]) -> dict[str, int]:
-    """For each name the last step that makes a part of it."""
-    found: dict[str, int] = {}
-    for k, step in enumerate(steps):
-        if isinstance(step, Joined):
-            found[step.name] = k
-        elif isinstance(step, Parted):
-            found.update(dict.fromkeys(step.parts, k))
-        else:
-            found.update({e.target: k for e in equations_of(step)})
-    return found
-
-
-__all__ = ["Joined", "Merged", "Parted", "Planned", "intervals_of", "merged", "planned"]
+__all__ = ["Planned", "intervals_of", "merged", "planned"]

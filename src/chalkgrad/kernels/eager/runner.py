@@ -8,6 +8,7 @@ memory.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,15 +18,16 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from chalkgrad.equations.ir import Program
-from chalkgrad.equations.walk import reads
+from chalkgrad.equations.walk import read_counts
 from chalkgrad.kernels.backends import Backend
 from chalkgrad.kernels.c.build import CompilerError
 from chalkgrad.kernels.c.loops import Call, can_be_compiled, give_up, kernels_wanted
 from chalkgrad.kernels.eager.code import Frame, Run
-from chalkgrad.kernels.eager.merging import Joined, Merged, Parted, planned
+from chalkgrad.kernels.eager.merging import planned
 from chalkgrad.kernels.eager.staging import Staging
-from chalkgrad.kernels.eager.sums import is_call
-from chalkgrad.kernels.schedule import Block, Compiled, equations_of
+from chalkgrad.kernels.eager.steps import Merged, made_by, read_by
+from chalkgrad.kernels.eager.sums import is_call, is_torchs
+from chalkgrad.kernels.schedule import Block, Compiled
 
 _PLANS = 64
 """How many plans a runner keeps: lengths may change from call to call."""
@@ -101,7 +103,10 @@ class Runner:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to call, in order, for some names at some sizes; ``whole`` where that is one library call."""
+    """What to call, in order, for some names at some sizes.
+
+    ``whole`` says that torch's own gradient of these calls is by the calls that are derived.
+    """
 
     wanted: tuple[str, ...]
     shapes: Mapping[str, tuple[int, ...]]
@@ -135,6 +140,8 @@ def _may_compile(tensors: Iterable[Tensor], like: Tensor) -> bool:
     for x in tensors:  # a loop, since this is done at every call
         if type(x) is not Tensor and type(x) is not Parameter:
             return False
+        if x.dtype is torch.int64 and x.is_cpu:
+            continue  # winners among windows, which only the library's calls are given
         if x.dtype is not dtype or not x.is_cpu or x.layout is not torch.strided:
             return False
         if recorded and x.requires_grad:
@@ -153,31 +160,38 @@ def _stage(
 ) -> Plan:
     can = can_be_compiled if compile else None
     plan = planned(program, wanted, known, numbers, can, library)
-    equations = [e for step in plan.ordered for e in equations_of(step)]
-    made = {e.target for e in equations}
-    used = dict.fromkeys((*wanted, *(r.name for e in equations for r in reads(e.value))))
+    made = {name for step in plan.steps for name in made_by(step)}
+    used = dict.fromkeys((*wanted, *(name for step in plan.steps for name in read_by(step))))
     steps, ranges = plan.steps, plan.ranges if compile else None
-    staging = Staging(numbers, plan.intervals, like, steps, frozenset(wanted), ranges, library)
+    spent = _spent(steps, wanted, numbers, plan.intervals) if library else frozenset[str]()
+    staging = Staging(numbers, plan.intervals, like, steps, frozenset(wanted), ranges, library, spent)
     shapes = {n: tuple(size for _, size in plan.intervals[n]) for n in used if n not in made}
     if len(steps) == 1 and isinstance(steps[0], Compiled) and made.issuperset(wanted):
         return Plan(wanted, shapes, call=staging.compiled(steps[0]))
-    last = {name: k for k, step in enumerate(steps) for name in _touched(step)}
+    last = {name: k for k, step in enumerate(steps) for name in (*made_by(step), *read_by(step))}
     runs = [
         _forgetting(run, tuple(name for name, at in last.items() if at == k and name not in wanted))
         for k, run in enumerate(staging.steps(steps, ()))
     ]
-    match steps:
-        case (Block(e),) if library and (e.target,) == wanted:
-            whole = is_call(e, numbers, plan.intervals)
-        case _:
-            whole = False
+    whole = library and made.issuperset(wanted)
+    whole = whole and all(
+        isinstance(s, Block) and is_torchs(s.equation, numbers, plan.intervals) for s in steps
+    )
     return Plan(wanted, shapes, tuple(runs), staging.deepest, staging.stage.slots, whole=whole)
 
 
-def _touched(step: Merged) -> set[str]:
-    if isinstance(step, Joined | Parted):
-        return {step.name, *step.parts}
-    return {name for e in equations_of(step) for name in (e.target, *(r.name for r in reads(e.value)))}
+def _spent(
+    steps: Sequence[Merged],
+    wanted: Sequence[str],
+    numbers: Mapping[str, int],
+    intervals: Mapping[str, tuple[tuple[int, int], ...]],
+) -> frozenset[str]:
+    """The names whose values a library's call makes, in memory of its own, and one equation reads, once."""
+    blocks = [step.equation for step in steps if isinstance(step, Block)]
+    made = {e.target for e in blocks if is_call(e, numbers, intervals)}
+    read = Counter(name for step in steps if not isinstance(step, Block) for name in read_by(step) * 2)
+    read += read_counts(blocks)
+    return frozenset(n for n in made if read[n] == 1 and n not in wanted)
 
 
 def _forgetting(run: Run, names: tuple[str, ...]) -> Run:

@@ -13,13 +13,13 @@ from chalkgrad.equations.walk import reads
 from chalkgrad.kernels.c import matrix
 from chalkgrad.kernels.c.loops import Call, compiled
 from chalkgrad.kernels.eager.code import Frame, Place, Ring, Run, Scope, Stage, Test
-from chalkgrad.kernels.eager.merging import Joined, Merged, Parted
 from chalkgrad.kernels.eager.nests import Call as NestCall
 from chalkgrad.kernels.eager.nests import called, nest_of
 from chalkgrad.kernels.eager.reads import stacking
+from chalkgrad.kernels.eager.steps import Joined, Merged, Parted, Shared, equations_of, made_by, read_by
 from chalkgrad.kernels.eager.terms import code as staged
 from chalkgrad.kernels.eager.views import Affine, Interval, arranged
-from chalkgrad.kernels.schedule import Block, Compiled, Loop, Step, equations_of
+from chalkgrad.kernels.schedule import Block, Compiled, Loop, Step
 
 
 def joining(step: Joined) -> Run:
@@ -44,8 +44,14 @@ def parting(step: Parted) -> Run:
     return run
 
 
-def _reads_of(step: Block | Loop | Compiled) -> set[str]:
-    return {r.name for e in equations_of(step) for r in reads(e.value)}
+def sharing(step: Shared, like: Tensor) -> Run:
+    """One call for what several equations make."""
+
+    def run(f: Frame) -> None:
+        for name, x in step.call({n: f.store[n][()] for n in step.given}, like).items():
+            f.store[name] = {(): x}
+
+    return run
 
 
 def _within(depth: int, low: int, size: int) -> Test:
@@ -64,6 +70,7 @@ class Staging:
         wanted: frozenset[str],
         ranges: Mapping[str, tuple[Range, ...]] | None,
         library: bool = True,
+        spent: frozenset[str] = frozenset(),
     ) -> None:
         self.numbers = numbers
         self.all, self.wanted, self.intervals = steps, wanted, intervals
@@ -74,7 +81,7 @@ class Staging:
         self._find_loops(steps, (), loops)
         places = {name: Place(found, loops.get(name, ())) for name, found in intervals.items()}
         mm = matrix.mm if ranges is not None and matrix.pays() else torch.mm
-        self.stage = Stage(numbers, places, like, staged, mm, library)
+        self.stage = Stage(numbers, places, like, staged, mm, library, spent)
         self.needed = self._outermost_reads(steps, wanted)
 
     def _find_loops(
@@ -100,14 +107,11 @@ class Staging:
 
         def go(steps: tuple[Merged, ...], around: tuple[Ring, ...]) -> None:
             for step in steps:
-                if isinstance(step, Joined | Parted):
-                    needed.update(dict.fromkeys((step.name, *step.parts), 0))
-                    continue
                 if isinstance(step, Loop):
                     go(step.body, (*around, self.rings[id(step)]))
                     continue
-                if isinstance(step, Compiled):
-                    needed.update({r.name: 0 for e in step.equations for r in reads(e.value)})
+                if not isinstance(step, Block):
+                    needed.update(dict.fromkeys((*read_by(step), *made_by(step)), 0))
                     continue
                 for read in reads(step.equation.value):
                     own = [ring for ring, _ in self.stage.places[read.name].loops]
@@ -132,6 +136,8 @@ class Staging:
                 return joining(step)
             case Parted():
                 return parting(step)
+            case Shared():
+                return sharing(step, self.stage.like)
 
     # --- one equation ----------------------------------------------------------------------------------
 
@@ -237,11 +243,7 @@ class Staging:
 
     def read_after(self, name: str, step: Compiled) -> bool:
         """Whether a name is wanted by something else than the call that makes it."""
-        return name in self.wanted or any(
-            name in (other.parts if isinstance(other, Joined | Parted) else _reads_of(other))
-            for other in self.all
-            if other is not step
-        )
+        return name in self.wanted or any(name in read_by(other) for other in self.all if other is not step)
 
     # --- a loop ----------------------------------------------------------------------------------------
 

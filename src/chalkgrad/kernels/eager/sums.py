@@ -32,10 +32,12 @@ from chalkgrad.equations.walk import children, free_axes, nodes, reads, substitu
 from chalkgrad.kernels.eager.code import Code, Labels, Place, Scope, Stage, number, then
 from chalkgrad.kernels.eager.convolution import Convolution, convolution
 from chalkgrad.kernels.eager.convolving import convolved
-from chalkgrad.kernels.eager.functions import is_polynomial
+from chalkgrad.kernels.eager.functions import ALIKE, is_polynomial, where_positive
 from chalkgrad.kernels.eager.guards import guard, sure, tightened, vanishes
 from chalkgrad.kernels.eager.pooling import (
     Average,
+    Pool,
+    Scattered,
     average,
     averaged,
     pool,
@@ -166,7 +168,8 @@ def library_calls(
 def is_call(e: Equation, numbers: Mapping[str, int], intervals: Mapping[str, tuple[Interval, ...]]) -> bool:
     """Whether an equation is one library call and nothing else."""
     stage, domain = _dry(e, numbers, intervals)
-    match e.value:
+    value = _bare(stage, e.value, domain)
+    match value:
         case Apply("add", terms):
             found = _biased(stage, terms, domain)
             return found is not None and not found[3]
@@ -175,11 +178,88 @@ def is_call(e: Equation, numbers: Mapping[str, int], intervals: Mapping[str, tup
             held, inner = _within(stage, over, conditions, domain)
             if mean := _average(stage, over, factors, held, inner):
                 return mean.scale == 1
-            return len([*_calls(stage, e.value, domain)]) == 1 and _scale(factors) == 1
+            return len([*_calls(stage, value, domain)]) == 1 and _scale(factors) == 1
         case Reduce("max", over, body):
             return pool(stage, over, body, stage.bound(over, domain)) is not None
         case _:
             return False
+
+
+def is_torchs(e: Equation, numbers: Mapping[str, int], intervals: Mapping[str, tuple[Interval, ...]]) -> bool:
+    """Whether torch's own gradient of what an equation runs as is what is derived from it, by the same calls.
+
+    That is so of one library call, a maximum's to the first winner too, and of functions point by point.
+    """
+    box = {r.axis: r.interval(numbers) for r in e.domain}
+    if tuple(box.values()) != intervals[e.target]:
+        return False
+    return is_call(e, numbers, intervals) or _is_pointwise(e.value, box, intervals)
+
+
+def _is_pointwise(
+    e: Expr, box: Mapping[str, Interval], intervals: Mapping[str, tuple[Interval, ...]]
+) -> bool:
+    match e:
+        case Const():
+            return True
+        case Read(name, at):
+            axes = [i.plain() or "" for i in at]
+            return len({*axes}) == len(axes) and tuple(box.get(a) for a in axes) == intervals[name]
+        case Apply(op, args):
+            return op in ALIKE and all(_is_pointwise(a, box, intervals) for a in args)
+        case _:
+            return False
+
+
+def lone_convolution(
+    e: Equation, numbers: Mapping[str, int], intervals: Mapping[str, tuple[Interval, ...]]
+) -> tuple[Convolution, Mapping[str, Interval]] | None:
+    """The convolution that is all of an equation, with the intervals of its axes; None where none is."""
+    stage, domain = _dry(e, numbers, intervals)
+    value = _bare(stage, e.value, domain)
+    if not isinstance(value, Reduce) or value.op != "sum":
+        return None
+    axes = {r.axis for r in value.over}
+    conditions, factors = _factors(value.body)
+    conditions, inner = _within(stage, value.over, conditions, domain)
+    if any(isinstance(f, Const) for f in factors) or any(not axes & {*c.index.axes} for c in conditions):
+        return None
+    found = _convolution(stage, factors, conditions, axes, inner)
+    return (found, inner.box) if found else None
+
+
+def lone_pool(
+    e: Equation, numbers: Mapping[str, int], intervals: Mapping[str, tuple[Interval, ...]]
+) -> tuple[Pool, Mapping[str, Interval]] | None:
+    """The pool of which an equation is the maximum or a winner, with the intervals of its axes."""
+    if not isinstance(e.value, ArgMax) and not (isinstance(e.value, Reduce) and e.value.op == "max"):
+        return None
+    stage, domain = _dry(e, numbers, intervals)
+    inner = stage.bound(e.value.over, domain)
+    found = pool(stage, e.value.over, e.value.body, inner)
+    return (found, {**inner.box, **found.box}) if found else None
+
+
+def lone_scatter(
+    e: Equation, numbers: Mapping[str, int], intervals: Mapping[str, tuple[Interval, ...]]
+) -> tuple[Scattered, Mapping[str, Interval]] | None:
+    """What winners are given where that is all of an equation, with the intervals of its axes."""
+    stage, domain = _dry(e, numbers, intervals)
+    value = _bare(stage, e.value, domain)
+    if not isinstance(value, Reduce) or value.op != "sum":
+        return None
+    axes = {r.axis for r in value.over}
+    conditions, factors = _factors(value.body)
+    conditions, inner = _within(stage, value.over, conditions, domain)
+    if any(not axes & {*c.index.axes} for c in conditions):
+        return None
+    found = scattered(stage, value.over, factors, conditions, inner)
+    return (found, {**inner.box, **found.box}) if found else None
+
+
+def _bare(stage: Stage, e: Expr, s: Scope) -> Expr:
+    """An expression without a guard that holds everywhere."""
+    return e.body if isinstance(e, Guard) and all(sure(stage, c, s) for c in e.conditions) else e
 
 
 def _dry(
@@ -202,6 +282,8 @@ def _calls(stage: Stage, e: Expr, s: Scope) -> Iterator[str]:
         for term in rest:
             yield from _calls(stage, term, s)
         return
+    if isinstance(e, Apply) and e.op == "mul" and where_positive(e.args):
+        yield "torch.ops.aten.threshold_backward"
     if isinstance(e, Reduce) and e.op == "sum":
         axes = {r.axis for r in e.over}
         conditions, factors = _factors(e.body)

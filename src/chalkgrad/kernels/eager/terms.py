@@ -10,7 +10,7 @@ import torch
 from chalkgrad.equations.ir import Apply, ArgMax, At, Const, Expr, Guard, Read, Reduce
 from chalkgrad.equations.walk import free_axes, reads
 from chalkgrad.kernels.eager.code import Code, Scope, Stage, number
-from chalkgrad.kernels.eager.functions import function, inverted, negated, power
+from chalkgrad.kernels.eager.functions import IN_PLACE, function, inverted, negated, power, where_positive
 from chalkgrad.kernels.eager.guards import guard
 from chalkgrad.kernels.eager.reads import masked, positions, read
 from chalkgrad.kernels.eager.sums import biased, reduction, total, winner
@@ -66,6 +66,8 @@ def apply(stage: Stage, op: str, args: tuple[Expr, ...], s: Scope) -> Code:
             return _sum(stage, args, s)
         case "mul", _:
             return _product(stage, args, s)
+        case _, (Read(name, at),) if op in IN_PLACE and name in stage.spent and all(i.plain() for i in at):
+            return stage.pointwise(IN_PLACE[op], [stage.code(args[0], s)], s)
         case "pow", (base, Const(k)):
             return stage.pointwise(power(k), [stage.tensor(stage.code(base, s))], s)
         case _:
@@ -96,6 +98,10 @@ def _sum(stage: Stage, args: tuple[Expr, ...], s: Scope) -> Code:
 
 def _product(stage: Stage, args: tuple[Expr, ...], s: Scope) -> Code:
     scale = math.prod(a.value for a in args if isinstance(a, Const))
+    if stage.library and stage.like.is_floating_point() and (found := where_positive(args)):
+        x, z = stage.tensor(_product(stage, found[0], s)), stage.tensor(stage.code(found[1], s))
+        kept = stage.pointwise(lambda x, z: torch.ops.aten.threshold_backward(x, z, 0), [x, z], s)
+        return stage.scaled(kept, scale, s)
     factors = [a for a in args if not isinstance(a, Const) and inverted(a) is None]
     total: Code | None = None
     for a in factors:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor
@@ -129,6 +130,36 @@ def _spread(x: Tensor, dim: int, by: int) -> Tensor:
         return x
     wide = pad(x.unsqueeze(dim + 1), [0, 0] * (x.ndim - 1 - dim) + [0, by - 1])
     return wide.flatten(dim, dim + 1).narrow(dim, 0, (x.shape[dim] - 1) * by + 1)
+
+
+Layout = tuple[tuple[int, ...], ...]
+"""For each dimension that a library has, the tensor's own dimensions that it is made of."""
+
+
+def laid(layout: Layout, shape: Sequence[int]) -> View:
+    """How a tensor of this shape comes to have the library's dimensions."""
+    order = [k for group in layout for k in group]
+    sizes = [prod(shape[k] for k in group) for group in layout]
+    moved, grouped = order != sorted(order), any(len(group) != 1 for group in layout)
+    if not grouped:
+        return (lambda x: x.permute(order)) if moved else lambda x: x
+    return lambda x: x.permute(order).reshape(sizes)
+
+
+def unlaid(layout: Layout, shape: Sequence[int]) -> View:
+    """How a tensor with the library's dimensions comes to have its own.
+
+    >>> x = torch.arange(24).reshape(2, 3, 4)
+    >>> layout = ((2,), (0, 1))
+    >>> torch.equal(unlaid(layout, x.shape)(laid(layout, x.shape)(x)), x)
+    True
+    """
+    order = [k for group in layout for k in group]
+    sizes, back = [shape[k] for k in order], [order.index(k) for k in range(len(order))]
+    moved, grouped = order != sorted(order), any(len(group) != 1 for group in layout)
+    if not grouped:
+        return (lambda x: x.permute(back)) if moved else lambda x: x
+    return lambda x: x.reshape(sizes).permute(back)
 
 
 def arranged(labels: Sequence[str], wanted: Sequence[str]) -> View | None:
