@@ -120,12 +120,12 @@ def test_a_loss_may_use_only_one_of_the_results(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_single_precision_is_as_near_to_double_as_torchs(kind: str) -> None:
-    size, steps = 32, 40
+    size, steps, batch = 48, 80, 32
     _, double = pair(kind, size, size, 2, bidirectional=True)
     ours, theirs = pair(kind, size, size, 2, bidirectional=True, dtype=torch.float32)
     for net in (double, theirs):
         net.load_state_dict(ours.state_dict())
-    x = normal(steps, 3, size, dtype=torch.float32)
+    x = normal(steps, batch, size, dtype=torch.float32)
     exact = computed(double, lambda m: m(x.double().requires_grad_()))
     single, torchs = (computed(m, lambda m: m(x)) for m in (ours, theirs))
     for e, a, b in zip(exact, single, torchs, strict=True):
@@ -170,9 +170,9 @@ def test_nothing_that_is_given_is_changed_and_results_are_tensors_of_their_own()
         ours, _ = pair(kind, D, H)
         x, hx = normal(T, N, D), [h.detach() for h in flat(starts(ours, N))]
         kept = [v.clone() for v in (x, *hx)]
-        results = [*flat(ours(x, tuple(hx) if kind == "LSTM" else hx[0]))]
-        for r in results:
-            r.add_(1)
+        with torch.no_grad():
+            for result in flat(ours(x, tuple(hx) if kind == "LSTM" else hx[0])):
+                result.add_(1)
         assert all(torch.equal(a, b) for a, b in zip((x, *hx), kept, strict=True))
 
 
@@ -293,6 +293,31 @@ def test_a_module_runs_under_no_grad_and_autocast() -> None:
         torch.testing.assert_close(half, y, atol=2e-2, rtol=2e-2)
         half.sum().backward()
         assert ours.weight_ih_l0.grad.dtype == torch.float32
+
+
+def test_a_replica_computes_with_what_it_is_given() -> None:
+    """What torch.nn.DataParallel makes: a shallow copy whose parameters are tensors of another device."""
+    for kind in KINDS:
+        net, _ = pair(kind, D, H)
+        replica = net._replicate_for_data_parallel()
+        replica._parameters = {}
+        for name, p in net.named_parameters():
+            setattr(replica, name, p * 1.0)
+        x = input_of(kind)
+        loss = replica(x)[0].square().sum()
+        found = torch.autograd.grad(loss, [x, *net.parameters()])
+        expected = torch.autograd.grad(net(x)[0].square().sum(), [x, *net.parameters()])
+        close([*found], [*expected])
+
+
+def test_an_output_that_is_kept_for_the_gradient_is_not_changed_unseen() -> None:
+    for kind in KINDS:
+        net, _ = pair(kind, D, H)
+        output, state = net(input_of(kind))
+        for h in flat(state):
+            h.add_(1)
+        with pytest.raises(RuntimeError, match="modified.* in-?place"):
+            output.add_(1).sum().backward()
 
 
 # --- equations -----------------------------------------------------------------------------------------

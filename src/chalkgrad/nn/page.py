@@ -89,19 +89,19 @@ class Page:
 
     def _bound(self, x: Tensor, parameters: Sequence[Tensor]) -> tuple[dict[str, Tensor], Mapping[str, int]]:
         """The tensors by name, and the number of every size symbol."""
-        given = {self.input.name: x}
+        given, dtype, device = {self.input.name: x}, x.dtype, x.device
         for name, value in zip(self.parameters, parameters, strict=True):
             given[name.name] = value
-            if value.dtype != x.dtype:
+            if value.dtype is not dtype:
                 self.fail(
-                    f"`{self.input.name}` is {short(x.dtype)} and `{name.name}` is {short(value.dtype)}",
+                    f"`{self.input.name}` is {short(dtype)} and `{name.name}` is {short(value.dtype)}",
                     self.input.name,
                     name.name,
                     help="give both in one dtype",
                 )
-            if value.device != x.device:
+            if value.device != device:
                 self.fail(
-                    f"`{self.input.name}` is on {x.device} and `{name.name}` is on {value.device}",
+                    f"`{self.input.name}` is on {device} and `{name.name}` is on {value.device}",
                     self.input.name,
                     name.name,
                     help="put both on one device",

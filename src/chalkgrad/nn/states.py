@@ -89,9 +89,10 @@ class States:
                 value = value.narrow(
                     1 + s.position, max(0, first + 1), _length(other, value.shape[1 + s.position])
                 )
-        return self.steps(
-            state, value.narrow(dim, value.shape[dim] - state.depth if state.forward else 0, state.depth)
-        )
+        if state.depth == 1:
+            return value.select(dim, -1 if state.forward else 0)
+        first = value.shape[dim] - state.depth if state.forward else 0
+        return self.steps(state, value.narrow(dim, first, state.depth))
 
     def steps(self, state: State, value: Tensor) -> Tensor:
         """So many steps as a state carries on, as the caller sees them."""
