@@ -316,7 +316,7 @@ def test_an_output_that_is_kept_for_the_gradient_is_not_changed_unseen() -> None
         output, state = net(input_of(kind))
         for h in flat(state):
             h.add_(1)
-        with pytest.raises(RuntimeError, match="modified.* in-?place"):
+        with pytest.raises(RuntimeError, match=r"modified.* in-?place"):
             output.add_(1).sum().backward()
 
 
