@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from chalkgrad.language.source import EquationError
 from chalkgrad.nn.function import Watch
@@ -24,6 +25,7 @@ class Record:
     def __init__(self) -> None:
         self._passes: dict[str, list[tuple[Sequence[_Path], Tensor]]] = {}  # by layer: (paths, T) each
         self._scalars: dict[str, list[float]] = {}
+        self._updates: dict[str, list[float]] = {}
 
     def __len__(self) -> int:
         """How many backward passes were seen."""
@@ -70,6 +72,30 @@ class Record:
             number = value.item() if isinstance(value, Tensor) else float(value)
             self._scalars.setdefault(name, []).append(number)
 
+    @property
+    def updates(self) -> dict[str, Tensor]:
+        """For every parameter ‖Δw‖/‖w‖ of each step of the optimizer, (training steps,)."""
+        return {name: torch.tensor(values) for name, values in self._updates.items()}
+
+    def _follow(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> list[RemovableHandle]:
+        before: dict[str, Tensor] = {}
+
+        def about_to(*_: object) -> None:
+            gradients = [p.grad for p in module.parameters() if p.grad is not None]
+            self.note(gradient=nn.utils.get_total_norm(gradients))
+            before.update((n, p.detach().clone()) for n, p in module.named_parameters())
+
+        def done(*_: object) -> None:
+            for n, p in module.named_parameters():
+                was = before.pop(n)
+                ratio = (p.detach() - was).norm() / was.norm()
+                self._updates.setdefault(n, []).append(ratio.item())
+
+        return [
+            optimizer.register_step_pre_hook(about_to),
+            optimizer.register_step_post_hook(done),
+        ]
+
     def _watch(self, layer: str) -> Watch:
         passes = self._passes.setdefault(layer, [])
 
@@ -86,12 +112,13 @@ class Record:
 
 
 @contextmanager
-def flow(module: nn.Module) -> Iterator[Record]:
+def flow(module: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> Iterator[Record]:
     """Watch the gradient of every state of a layer, or of all layers in a module, while it trains.
 
     Each backward pass adds a row to the record. The norms are written out by the backward kernels as they
     run; nothing else is computed, and nothing is kept but them. Within a module of several layers a state is
-    called by its layer too: ``encoder.h``. Under torch.compile nothing is seen.
+    called by its layer too: ``encoder.h``. Under torch.compile nothing is seen. Given the optimizer, each of
+    its steps notes the norm of all gradients together, and how far every parameter moved.
 
     Raises EquationError where there is no recurrence.
 
@@ -114,11 +141,14 @@ def flow(module: nn.Module) -> Iterator[Record]:
             help="give a layer whose equations read a state, such as h[t-1], or a module that holds one",
         )
     record, before = Record(), {name: m.watch for name, m in layers.items()}
+    hooks = record._follow(module, optimizer) if optimizer is not None else []
     for name, m in layers.items():
         m.watch = record._watch(name if len(layers) > 1 else "")
     try:
         yield record
     finally:
+        for hook in hooks:
+            hook.remove()
         for name, m in layers.items():
             m.watch = before[name]
 

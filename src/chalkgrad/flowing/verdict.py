@@ -1,0 +1,220 @@
+"""What a record means, in words: vanishing, exploding, healthy, truncated, saturated; and what to try."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from chalkgrad.flowing.measures import Gate, memory_length
+from chalkgrad.flowing.record import Record
+
+Kind = Literal["not finite", "exploding", "truncated", "vanishing", "saturated", "healthy"]
+
+FAINT = 0.01
+"""Under this share of what it was, a gradient counts as gone."""
+LOUD = 100.0
+"""Over so many times what it was, a gradient counts as exploding."""
+STUCK = 0.9
+"""A gate of which more than this share of values stand open or shut is saturated."""
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Something to try: in words, and as code."""
+
+    words: str
+    code: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was seen, with its numbers, and what may help."""
+
+    kind: Kind
+    words: str
+    advice: tuple[Advice, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found, the worst first; ``str()`` has it in words."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def kind(self) -> Kind:
+        """The worst of it."""
+        return self.findings[0].kind
+
+    def __str__(self) -> str:
+        lines: list[str] = []
+        for f in self.findings:
+            lines.append(f"{f.kind}: {f.words}")
+            lines += [f"  try {a.words}: {a.code}" for a in f.advice]
+        return "\n".join(lines)
+
+
+def verdict(record: Record, gates: Mapping[str, Gate] | None = None) -> Verdict:
+    """What the last quarter of a record says of every state; ``gates`` is their saturation, if measured.
+
+    A state's gain is how much of the norm at t+1 comes back to t, the geometric mean over time; a state whose
+    gain keeps less than a hundredth over the whole sequence vanishes, one that makes it a hundred times as
+    large explodes. Gradient reaches far if it does by one state: a cell's vanishes where its best path does.
+
+    Raises ValueError for a record that has seen nothing.
+
+    >>> record = Record()
+    >>> norms = 0.5 ** torch.arange(19.0, -1, -1)
+    >>> record._watch("")({"h": norms[None] ** 2}, {"h": {"h[t+1]": norms[None] ** 2}})
+    >>> print(verdict(record).findings[0].words)
+    the gradient of h keeps 0.50 of its norm a step back, and is under 1 % of it after 7 of 20 steps
+    """
+    if not len(record):
+        raise ValueError("no backward pass was seen: call backward() inside `with chalkgrad.flow(…)`")
+    found: list[Finding] = []
+    seen = {state: _State(state, table, record.paths.get(state, {})) for state, table in record.norm.items()}
+    for s in seen.values():
+        if (where := s.not_finite()) is not None:
+            found.append(_not_finite(s.name, *where))
+        elif (k := s.window()) is not None:
+            words = f"nothing comes back to {s.name} from more than {k - 1} steps later"
+            found.append(Finding("truncated", words, (Advice("a longer window", f"truncate={2 * k}"),)))
+    for layer in dict.fromkeys(s.layer for s in seen.values()):
+        states = [s for s in seen.values() if s.layer == layer and s.not_finite() is None and s.gain > 0]
+        if any(f.kind in ("not finite", "truncated") for f in found) or not states:
+            continue
+        loudest = max(states, key=lambda s: s.kept)
+        if loudest.kept > LOUD:
+            found.append(_exploding(loudest, record))
+        elif loudest.kept < FAINT:
+            found.append(_vanishing(loudest))
+    for name, gate in (gates or {}).items():
+        if gate.saturated > STUCK:
+            side = "open (over 0.95)" if gate.open > gate.shut else "shut (under 0.05)"
+            words = f"{name} is {side} in {100 * max(gate.open, gate.shut):.0f} % of its values"
+            start = Advice("a start nearer the middle", f'init={{"b_{name}": 0.0}}, or smaller weights')
+            found.append(Finding("saturated", words, (start,)))
+    if not found:
+        found.append(_healthy(list(seen.values())))
+    order = ("not finite", "exploding", "truncated", "vanishing", "saturated", "healthy")
+    return Verdict(tuple(sorted(found, key=lambda f: order.index(f.kind))))
+
+
+class _State:
+    """The last quarter of what was seen of one state."""
+
+    def __init__(self, name: str, norms: Tensor, paths: Mapping[str, Tensor]) -> None:
+        self.name = name
+        self.layer = name.rpartition(".")[0]
+        self.norms = norms[-max(1, len(norms) // 4) :]
+        self.all = norms
+        later = [p[-len(self.norms) :] for path, p in paths.items() if re.search(r"[+-]\d", path)]
+        self.later = torch.stack(later).square().sum(0).sqrt() if later else torch.zeros_like(self.norms)
+        self.backward = not any(re.search(r"-\d", path) for path in paths)
+
+    @property
+    def steps(self) -> int:
+        """How long the longest sequence is."""
+        return self.norms.shape[1]
+
+    @property
+    def gain(self) -> float:
+        """How much of the norm comes from one step to the one before, the geometric mean; 0 if none does."""
+        whole, later = (self.norms, self.later) if self.backward else (self.norms.flip(1), self.later.flip(1))
+        ratio = later[:, :-1] / whole[:, 1:]
+        ratio = ratio[ratio.isfinite() & (ratio > 0)]
+        return float(ratio.log().mean().exp()) if len(ratio) else 0.0
+
+    @property
+    def kept(self) -> float:
+        """What is left of the norm after the whole sequence, by the gain."""
+        with_steps = (self.steps - 1) * math.log(self.gain)
+        return math.exp(min(700.0, with_steps))
+
+    @property
+    def reach(self) -> int:
+        """After how many steps back a hundredth is left, by the gain."""
+        return math.ceil(math.log(FAINT) / math.log(self.gain))
+
+    def not_finite(self) -> tuple[int, int] | None:
+        """The training step and the time at which a norm was first infinite or NaN."""
+        ends = self.all.isnan().flip(1).cumprod(1).flip(1).bool()  # what a shorter sequence lacks
+        bad = (~self.all.isfinite() & ~ends).nonzero()
+        if not len(bad):
+            return None
+        row = int(bad[0, 0])
+        times = bad[bad[:, 0] == row][:, 1]
+        return row, int(times.max() if self.backward else times.min())
+
+    def window(self) -> int | None:
+        """Within how many steps gradient stays where something cuts it, a few times or once; else None."""
+        later, whole = self.later.nan_to_num().amax(0), self.norms.nan_to_num().amax(0)
+        later = later[:-1] if self.backward else later[1:].flip(0)
+        runs = "".join("x" if x else "." for x in later.tolist()).split(".")
+        run = max(map(len, runs))
+        if len(runs) == 1 or not run:
+            return None
+        first = int((later != 0).nonzero()[0])  # what only becomes too small for its numbers is not cut
+        return run + 1 if later[first] > 1e-12 * whole.max() else None
+
+
+def _not_finite(state: str, row: int, time: int) -> Finding:
+    words = f"the gradient of {state} is no number since training step {row + 1}, at t = {time} first"
+    return Finding(
+        "not finite", words, (Advice("clipping", "torch.nn.utils.clip_grad_norm_(parameters, 1.0)"),)
+    )
+
+
+def _exploding(s: _State, record: Record) -> Finding:
+    sizes = record.scalars.get("gradient")
+    at = f"{float(sizes.quantile(0.9)):.3g}" if sizes is not None and len(sizes) else "1.0"
+    why = "clipping at the 90th percentile of what was measured" if sizes is not None else "clipping"
+    words = f"the gradient of {s.name} is {s.gain:.2f} times as large with every step back, "
+    words += f"{s.kept:.2g} times over {s.steps} steps"
+    return Finding(
+        "exploding",
+        words,
+        (
+            Advice(why, f"torch.nn.utils.clip_grad_norm_(parameters, {at})"),
+            Advice("an orthogonal start", f'init={{"W_{s.name}": torch.nn.init.orthogonal_}}'),
+            Advice("a gated cell", 'chalkgrad.layer("lstm", …)'),
+        ),
+    )
+
+
+def _vanishing(s: _State) -> Finding:
+    words = f"the gradient of {s.name} keeps {s.gain:.2f} of its norm a step back, "
+    words += f"and is under 1 % of it after {s.reach} of {s.steps} steps"
+    return Finding(
+        "vanishing",
+        words,
+        (
+            Advice("a gated cell", 'chalkgrad.layer("lstm", …)'),
+            Advice("a forget gate that starts open, if there is one", 'init={"b_f": 1.0}'),
+            Advice("an orthogonal start", f'init={{"W_{s.name}": torch.nn.init.orthogonal_}}'),
+            Advice("no more steps than the gradient goes", f"truncate={s.reach}"),
+        ),
+    )
+
+
+def _healthy(states: list[_State]) -> Finding:
+    told: list[str] = []
+    for s in states:
+        if s.gain <= 0:
+            continue
+        row = s.norms.nanmean(0)
+        reach = memory_length(row if s.backward else row.flip(0))
+        told.append(
+            f"{s.name} keeps {s.gain:.2f} of its norm a step back"
+            + (f", {s.kept:.2g} over {s.steps} steps" if reach is None else "")
+        )
+    return Finding("healthy", "; ".join(told) or "no state hands its gradient on")
+
+
+__all__ = ["Advice", "Finding", "Verdict", "verdict"]

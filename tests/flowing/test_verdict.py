@@ -1,0 +1,157 @@
+"""The verdict on layers that are known to vanish, explode, be cut, be stuck, or be well."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import chalkgrad
+from chalkgrad.flowing.measures import gates, memory_length, saturation, singular_values
+from chalkgrad.flowing.record import Record
+from chalkgrad.flowing.verdict import verdict
+
+T, B, D, H = 40, 4, 3, 8
+
+
+def trained(net: chalkgrad.Layer, last: bool = True, **asked: Any) -> Record:
+    torch.manual_seed(1)
+    with chalkgrad.flow(net) as record:
+        for _ in range(4):
+            y, _ = net(torch.randn(B, T, D), **asked)
+            (y[:, -1] if last else y).square().sum().backward()
+    return record
+
+
+def turning(scale: float) -> chalkgrad.Layer:
+    """A recurrence whose weights turn a vector and scale it; h stays so small that tanh hardly matters."""
+    torch.manual_seed(0)
+    net = chalkgrad.layer("rnn", D=D, H=H, init={"W_x": 1e-7, "b": 0.0})
+    with torch.no_grad():
+        net.W_h.copy_(scale * torch.nn.init.orthogonal_(torch.empty(H, H)))
+    return net
+
+
+def test_weights_under_one_make_the_gradient_vanish_at_that_rate() -> None:
+    found = verdict(trained(turning(0.7)))
+    assert found.kind == "vanishing"
+    assert "keeps 0.70 of its norm a step back" in str(found)
+    assert "after 13 of 40 steps" in str(found)  # 0.7¹³ = 0.0097
+
+
+def test_weights_over_one_make_it_explode() -> None:
+    found = verdict(trained(turning(1.3)))
+    assert found.kind == "exploding"
+    assert "1.30 times as large with every step back" in str(found)
+    assert "clip_grad_norm_" in str(found)
+
+
+def test_weights_that_only_turn_are_healthy() -> None:
+    assert verdict(trained(turning(1.0))).kind == "healthy"
+
+
+def test_the_forget_gate_decides_what_a_cell_keeps() -> None:
+    torch.manual_seed(0)
+    nets = [chalkgrad.layer("lstm", D=D, H=H, init={"b_f": bias}) for bias in (-1.0, 4.0)]
+    assert [verdict(trained(net)).kind for net in nets] == ["vanishing", "healthy"]
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_truncation_is_found_with_its_length(last: bool) -> None:
+    found = verdict(trained(turning(1.0), last=last, truncate=8))
+    assert found.kind == "truncated"
+    assert "from more than 7 steps later" in str(found)
+
+
+def test_what_becomes_too_small_for_its_numbers_vanishes_and_is_not_cut() -> None:
+    record = trained(turning(1e-3))
+    assert not record.norm["h"][0, 0]
+    assert verdict(record).kind == "vanishing"
+
+
+def test_gates_that_are_stuck_are_named() -> None:
+    torch.manual_seed(0)
+    net = chalkgrad.layer("lstm", D=D, H=H, init={"b_f": 9.0, "b_i": -9.0})
+    measured = saturation(gates(net, torch.randn(B, T, D)))
+    said = str(verdict(trained(net), measured))
+    assert "f is open (over 0.95) in 100 % of its values" in said
+    assert "i is shut (under 0.05) in 100 % of its values" in said
+    assert "saturated: o" not in said
+
+
+def test_where_it_first_is_no_number_is_said() -> None:
+    record = Record()
+    see = record._watch("")
+    rows = torch.ones(3, 1, 5)
+    rows[1:, 0, :3] = float("inf")
+    for row in rows:
+        see({"h": row}, {"h": {"h[t+1]": row}})
+    found = verdict(record)
+    assert found.kind == "not finite"
+    assert "since training step 2, at t = 2 first" in str(found)
+
+
+def test_a_record_that_saw_nothing_has_no_verdict() -> None:
+    with pytest.raises(ValueError, match="no backward pass was seen"):
+        verdict(Record())
+
+
+def test_clipping_is_advised_at_the_measured_percentile() -> None:
+    net = turning(1.3)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.0)
+    with chalkgrad.flow(net, optimizer) as record:
+        for k in range(8):
+            optimizer.zero_grad()
+            y, _ = net(torch.randn(B, T, D))
+            (y[:, -1].square().sum() * (k + 1)).backward()
+            optimizer.step()
+    sizes = record.scalars["gradient"]
+    assert len(sizes) == 8
+    assert f"{float(sizes.quantile(0.9)):.3g}" in str(verdict(record))
+    assert not record.updates["W_h"].any()  # a rate of nothing moves nothing
+
+
+def test_updates_are_told_in_parts_of_the_weights() -> None:
+    net = turning(0.9)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with chalkgrad.flow(net, optimizer) as record:
+        net(torch.randn(B, T, D))[0].sum().backward()
+        was = net.W_h.detach().clone()
+        optimizer.step()
+    (ratio,) = record.updates["W_h"]
+    torch.testing.assert_close(ratio, (net.W_h.detach() - was).norm() / was.norm())
+    optimizer.step()  # nobody looks any more
+    assert len(record.updates["W_h"]) == 1
+
+
+def test_singular_values_are_those_of_the_jacobian() -> None:
+    torch.manual_seed(0)
+    net = chalkgrad.layer("rnn", D=D, H=H, dtype=torch.float64)
+    x = torch.randn(9, D, dtype=torch.float64)
+
+    def last(h: Tensor, t: int) -> Tensor:
+        for u in x[t + 1 :]:
+            h = torch.tanh(u @ net.W_x + h @ net.W_h + net.b)
+        return h
+
+    states = net(x)[0].detach()
+    for t, found in zip((0, 5), singular_values(net, x, [0, 5]), strict=True):
+        jacobian = torch.autograd.functional.jacobian(lambda h, t=t: last(h, t), states[t])
+        torch.testing.assert_close(found, torch.linalg.svdvals(jacobian))
+
+
+@pytest.mark.parametrize(("steps", "of", "says"), [([8], "", "no step 8"), ([0], "c", "`c` is no state")])
+def test_singular_values_of_what_is_not_there_are_refused(steps: list[int], of: str, says: str) -> None:
+    net = chalkgrad.layer("rnn", D=D, H=H)
+    with pytest.raises(chalkgrad.EquationError, match=says):
+        singular_values(net, torch.randn(9, D), steps, of=of)
+
+
+def test_memory_ends_where_a_hundredth_is_left() -> None:
+    assert memory_length(torch.tensor([0.001, 0.02, 0.5, 1.0])) == 3
+    assert memory_length(torch.ones(5)) is None
+
+
+def test_a_verdict_has_its_worst_first() -> None:
+    found = verdict(trained(turning(0.7)), saturation({"f": torch.ones(4)}))
+    assert [f.kind for f in found.findings] == ["vanishing", "saturated"]
