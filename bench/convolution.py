@@ -1,8 +1,10 @@
-"""Convolutions beside torch.nn.functional's; those that torch has no call for beside unfold and einsum."""
+"""Convolutions and poolings, and what is built of them, beside torch's; what torch has no call for beside
+unfold and einsum, a convolutional recurrence beside the loop one writes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +15,7 @@ import chalkgrad
 from bench.cells import Cell, agree, side, spread
 from bench.measure import Pair, pair
 from bench.tables import Job, Kind, Plan, Row
+from chalkgrad.zoo import source_of
 
 FLAT = "y[k,i] = Σ[c,p] w[k,c,p] x[c,{at}]{bias}\nwhere x: input C×N{outside}, w: K×C×P"
 PICTURE = "y[k,i,j] = Σ[c,p,q] w[k,c,p,q] x[c,{at}]{bias}\nwhere x: input C×M×N{outside}, w: K×C×P×Q"
@@ -24,12 +27,12 @@ def written(page: str, at: str, padding: int = 0, bias: str = "") -> str:
 
 @dataclass(frozen=True)
 class Case:
-    """A page with the shapes of its kernel (empty where it has none) and input, and its peer."""
+    """A page with its sizes and the shape of its input, and its peer: a function of input and parameters."""
 
     name: str
     peer: str
     text: str
-    kernel: tuple[int, ...]
+    sizes: Mapping[str, int | tuple[int, ...]]
     shape: tuple[int, ...]
     call: Callable[..., Tensor]
 
@@ -40,7 +43,34 @@ def locally_connected(x: Tensor, w: Tensor) -> Tensor:
     return torch.einsum("bcijpq,kijcpq->bkij", windows, w)
 
 
-TORCH, UNFOLD = "torch.nn.functional", "unfold and einsum"
+def distances(x: Tensor, w: Tensor) -> Tensor:
+    """How far each window of an image is from each kernel: squares added up."""
+    windows = x.unfold(2, w.shape[2], 1).unfold(3, w.shape[3], 1)
+    return (windows[:, None] - w[None, :, :, None, None]).square().sum((2, 5, 6))
+
+
+def conv_pool(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
+    """As torch.nn's modules do it one after another."""
+    return functional.max_pool2d(functional.relu(functional.conv2d(x, w, b, padding=1)), 2)
+
+
+def conv_lstm(x: Tensor, *weights: Tensor) -> Tensor:
+    """The loop one writes: each step one convolution of picture and state side by side, for all gates."""
+    i, f, g, o = weights[:4], weights[4:8], weights[8:11], weights[11:]
+    kernel = torch.cat([torch.cat(gate[:2], 1) for gate in (i, f, g, o)])
+    bias = torch.cat([gate[-1] for gate in (i, f, g, o)])
+    maps, side = bias.shape[0] // 4, x.shape[3:]
+    h = c = x.new_zeros(x.shape[0], maps, *side)
+    found: list[Tensor] = []
+    for picture in x.unbind(1):
+        a = functional.conv2d(torch.cat([picture, h], 1), kernel, bias, padding=1).split(maps, 1)
+        c = torch.sigmoid(a[1] + f[2] * c) * c + torch.sigmoid(a[0] + i[2] * c) * torch.tanh(a[2])
+        h = torch.sigmoid(a[3] + o[2] * c) * torch.tanh(c)
+        found.append(h)
+    return torch.stack(found, 1)
+
+
+TORCH, UNFOLD, LOOP = "torch.nn.functional", "unfold and einsum", "a loop in torch"
 SIDES = (8, 16, 32, 56)
 """Of a picture."""
 
@@ -48,7 +78,7 @@ SIDES = (8, 16, 32, 56)
 def cases(n: int) -> list[Case]:
     """Everything at pictures of n × n, and at sequences of n² / 4."""
     long = n * n // 4
-    two, one, wide = (64, 32, 3, 3), (64, 32, 3), (16, 32, n, n)
+    two, one, wide = {"w": (64, 32, 3, 3)}, {"w": (64, 32, 3)}, (16, 32, n, n)
     return [
         Case("Conv1d", TORCH, written(FLAT, "i+p", bias=" + b[k]"), one, (16, 32, long), functional.conv1d),
         Case("Conv2d", TORCH, written(PICTURE, "i+p,j+q", bias=" + b[k]"), two, wide, functional.conv2d),
@@ -66,23 +96,35 @@ def cases(n: int) -> list[Case]:
         ),
         Case(
             "Conv2d, depthwise", TORCH, "y[c,i,j] = Σ[p,q] w[c,p,q] x[c,i+p,j+q] where x: input",
-            (32, 3, 3), wide, lambda x, w: functional.conv2d(x, w.unsqueeze(1), groups=32),
+            {"w": (32, 3, 3)}, wide, lambda x, w: functional.conv2d(x, w.unsqueeze(1), groups=32),
         ),
         Case(
-            "ConvTranspose1d", TORCH, "y[k,i] = Σ[c,a∈ℤ] w[c,k,a] x[c,i-a] where x: input", (32, 64, 3),
+            "ConvTranspose1d", TORCH, "y[k,i] = Σ[c,a∈ℤ] w[c,k,a] x[c,i-a] where x: input",
+            {"w": (32, 64, 3)},
             (16, 32, long), functional.conv_transpose1d,
         ),
         Case(
-            "AvgPool2d", TORCH, "y[c,i,j] = Σ[p<2,q<2] x[c,2i+p,2j+q]/4 where x: input", (), wide,
+            "AvgPool2d", TORCH, "y[c,i,j] = Σ[p<2,q<2] x[c,2i+p,2j+q]/4 where x: input", {}, wide,
             lambda x: functional.avg_pool2d(x, 2),
         ),
         Case(
-            "MaxPool2d", TORCH, "y[c,i,j] = max[p<2,q<2] x[c,2i+p,2j+q] where x: input", (), wide,
+            "MaxPool2d", TORCH, "y[c,i,j] = max[p<2,q<2] x[c,2i+p,2j+q] where x: input", {}, wide,
             lambda x: functional.max_pool2d(x, 2),
         ),
         Case(
+            "convolution, relu, maxima", TORCH, source_of("conv_pool"), {"C": 32, "K": 64}, wide, conv_pool,
+        ),
+        Case(
+            "convolutional LSTM, 10 steps", LOOP, source_of("conv_lstm"), {"D": 8, "K": 16, "M": n, "N": n},
+            (4, 10, 8, n, n), conv_lstm,
+        ),
+        Case(
             "locally connected", UNFOLD, "y[k,i,j] = Σ[c,p,q] w[k,i,j,c,p,q] x[c,i+p,j+q] where x: input",
-            (8, n - 2, n - 2, 8, 3, 3), (16, 8, n, n), locally_connected,
+            {"w": (8, n - 2, n - 2, 8, 3, 3)}, (16, 8, n, n), locally_connected,
+        ),
+        Case(
+            "distances", UNFOLD, "y[k,i,j] = Σ[c,p,q] (x[c,i+p,j+q] - w[k,c,p,q])² where x: input",
+            {"w": (8, 8, 3, 3)}, (4, 8, n, n), distances,
         ),
     ]  # fmt: skip
 
@@ -90,13 +132,12 @@ def cases(n: int) -> list[Case]:
 def beside(case: Case) -> Cell:
     """The page's layer and its peer, with the same weights."""
     torch.manual_seed(0)
-    sizes = {"w": case.kernel} if case.kernel else {}
-    ours = spread(chalkgrad.layer(case.text, **sizes))
+    ours = spread(chalkgrad.layer(case.text, **case.sizes))
     weights = [*ours.parameters()]
     x = torch.randn(case.shape)
     mine, theirs = side(ours, weights, x), side(lambda x: case.call(x, *weights), weights, x)
-    batch, channels, *rest = case.shape
-    return agree(Cell(f"{case.peer}: {case.name}", (batch, channels, rest[0]), mine, theirs))
+    channels, long = case.shape[-3:-1] if len(case.shape) > 3 else case.shape[1:]
+    return agree(Cell(f"{case.peer}: {case.name}", (case.shape[0], channels, long), mine, theirs))
 
 
 def row(cell: Cell, kind: str, m: Pair) -> Row:

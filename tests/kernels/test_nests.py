@@ -45,6 +45,7 @@ PAGES = {
     "correlation": "z[i,j,u,v] = Σ[c] x[c,i,j] y[c,i+u,j+v] where x: input, y: input",
     "bilinear windows": "y[k,i] = Σ[p,q] W[k,p,q] x[i+p] x[i+q] where x: input",
     "three factors": "y[k,i] = Σ[c,p] w[k,c,p] g[c,i+p] x[c,i] where x: input, g: input",
+    "distances": "y[k,i] = Σ[c,p] (x[c,i+p] - w[k,c,p])² where x: input",
     "sums of windows": "y[k,i] = Σ[p] (x[i+p] + w[k,p]) (x[i] + 2 w[k,p]) where x: input",
 }
 SIZES = {

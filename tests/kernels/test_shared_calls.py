@@ -221,3 +221,18 @@ def test_the_account_names_the_calls_of_a_page() -> None:
         "torch.ops.aten.threshold_backward",
         "torch.ops.aten.convolution_backward",
     ]
+
+
+def test_a_loop_of_large_convolutions_calls_the_library_at_each_step_and_a_small_one_is_compiled() -> None:
+    text = (
+        "h[t,k,u] = tanh(Σ[d,p] W[k,d,p] x[t,d,u+p-1] + Σ[l,p] U[k,l,p] h[t-1,l,u+p-1])\n"
+        "where x[t]: D×N zero outside ±1, h[t]: K×N zero outside ±1, W: K×D×3, U: K×K×3"
+    )
+    program = normalise(batch(read(text).program))
+    system = System(program)
+    derived = system.derived(("x", "W", "U", "h₀"))
+    for n, how in ((8, "compiled, batch shared among threads"), (4096, "step by step in Python")):
+        numbers = {"batch": 2, "T": 3, "D": 2, "K": 8, "N": n}
+        for of in (program, derived.program):
+            loops = [e for e in account(of, of.outputs, (), numbers) if e.text.startswith("loop")]
+            assert {e.how for e in loops} == {how}

@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from math import prod
 
+from chalkgrad.equations.ir import Guard, Reduce
 from chalkgrad.equations.walk import reads
+from chalkgrad.kernels.eager.sums import lone_convolution
+from chalkgrad.kernels.eager.views import Interval
 from chalkgrad.kernels.schedule import Compiled, Loop, Step, equations_of
+
+_LIBRARYS = 1_000_000
+"""Products in a step of a loop that are worth a call of the library's convolutions."""
+
+
+def convolves(step: Step, numbers: Mapping[str, int], intervals: Mapping[str, tuple[Interval, ...]]) -> bool:
+    """Whether a step is a loop with enough work in convolutions for the library, at each of its steps."""
+    if not isinstance(step, Loop):
+        return False
+    found = 0
+    for e in step.equations:
+        value = e.value.body if isinstance(e.value, Guard) else e.value
+        if not isinstance(value, Reduce) or step.axis not in e.axes:
+            continue
+        if lone_convolution(replace(e, value=value), numbers, intervals):
+            ranges = (r for r in (*e.domain, *value.over) if r.axis != step.axis)
+            found += prod(r.size.value(numbers) for r in ranges)
+    return found > _LIBRARYS
 
 
 def with_calls(steps: Sequence[Step], can: Callable[[Step], bool]) -> list[Step | Compiled]:

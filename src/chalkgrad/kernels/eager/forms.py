@@ -187,6 +187,9 @@ def _numbered(
             inner = [_numbered(a, found, numbers, intervals, lows) for a in args]
             kept = tuple(a for a in inner if a is not None)
             return Apply(op, kept) if len(kept) == len(inner) else None
+        case Apply("pow", (base, Const(k))) if k in (2, 3, 4):
+            factor = _numbered(base, found, numbers, intervals, lows)
+            return factor and Apply("mul", (factor,) * int(k))
         case _:
             return None
 

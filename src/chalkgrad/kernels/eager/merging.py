@@ -25,7 +25,7 @@ from chalkgrad.equations.ir import (
     range_of,
 )
 from chalkgrad.equations.walk import read_counts, reads
-from chalkgrad.kernels.eager.calls import with_calls
+from chalkgrad.kernels.eager.calls import convolves, with_calls
 from chalkgrad.kernels.eager.gradients import gathered
 from chalkgrad.kernels.eager.steps import Joined, Merged, Parted, Plain, equations_of, made_at, made_by
 from chalkgrad.kernels.eager.whole import put_back
@@ -89,7 +89,10 @@ def planned(
     left = {e.target for g in groups.values() for e in g.equations}
     called: Sequence[Step | Compiled] = ordered
     if can:
-        called = with_calls(ordered, lambda s: can(s, numbers) and not left & {*made_by(s)})
+        called = with_calls(
+            ordered,
+            lambda s: can(s, numbers) and not left & {*made_by(s)} and not convolves(s, numbers, intervals),
+        )
     if not together:
         return Planned(ordered, ordered, ranges, intervals)
     plain: Sequence[Plain] = put_back(called, opened(wanted, groups), numbers, intervals)
