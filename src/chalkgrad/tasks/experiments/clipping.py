@@ -79,7 +79,7 @@ def run(settings: Settings = Settings(), tick: Tick = silent) -> Outcome:
         tuple(rows),
         (
             Finding(
-                f"without a bound no run learns with step sizes of {_list(lost)} (by chance: {log(4):.2f}, 25%)",
+                f"without a bound no run learns with step sizes of {_list(lost)} (by chance: {log(4):.2f})",
                 bool(lost),
             ),
             Finding(

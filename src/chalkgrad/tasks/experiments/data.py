@@ -34,8 +34,8 @@ def temporal_order(n: int, steps: int, drawn: Generator) -> tuple[Tensor, Tensor
     """``(n, T, 6)`` one-hot and ``(n,)``: letters that mean nothing, among them twice A or B: in which order?
 
     The first stands after a tenth to a fifth of the steps, the second after four to five tenths; the classes
-    are AA, AB, BA, BB. Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks",
-    ICML 2013, section 4.1.
+    are AA, AB, BA, BB. Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural
+    networks", ICML 2013, section 4.1.
     """
     letters = torch.randint(2, 6, (n, steps), generator=drawn)
     every = torch.arange(n)

@@ -39,11 +39,10 @@ def answering(cell: str) -> str:
 
     >>> print(answering("h[t] = tanh(x[t] W + h[t-1] U)"))
     h[t] = tanh(x[t] W + h[t-1] U)
-    y = h[T] V + c
+    y = h[T] V_y + b_y
     """
-    text = source_of(cell)
-    page, where, shapes = (text if isinstance(text, str) else text.text).partition("\nwhere ")
-    return f"{page.rstrip()}\ny = h[T] V + c" + where + shapes
+    page, where, shapes = source_of(cell).partition("\nwhere ")
+    return f"{page.rstrip()}\ny = h[T] V_y + b_y" + where + shapes
 
 
 def made(cell: str, seed: int, **sizes: int) -> nn.Module:
