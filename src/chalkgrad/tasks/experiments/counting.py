@@ -20,8 +20,8 @@ from chalkgrad.tasks.experiments.outcome import Finding, Outcome, Tick, counted,
 from chalkgrad.tasks.extra import extra
 
 PAGE = "S[k] = X[k] w_x + S[k-1] w_rec\ny = S[T]\nwhere X[k]: scalar, S[k]: scalar"
-SPAN = (-2.0, 2.0)
-"""The part of both weights' axes that is drawn."""
+ACROSS, UP = (-2.0, 3.0), (-2.2, 2.2)
+"""What is drawn of the axes of w_x and of w_rec."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Settings:
     length: int = 10
     steps: int = 500
     seed: int = 1
-    grid: int = 161
+    grid: int = 201
 
 
 @dataclass
@@ -116,8 +116,8 @@ def walked(
 
 def surface(s: Settings, x: Tensor, target: Tensor, step: Any) -> Tensor:
     """The loss at every place of a grid, ``(w_rec, w_x)``: the same page, the weights as its inputs."""
-    axis = torch.linspace(*SPAN, s.grid)
-    w_rec, w_x = (w.flatten() for w in torch.meshgrid(axis, axis, indexing="ij"))
+    axes = torch.linspace(*UP, s.grid), torch.linspace(*ACROSS, s.grid)
+    w_rec, w_x = (w.flatten() for w in torch.meshgrid(*axes, indexing="ij"))
     net = layer(PAGE + ", w_x: scalar, w_rec: scalar", inputs="X, w_x, w_rec")
     total = torch.zeros(len(w_x))
     for row, count in zip(x, target, strict=True):
@@ -132,20 +132,19 @@ def picture(s: Settings, x: Tensor, target: Tensor, path: Path, step: Any) -> by
     loss = surface(s, x, target, step).log10().numpy()
     figure = extra("matplotlib.figure", "matplotlib").Figure(figsize=(9.5, 4.2), layout="constrained")
     above, along = figure.subplots(1, 2, width_ratios=(1.2, 1))
-    image = above.imshow(loss, origin="lower", extent=(*SPAN, *SPAN), cmap="viridis", aspect="auto")
+    image = above.imshow(loss, origin="lower", extent=(*ACROSS, *UP), cmap="viridis", aspect="auto")
     figure.colorbar(image, ax=above, label="log₁₀ of the mean squared error")
     way = torch.tensor(path.places).numpy()
     above.plot(way[:, 0], way[:, 1], color="white", linewidth=1.5)
     above.plot(*s.start, "o", color="white", markersize=5)
     above.plot(1, 1, "*", color="#ff922b", markersize=12)
-    above.set_xlim(*SPAN)
-    above.set_ylim(*SPAN)
+    above.set_xlim(*ACROSS)
+    above.set_ylim(*UP)
     above.set_xlabel("w_x")
     above.set_ylabel("w_rec")
     above.set_title("the way of Rprop to (1, 1)", fontsize=10)
-    column = round((1 - SPAN[0]) / (SPAN[1] - SPAN[0]) * (s.grid - 1))
-    axis = torch.linspace(*SPAN, s.grid).numpy()
-    along.plot(axis, 10 ** loss[:, column], color="#d9480f")
+    column = round((1 - ACROSS[0]) / (ACROSS[1] - ACROSS[0]) * (s.grid - 1))
+    along.plot(torch.linspace(*UP, s.grid).numpy(), 10 ** loss[:, column], color="#d9480f")
     along.set_ylim(0, 200)
     along.set_xlabel("w_rec, where w_x = 1")
     along.set_ylabel("mean squared error")
