@@ -86,9 +86,11 @@ def told(console: Console, outcome: Outcome) -> None:
         table.add_row(*row)
     console.print(table)
     console.print()
+    findings = Table.grid(padding=(0, 1, 0, 0))
     for finding in outcome.findings:
-        mark = Text("seen:     ", "green") if finding.seen else Text("NOT SEEN: ", "bold red")
-        console.print(mark + Text(finding.says))
+        mark = Text("seen:", "green") if finding.seen else Text("NOT SEEN:", "bold red")
+        findings.add_row(mark, Text(finding.says))
+    console.print(findings)
     console.print()
 
 

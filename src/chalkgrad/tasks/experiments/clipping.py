@@ -79,7 +79,8 @@ def run(settings: Settings = Settings(), tick: Tick = silent) -> Outcome:
         tuple(rows),
         (
             Finding(
-                f"without a bound no run learns with step sizes of {_list(lost)} (by chance: {log(4):.2f})",
+                f"without a bound, no run with step sizes of {_list(lost)} comes below a loss of "
+                f"{log(4) / 2:.2f} (by chance: {log(4):.2f})",
                 bool(lost),
             ),
             Finding(

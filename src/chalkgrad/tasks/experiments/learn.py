@@ -45,7 +45,7 @@ def answering(cell: str) -> str:
     return f"{page.rstrip()}\ny = h[T] V_y + b_y" + where + shapes
 
 
-def made(cell: str, seed: int, **sizes: int) -> nn.Module:
+def made(cell: str, seed: int, **sizes: Any) -> nn.Module:
     """The net, its start drawn from a seed; ``y`` is the size of the answer."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
