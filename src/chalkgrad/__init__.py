@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from chalkgrad.flowing.record import flow
     from chalkgrad.nn.accelerate import accelerate
     from chalkgrad.nn.cells import GRUCell, LSTMCell, RNNCell
+    from chalkgrad.nn.combine import Bidirectional, Stack
     from chalkgrad.nn.convolution import (
         Conv1d,
         Conv2d,
@@ -38,12 +39,14 @@ if TYPE_CHECKING:
 # Loaded when first asked for: deriving needs no torch, and `chalkgrad --help` should not wait for it.
 _WHERE = {
     "accelerate": "chalkgrad.nn.accelerate",
+    "Bidirectional": "chalkgrad.nn.combine",
     "check": "chalkgrad.claims.check",
     "derive": "chalkgrad.pipeline",
     "draw": "chalkgrad.drawing.draw",
     "flow": "chalkgrad.flowing.record",
     "Layer": "chalkgrad.nn.layer",
     "layer": "chalkgrad.nn.layer",
+    "Stack": "chalkgrad.nn.combine",
     "trace": "chalkgrad.tracing.trace",
     **{f"{kind}{n}d": "chalkgrad.nn.convolution" for kind in ("Conv", "ConvTranspose") for n in (1, 2, 3)},
     **dict.fromkeys(("RNN", "LSTM", "GRU"), "chalkgrad.nn.recurrent"),
@@ -65,6 +68,7 @@ __all__ = [
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
+    "Bidirectional",
     "Conv1d",
     "Conv2d",
     "Conv3d",
@@ -80,6 +84,7 @@ __all__ = [
     "MaxPool2d",
     "MaxPool3d",
     "RNNCell",
+    "Stack",
     "accelerate",
     "check",
     "derive",

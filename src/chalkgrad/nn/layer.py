@@ -26,6 +26,7 @@ from chalkgrad.nn.masks import Variants
 from chalkgrad.nn.operator import System, system_of
 from chalkgrad.nn.sizes import Given, Numbers, own_cuts, own_names, own_part, with_own_parts
 from chalkgrad.nn.states import States, named_tuple
+from chalkgrad.nn.streaming import Streaming, stepped, streaming
 from chalkgrad.zoo import source_of
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ class Layer(nn.Module):
         defined = ((n, self._system.program.defining(n)) for n in self.program.outputs)
         self._copies = {n for n, es in defined if len(es) == 1 and _may_be_a_view(es[0])}
         self._parameter_names = tuple(n.name for n in self.program.given("parameter"))
+        self._streaming: Streaming | None = None
         self._whole: dict[object, Plan] = {}  # by shape, dtype and device of the input
         self.watch: Watch | None = None  # is told of gradients: chalkgrad.flow
 
@@ -301,6 +303,32 @@ class Layer(nn.Module):
         )
         with torch.autocast(like.device.type, enabled=False):
             return self._run(tensors, state, like, asked)
+
+    def step(self, *args: Any, state: Any = None, **named: Tensor) -> tuple[Any, Any]:
+        """One step of a sequence: ``layer.step(x_t, state)`` → (output, state), for what comes bit by bit.
+
+        Inputs are those of a call without the axis of steps: (batch, features), or without the batch. The
+        numbers are those of the whole sequence, but for the rounding of its larger products. Where equations
+        look back at an input, ``x[t-1]``, the state carries its last steps too, and the output is None until
+        there are enough.
+
+        Raises EquationError for equations that need more than the past: ``g[t+1]``, all steps at once, or the
+        number of the step.
+
+        >>> net = layer("h[t] = tanh(x[t] W_x + h[t-1] W_h + b)", x=3, h=4)
+        >>> state = None
+        >>> for x_t in torch.zeros(5, 2, 3):
+        ...     y_t, state = net.step(x_t, state)
+        >>> y_t.shape
+        torch.Size([2, 4])
+        """
+        if self._streaming is None:
+            self._streaming = streaming(self._resolved, self._numbers, self._states.fields)
+        # An explicit None is a state too: the first of a loop.
+        if len(args) + len(named) == len(self._arguments.names) + 1 and args and args[-1] is None:
+            args = args[:-1]
+        tensors, state = self._arguments.bound(args, state, named)
+        return stepped(self, self._streaming, tensors, state)
 
     def _again(self, x: Any) -> Tensor | None:
         """The output where it is library calls that an earlier one has prepared; None where it is not."""
