@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from chalkgrad.nn.gates import twin
 from chalkgrad.nn.recurrent import GRU, LSTM, RNN
 
 OURS: Mapping[type[nn.Module], type[nn.Module]] = {nn.RNN: RNN, nn.LSTM: LSTM, nn.GRU: GRU}
@@ -131,8 +132,7 @@ class _Call:
 
     def on(self, kind: type[nn.Module], layer: nn.Module) -> Do:
         """The same call, computed as layers of that kind do: by a twin that shares all that the layer has."""
-        twin = kind.__new__(kind)
-        twin.__dict__ = layer.__dict__
+        other = twin(kind, layer)
         args, named = _leaves((self.args, self.named))
         leaves = [x for x in (*layer.parameters(), *_tensors((args, named))) if x.requires_grad]
 
@@ -141,9 +141,9 @@ class _Call:
             with torch.autocast(device, dtype, enabled=wanted):
                 if not (layer.training and leaves):
                     with torch.no_grad():
-                        kind.forward(twin, *args, **named)
+                        other.forward(*args, **named)
                 else:
-                    y, _ = kind.forward(twin, *args, **named)
+                    y, _ = other.forward(*args, **named)
                     loss = (y.data if isinstance(y, PackedSequence) else y).sum()
                     torch.autograd.grad(loss, leaves, allow_unused=True)
             if device == "cuda":

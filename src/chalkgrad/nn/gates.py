@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from chalkgrad.nn.page import Written
 from chalkgrad.nn.recurrence import Recurrence
@@ -93,6 +93,13 @@ class Gates(Written):
     def as_torchs(self, states: Sequence[Tensor]) -> Any:
         """States as torch gives them: one tensor, or a tuple of as many as there are."""
         return tuple(states) if len(states) > 1 else states[0]
+
+
+def twin(kind: type[nn.Module], layer: nn.Module) -> Any:
+    """A module of that kind that shares all that another one has."""
+    made = kind.__new__(kind)
+    made.__dict__ = layer.__dict__
+    return made
 
 
 def check_input(own: Recurrence, x: Any, dims: tuple[int, int], form: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -11,16 +11,20 @@ from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from chalkgrad.language.source import EquationError
-from chalkgrad.nn.gates import REVERSE, Gates, check_input, equations_of, in_dtype_of
+from chalkgrad.nn.gates import REVERSE, Gates, check_input, equations_of, in_dtype_of, twin
 from chalkgrad.nn.page import refuse
 from chalkgrad.nn.recurrence import Asked, Recurrence, recurrence
 
 
-class _Layers(Gates):
+class _Layers(Gates, nn.RNNBase):
     """Layers of one page each; what one gives is the input of the next.
 
-    Within a call everything begins with the batch: ``x`` is (batch, steps, features).
+    ``torchs`` is torch's own class. These are not derived from it, as torch.compile refuses whatever is, but
+    from its base; they are made by it, and have all that it makes. Within a call everything begins with the
+    batch: ``x`` is (batch, steps, features).
     """
+
+    torchs: ClassVar[type[nn.RNNBase]]
 
     num_layers: Any
     batch_first: Any
@@ -28,6 +32,9 @@ class _Layers(Gates):
     dropout: Any
     training: bool
     weight_ih_l0: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.__dict__ = self.torchs(*args, **kwargs).__dict__
 
     @property
     def equations(self) -> str:
@@ -60,7 +67,7 @@ class _Layers(Gates):
                 return self._packed(own, input, hx, asked)
             return self._padded(own, input, hx, asked)
         except EquationError as error:
-            refuse(error, super().forward, input, hx)  # pyright: ignore
+            refuse(error, twin(self.torchs, self).forward, input, hx)
 
     def _padded(self, own: Recurrence, x: Tensor, hx: Any, asked: Asked | None) -> Any:
         check_input(own, x, (2, 3), "(steps, features), with one axis more for the batch")
@@ -159,7 +166,7 @@ class _Layers(Gates):
         return pad_packed_sequence(PackedSequence(dropout(data, self.dropout), sizes), batch_first=True)[0]
 
 
-class RNN(_Layers, nn.RNN):
+class RNN(_Layers):
     """torch.nn.RNN as equations: x (steps, batch, input_size) → output (steps, batch, hidden_size) and h_n.
 
     The arguments, initial values, names of parameters, results and errors are torch's; an error shows the
@@ -177,10 +184,10 @@ class RNN(_Layers, nn.RNN):
     (torch.Size([5, 2, 4]), torch.Size([2, 2, 4]))
     """
 
-    page, gates = "rnn", "h"
+    torchs, page, gates = nn.RNN, "rnn", "h"
 
 
-class LSTM(_Layers, nn.LSTM):
+class LSTM(_Layers):
     """torch.nn.LSTM as equations, in every way that :class:`RNN` is torch.nn.RNN.
 
     Page: Hochreiter and Schmidhuber, Neural Computation 9(8), 1997, with the forget gate of Gers, Schmidhuber
@@ -192,10 +199,10 @@ class LSTM(_Layers, nn.LSTM):
     (torch.Size([5, 2, 4]), torch.Size([2, 2, 2]), torch.Size([2, 2, 4]))
     """
 
-    page, gates, states = "lstm", "ifgo", ("h", "c")
+    torchs, page, gates, states = nn.LSTM, "lstm", "ifgo", ("h", "c")
 
 
-class GRU(_Layers, nn.GRU):
+class GRU(_Layers):
     """torch.nn.GRU as equations, in every way that :class:`RNN` is torch.nn.RNN.
 
     Page: Cho et al., arXiv 1406.1078v1, 2014, with the reset after the product.
@@ -205,4 +212,4 @@ class GRU(_Layers, nn.GRU):
     (torch.Size([2, 5, 4]), torch.Size([1, 2, 4]))
     """
 
-    page, gates = "gru", "rzn"
+    torchs, page, gates = nn.GRU, "gru", "rzn"
