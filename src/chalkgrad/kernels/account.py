@@ -15,8 +15,8 @@ from chalkgrad.kernels.c.lower import Lowered, Nest, Pointwise, Product, equatio
 from chalkgrad.kernels.c.segment import Matrices, Part, Sum, segment
 from chalkgrad.kernels.eager.merging import intervals_of, planned
 from chalkgrad.kernels.eager.nests import nest_of
+from chalkgrad.kernels.eager.recognition import library_calls
 from chalkgrad.kernels.eager.steps import Joined, Parted, Shared
-from chalkgrad.kernels.eager.sums import library_calls
 from chalkgrad.kernels.schedule import Block, Compiled, Loop
 
 BYTES = 4

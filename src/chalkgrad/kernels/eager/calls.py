@@ -8,7 +8,7 @@ from math import prod
 
 from chalkgrad.equations.ir import Guard, Reduce
 from chalkgrad.equations.walk import reads
-from chalkgrad.kernels.eager.sums import lone_convolution
+from chalkgrad.kernels.eager.recognition import lone_convolution
 from chalkgrad.kernels.eager.views import Interval
 from chalkgrad.kernels.schedule import Compiled, Loop, Step, equations_of
 

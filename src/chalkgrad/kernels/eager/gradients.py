@@ -22,8 +22,8 @@ from chalkgrad.equations.walk import reads
 from chalkgrad.kernels.eager.code import Labels
 from chalkgrad.kernels.eager.convolution import Convolution, Coordinate, Window
 from chalkgrad.kernels.eager.convolving import ends_of
+from chalkgrad.kernels.eager.recognition import lone_convolution
 from chalkgrad.kernels.eager.steps import Plain, Shared, equations_of, made_at
-from chalkgrad.kernels.eager.sums import lone_convolution
 from chalkgrad.kernels.eager.views import Interval, Layout, View, laid, unlaid
 from chalkgrad.kernels.schedule import Block
 

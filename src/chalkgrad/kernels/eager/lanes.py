@@ -12,7 +12,7 @@ from math import prod
 from typing import Literal
 
 from chalkgrad.equations.walk import reads
-from chalkgrad.kernels.c.nests import Bound, Key, Load, Nest, Terms
+from chalkgrad.kernels.c.nest import Bound, Key, Load, Nest, Terms
 from chalkgrad.kernels.eager.forms import Fact, Form, Operand, stays, vanishes
 from chalkgrad.kernels.eager.views import Affine, Interval
 

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from chalkgrad.equations.ir import Equation, Guard, Reduce
 from chalkgrad.kernels.c.build import load
-from chalkgrad.kernels.c.nests import ENTRY, Nest, Source, source
+from chalkgrad.kernels.c.nest import ENTRY, Nest, Source
+from chalkgrad.kernels.c.nests import source
 from chalkgrad.kernels.c.runtime import count, runtime
 from chalkgrad.kernels.eager.forms import Form, form
 from chalkgrad.kernels.eager.lanes import Plan, best
-from chalkgrad.kernels.eager.sums import library_calls
+from chalkgrad.kernels.eager.recognition import library_calls
 from chalkgrad.kernels.eager.views import Interval
 
 _ALONE = 200_000

@@ -24,9 +24,9 @@ from chalkgrad.kernels.c.build import CompilerError
 from chalkgrad.kernels.c.loops import Call, can_be_compiled, give_up, kernels_wanted
 from chalkgrad.kernels.eager.code import Frame, Run
 from chalkgrad.kernels.eager.merging import planned
+from chalkgrad.kernels.eager.recognition import is_call, is_torchs
 from chalkgrad.kernels.eager.staging import Staging
 from chalkgrad.kernels.eager.steps import Merged, made_by, read_by
-from chalkgrad.kernels.eager.sums import is_call, is_torchs
 from chalkgrad.kernels.schedule import Block, Compiled
 
 _PLANS = 64

@@ -7,17 +7,15 @@ backwards is the small operand, flipped.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 
 from chalkgrad.equations.ir import (
     Apply,
-    ArgMax,
     Condition,
     Const,
-    Equation,
     Expr,
     Guard,
     Index,
@@ -28,16 +26,14 @@ from chalkgrad.equations.ir import (
     range_of,
 )
 from chalkgrad.equations.ops import mul
-from chalkgrad.equations.walk import children, free_axes, nodes, reads, substitute
-from chalkgrad.kernels.eager.code import Code, Labels, Place, Scope, Stage, number, then
+from chalkgrad.equations.walk import free_axes, nodes, reads, substitute
+from chalkgrad.kernels.eager.code import Code, Labels, Scope, Stage, number, then
 from chalkgrad.kernels.eager.convolution import Convolution, convolution
 from chalkgrad.kernels.eager.convolving import convolved
-from chalkgrad.kernels.eager.functions import ALIKE, is_polynomial, where_positive
+from chalkgrad.kernels.eager.functions import is_polynomial
 from chalkgrad.kernels.eager.guards import guard, sure, tightened, vanishes
 from chalkgrad.kernels.eager.pooling import (
     Average,
-    Pool,
-    Scattered,
     average,
     averaged,
     pool,
@@ -48,26 +44,26 @@ from chalkgrad.kernels.eager.pooling import (
 )
 from chalkgrad.kernels.eager.products import product
 from chalkgrad.kernels.eager.reads import mask
-from chalkgrad.kernels.eager.views import Interval, View, arranged
+from chalkgrad.kernels.eager.views import View, arranged
 
 
 def total(stage: Stage, over: tuple[Range, ...], body: Expr, s: Scope) -> Code:
     """A sum: one library product where the body is one."""
     axes = {r.axis for r in over}
-    conditions, factors = _factors(body)
+    conditions, factors = factors_of(body)
     free = tuple(c for c in conditions if not axes & set(c.index.axes))
     if free:
         held = tuple(c for c in conditions if c not in free)
         inner = Guard(held, mul(*factors)) if held else mul(*factors)
         return guard(stage, free, Reduce("sum", over, inner), s)
-    conditions, inner = _within(stage, over, conditions, s)
+    conditions, inner = within(stage, over, conditions, s)
     if any(inner.box[a][1] == 0 for a in axes) or any(sure(stage, c, inner) is False for c in conditions):
         return number(0.0)
     if isinstance(body, Apply) and body.op == "add" and _splits(body):
         return stage.code(Apply("add", tuple(Reduce("sum", over, t) for t in body.args)), s)
-    if found := _convolution(stage, factors, conditions, axes, inner):
-        return stage.scaled(convolved(stage, found, inner), _scale(factors), s)
-    if mean := _average(stage, over, factors, conditions, inner):
+    if found := as_convolution(stage, factors, conditions, axes, inner):
+        return stage.scaled(convolved(stage, found, inner), scale_of(factors), s)
+    if mean := as_average(stage, over, factors, conditions, inner):
         return averaged(stage, mean, inner)
     if stage.library and (given := scattered(stage, over, factors, conditions, inner)):
         return scattering(stage, given, inner)
@@ -97,7 +93,7 @@ def total(stage: Stage, over: tuple[Range, ...], body: Expr, s: Scope) -> Code:
     return stage.scaled(contract(stage, codes, kept, inner), scale, s)
 
 
-def _within(
+def within(
     stage: Stage, over: tuple[Range, ...], conditions: tuple[Condition, ...], s: Scope
 ) -> tuple[tuple[Condition, ...], Scope]:
     """The scope inside a sum, and the conditions that hold in a part of it only, or nowhere."""
@@ -105,7 +101,7 @@ def _within(
     return tuple(c for c in conditions if not sure(stage, c, inner)), inner
 
 
-def _convolution(
+def as_convolution(
     stage: Stage, factors: list[Expr], conditions: tuple[Condition, ...], axes: set[str], s: Scope
 ) -> Convolution | None:
     """The convolution that a product summed over ``axes`` is, but for its constant factors."""
@@ -114,197 +110,49 @@ def _convolution(
     return convolution(stage, [e for e in factors if not isinstance(e, Const)], conditions, axes, s)
 
 
-def _average(
+def as_average(
     stage: Stage, over: tuple[Range, ...], factors: list[Expr], conditions: Sequence[Condition], s: Scope
 ) -> Average | None:
     """The average over windows that a product summed over ``over`` is."""
     match [e for e in factors if not isinstance(e, Const)]:
         case [body] if stage.library:
-            return average(stage, over, body, _scale(factors), conditions, s)
+            return average(stage, over, body, scale_of(factors), conditions, s)
         case _:
             return None
 
 
 def biased(stage: Stage, terms: tuple[Expr, ...], s: Scope) -> tuple[Code, tuple[Expr, ...]] | None:
     """A convolution with the term that its call adds to each channel, and the terms that are left."""
-    found = _biased(stage, terms, s)
+    found = with_bias(stage, terms, s)
     if found is None:
         return None
     c, inner, bias, rest = found
     return convolved(stage, c, inner, bias), rest
 
 
-def _biased(
+def with_bias(
     stage: Stage, terms: tuple[Expr, ...], s: Scope
 ) -> tuple[Convolution, Scope, Read, tuple[Expr, ...]] | None:
+    """The convolution among terms, its scope, what its call adds to each channel, and the terms left."""
     plain = [t for t in terms if isinstance(t, Read)]
     for sum in terms if plain else ():
         if not isinstance(sum, Reduce) or sum.op != "sum":
             continue
         axes = {r.axis for r in sum.over}
-        conditions, factors = _factors(sum.body)
+        conditions, factors = factors_of(sum.body)
         if any(isinstance(f, Const) for f in factors) or any(not axes & {*c.index.axes} for c in conditions):
             continue
-        conditions, inner = _within(stage, sum.over, conditions, s)
-        c = _convolution(stage, factors, conditions, axes, inner)
+        conditions, inner = within(stage, sum.over, conditions, s)
+        c = as_convolution(stage, factors, conditions, axes, inner)
         bias = next((t for t in plain if c and c.takes(t)), None)
         if c and bias:
             return c, inner, bias, tuple(t for t in terms if t is not sum and t is not bias)
     return None
 
 
-def _scale(factors: list[Expr]) -> float:
+def scale_of(factors: list[Expr]) -> float:
+    """The constant factors as one number."""
     return math.prod(e.value for e in factors if isinstance(e, Const))
-
-
-def library_calls(
-    e: Equation, numbers: Mapping[str, int], intervals: Mapping[str, tuple[Interval, ...]]
-) -> tuple[str, ...]:
-    """Which parts of an equation are given to the library as a whole, by the call's name."""
-    stage, domain = _dry(e, numbers, intervals)
-    return tuple(_calls(stage, e.value, domain))
-
-
-def is_call(e: Equation, numbers: Mapping[str, int], intervals: Mapping[str, tuple[Interval, ...]]) -> bool:
-    """Whether an equation is one library call and nothing else."""
-    stage, domain = _dry(e, numbers, intervals)
-    value = _bare(stage, e.value, domain)
-    match value:
-        case Apply("add", terms):
-            found = _biased(stage, terms, domain)
-            return found is not None and not found[3]
-        case Reduce("sum", over, body):
-            conditions, factors = _factors(body)
-            held, inner = _within(stage, over, conditions, domain)
-            if mean := _average(stage, over, factors, held, inner):
-                return mean.scale == 1
-            return len([*_calls(stage, value, domain)]) == 1 and _scale(factors) == 1
-        case Reduce("max", over, body):
-            return pool(stage, over, body, stage.bound(over, domain)) is not None
-        case _:
-            return False
-
-
-def is_torchs(e: Equation, numbers: Mapping[str, int], intervals: Mapping[str, tuple[Interval, ...]]) -> bool:
-    """Whether torch's own gradient of what an equation runs as is what is derived from it, by the same calls.
-
-    That is so of one library call, a maximum's to the first winner too, and of functions point by point.
-    """
-    box = {r.axis: r.interval(numbers) for r in e.domain}
-    if tuple(box.values()) != intervals[e.target]:
-        return False
-    return is_call(e, numbers, intervals) or _is_pointwise(e.value, box, intervals)
-
-
-def _is_pointwise(
-    e: Expr, box: Mapping[str, Interval], intervals: Mapping[str, tuple[Interval, ...]]
-) -> bool:
-    match e:
-        case Const():
-            return True
-        case Read(name, at):
-            axes = [i.plain() or "" for i in at]
-            return len({*axes}) == len(axes) and tuple(box.get(a) for a in axes) == intervals[name]
-        case Apply(op, args):
-            return op in ALIKE and all(_is_pointwise(a, box, intervals) for a in args)
-        case _:
-            return False
-
-
-def lone_convolution(
-    e: Equation, numbers: Mapping[str, int], intervals: Mapping[str, tuple[Interval, ...]]
-) -> tuple[Convolution, Mapping[str, Interval]] | None:
-    """The convolution that is all of an equation, with the intervals of its axes; None where none is."""
-    stage, domain = _dry(e, numbers, intervals)
-    value = _bare(stage, e.value, domain)
-    if not isinstance(value, Reduce) or value.op != "sum":
-        return None
-    axes = {r.axis for r in value.over}
-    conditions, factors = _factors(value.body)
-    conditions, inner = _within(stage, value.over, conditions, domain)
-    if any(isinstance(f, Const) for f in factors) or any(not axes & {*c.index.axes} for c in conditions):
-        return None
-    found = _convolution(stage, factors, conditions, axes, inner)
-    return (found, inner.box) if found else None
-
-
-def lone_pool(
-    e: Equation, numbers: Mapping[str, int], intervals: Mapping[str, tuple[Interval, ...]]
-) -> tuple[Pool, Mapping[str, Interval]] | None:
-    """The pool of which an equation is the maximum or a winner, with the intervals of its axes."""
-    if not isinstance(e.value, ArgMax) and not (isinstance(e.value, Reduce) and e.value.op == "max"):
-        return None
-    stage, domain = _dry(e, numbers, intervals)
-    inner = stage.bound(e.value.over, domain)
-    found = pool(stage, e.value.over, e.value.body, inner)
-    return (found, {**inner.box, **found.box}) if found else None
-
-
-def lone_scatter(
-    e: Equation, numbers: Mapping[str, int], intervals: Mapping[str, tuple[Interval, ...]]
-) -> tuple[Scattered, Mapping[str, Interval]] | None:
-    """What winners are given where that is all of an equation, with the intervals of its axes."""
-    stage, domain = _dry(e, numbers, intervals)
-    value = _bare(stage, e.value, domain)
-    if not isinstance(value, Reduce) or value.op != "sum":
-        return None
-    axes = {r.axis for r in value.over}
-    conditions, factors = _factors(value.body)
-    conditions, inner = _within(stage, value.over, conditions, domain)
-    if any(not axes & {*c.index.axes} for c in conditions):
-        return None
-    found = scattered(stage, value.over, factors, conditions, inner)
-    return (found, {**inner.box, **found.box}) if found else None
-
-
-def _bare(stage: Stage, e: Expr, s: Scope) -> Expr:
-    """An expression without a guard that holds everywhere."""
-    return e.body if isinstance(e, Guard) and all(sure(stage, c, s) for c in e.conditions) else e
-
-
-def _dry(
-    e: Equation, numbers: Mapping[str, int], intervals: Mapping[str, tuple[Interval, ...]]
-) -> tuple[Stage, Scope]:
-    """A stage that only looks, and the scope of the equation."""
-
-    def never(stage: Stage, e: Expr, s: Scope) -> Code:
-        raise AssertionError(e)
-
-    places = {name: Place(found) for name, found in intervals.items()}
-    stage = Stage(numbers, places, torch.zeros(()), never, torch.mm)
-    return stage, stage.bound(e.domain, Scope({}, frozenset(e.axes)))
-
-
-def _calls(stage: Stage, e: Expr, s: Scope) -> Iterator[str]:
-    if isinstance(e, Apply) and e.op == "add" and (biased := _biased(stage, e.args, s)):
-        c, _, _, rest = biased
-        yield f"{c.name} with its bias"
-        for term in rest:
-            yield from _calls(stage, term, s)
-        return
-    if isinstance(e, Apply) and e.op == "mul" and where_positive(e.args):
-        yield "torch.ops.aten.threshold_backward"
-    if isinstance(e, Reduce) and e.op == "sum":
-        axes = {r.axis for r in e.over}
-        conditions, factors = _factors(e.body)
-        conditions, inner = _within(stage, e.over, tuple(c for c in conditions if axes & {*c.index.axes}), s)
-        if found := _convolution(stage, factors, conditions, axes, inner):
-            yield found.name
-            return
-        if mean := _average(stage, e.over, factors, conditions, inner):
-            yield mean.name
-            return
-        if given := scattered(stage, e.over, factors, conditions, inner):
-            yield given.name
-            return
-    inner = stage.bound(e.over, s) if isinstance(e, Reduce | ArgMax) else s
-    match e:
-        case Reduce("max", over, body) | ArgMax(over, _, body) if windows := pool(stage, over, body, inner):
-            yield windows.name
-        case _:
-            pass
-    for c in children(e):
-        yield from _calls(stage, c, inner)
 
 
 def _kept(stage: Stage, c: Code, conditions: tuple[Condition, ...], s: Scope) -> Code:
@@ -327,7 +175,7 @@ def _forwards(
     if not turned:
         return factors, conditions
     guard = substitute(Guard(conditions, mul(*factors)), turned)
-    conditions, factors = _factors(guard)
+    conditions, factors = factors_of(guard)
     return factors, conditions
 
 
@@ -426,17 +274,17 @@ def winner(stage: Stage, over: tuple[Range, ...], axis: str, body: Expr, s: Scop
     return then(c, [lambda x: (x.argmax(-1) // inner % size + low).to(x.dtype)], c.labels)
 
 
-def _factors(e: Expr) -> tuple[tuple[Condition, ...], list[Expr]]:
+def factors_of(e: Expr) -> tuple[tuple[Condition, ...], list[Expr]]:
     """The factors of a product and the conditions of the guards around and in it."""
     match e:
         case Guard(conditions, body):
-            more, factors = _factors(body)
+            more, factors = factors_of(body)
             return conditions + more, factors
         case Apply("mul", args):
             conditions: tuple[Condition, ...] = ()
             factors: list[Expr] = []
             for a in args:
-                more, found = _factors(a)
+                more, found = factors_of(a)
                 conditions, factors = conditions + more, factors + found
             return conditions, factors
         case _:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from chalkgrad.equations.ir import Apply, Equation, Expr, Range, Read, full
 from chalkgrad.equations.walk import bound_axes, read_counts, substitute
-from chalkgrad.kernels.eager.sums import is_call
+from chalkgrad.kernels.eager.recognition import is_call
 from chalkgrad.kernels.eager.views import Interval
 from chalkgrad.kernels.schedule import Block, Compiled, Step, equations_of
 

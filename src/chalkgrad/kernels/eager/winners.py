@@ -19,8 +19,8 @@ from torch.nn import functional
 
 from chalkgrad.equations.ir import ArgMax, Equation, Program, Reduce
 from chalkgrad.kernels.eager.pooling import Span
+from chalkgrad.kernels.eager.recognition import lone_pool, lone_scatter
 from chalkgrad.kernels.eager.steps import Plain, Shared, read_by
-from chalkgrad.kernels.eager.sums import lone_pool, lone_scatter
 from chalkgrad.kernels.eager.views import Interval, Layout, laid, unlaid
 from chalkgrad.kernels.schedule import Block
 
