@@ -349,3 +349,25 @@ def test_recording_goes_through_the_call() -> None:
     ours = torch.autograd.grad(y, [*arrays.values()], seed)
     for a, b in zip(ours, torch.autograd.grad(peer, [*arrays.values()], seed), strict=True):
         close(a, b)
+
+
+@pytest.mark.parametrize("backend", ["torch", "eager", "c"])
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("y[k,i] = Σ[c,p] w[k,c,p] x[c,i+p-2] + b[k] where x: input C×N zero outside ±2, w: K×C×3", 2),
+        ("y[k,i] = Σ[c,p] w[c,k,p] x[c,i-p] + b[k] where x: input C×N zero outside, w: C×K×3, y: K×(N+2)", 2),
+    ],
+)
+def test_an_image_without_places_leaves_what_is_outside_of_it(text: str, places: int, backend: Any) -> None:
+    net = layer(text, C=2, K=3, dtype=F64, backend=backend)
+    with torch.no_grad():
+        net.get_parameter("b").copy_(normal(3))
+    y = net(torch.zeros(4, 2, 0, dtype=F64))
+    assert torch.equal(y, normal(3)[:, None].expand(4, 3, places))
+    y.sum().backward()
+    w, b = (net.get_parameter(n).grad for n in "wb")
+    assert w is not None
+    assert not w.any()
+    assert b is not None
+    assert b.tolist() == [4 * places] * 3

@@ -214,6 +214,30 @@ def test_what_is_no_average_is_not_given_to_one(text: str) -> None:
     torch.testing.assert_close(y, layer(text, backend="eager")(x))
 
 
+@pytest.mark.parametrize(
+    ("text", "shape"),
+    [
+        # torch takes padding of at most half of the taps, not of what they span.
+        ("y[c,i] = max[p<3] x[c,i+2p-2] where x: input C×N -∞ outside ±2", (2, 3, 6)),
+        ("y[c,i,j] = max[p<3,q<3] x[c,i+2p-2,2j+2q-2] where x: input C×M×N -∞ outside ±2", (2, 3, 6, 7)),
+        # And no mean in three dimensions of an image smaller than a window.
+        (
+            "y[c,i,j,k] = Σ[p<2,q<2,r<2] x[c,i+p-1,j+q-1,k+r-1]/8\nwhere x: input C×L×M×N zero outside ±1",
+            (2, 2, 1, 3, 3),
+        ),
+    ],
+)
+def test_windows_that_the_library_refuses_are_padded_first(text: str, shape: tuple[int, ...]) -> None:
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(4), dtype=torch.float64).requires_grad_()
+    with Calls() as calls:
+        y = layer(text)(x)
+    assert any("pool" in n for n in calls.names)
+    z = layer(text, backend="eager")(x)
+    torch.testing.assert_close(y, z, rtol=0, atol=1e-14)
+    ours, plain = (torch.autograd.grad(v.square().sum(), x)[0] for v in (y, z))
+    torch.testing.assert_close(ours, plain, rtol=0, atol=1e-13)
+
+
 def test_global_pools_are_plain_reductions() -> None:
     x = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     x.requires_grad_()

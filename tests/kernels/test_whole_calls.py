@@ -104,6 +104,39 @@ def test_what_is_added_to_each_channel_is_the_bias_of_the_call(name: str) -> Non
     assert torch.autograd.gradgradcheck(net, x)
 
 
+SCALED: dict[str, tuple[str, dict[str, Any], str]] = {
+    "a mean of what is there": (
+        "y[c,i] = (Σ[p<3] x[c,2i+p-1]) / n[i] where x: input C×N zero outside ±1",
+        {"N": 8},
+        "avg_pool",
+    ),
+    "a convolution, each channel times a number": (
+        "y[k,i] = g[k] (Σ[c,p] w[k,c,p] x[c,i+p]) where x: input",
+        {"w": (3, 2, 3)},
+        "convolution",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCALED)
+def test_what_scales_the_result_of_a_call_leaves_it_one(name: str) -> None:
+    text, sizes, call = SCALED[name]
+    net, plain = drawn(text, **sizes), drawn(text, "eager", **sizes)
+    given = [normal(2, 2, 8).requires_grad_(), *net.parameters()]
+    with Calls() as calls:
+        y = net(given[0])
+        ours = torch.autograd.grad(y.square().sum(), given)
+    assert sum(call in n for n in calls.names) == 2, "one forward, one backward"
+    z = plain(given[0])
+    torch.testing.assert_close(y, z, rtol=1e-12, atol=1e-12)
+    wanted = torch.autograd.grad(z.square().sum(), [given[0], *plain.parameters()])
+    for a, b in zip(ours, wanted, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-11)
+    with torch.no_grad():
+        torch.testing.assert_close(net(given[0]), y)
+    assert torch.autograd.gradgradcheck(net, given[0])
+
+
 @pytest.mark.parametrize(
     "text",
     [

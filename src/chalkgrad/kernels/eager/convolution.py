@@ -65,8 +65,8 @@ class Window:
 
     @property
     def meets(self) -> bool:
-        """Whether any of what it spans lies in the image."""
-        return -self.reach < self.offset < self.image.size
+        """Whether any of what it spans lies in the image, and there is any."""
+        return -self.reach < self.offset < self.image.size and all(c.size for c in self.coordinates)
 
     @property
     def margin(self) -> int | None:

@@ -66,10 +66,10 @@ class Span:
         """Places before and after the image that the windows span; below 0, places that they leave."""
         return -self.offset, self.offset + self.reach - self.image
 
-    def fits(self, padded: bool, ceiling: bool) -> bool:
-        """Whether the library counts these windows; where ``padded``, with as much at both ends."""
+    def fits(self, padded: int, ceiling: bool) -> bool:
+        """Whether the library counts these windows, with as much at both ends, ``padded`` at most."""
         pad = -self.offset
-        if pad and not (padded and 0 < pad <= self.width // 2):
+        if pad and not 0 < pad <= padded:
             return False
         over = self.image + 2 * pad - self.width
         count = (over + (self.stride - 1 if ceiling else 0)) // self.stride + 1
@@ -101,9 +101,14 @@ class Pool:
     def ceiling(self) -> bool | None:
         """How the library comes to count these windows in this image, rounding up or not; None: in no way."""
         padded = self.outside == (0.0 if self.summed else -inf)  # that is what the library pads with
+        # At most half of the taps, wherever dilation puts them.
+        most = [s.size // 2 if padded else 0 for s in self.spans]
         # A mean that has no divisor of one's own divides a last window by what is left of it.
         ways = (False,) if self.summed and len(self.spans) == 1 else (False, True)
-        return next((c for c in ways if all(s.fits(padded, c) for s in self.spans)), None)
+        # In three it has no mean of an image that is smaller than a window, whatever is padded.
+        if self.summed and len(self.spans) == 3 and any(s.image < s.size for s in self.spans):
+            return None
+        return next((c for c in ways if all(map(Span.fits, self.spans, most, [c] * len(most)))), None)
 
     @property
     def labels(self) -> Labels:
