@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -10,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from chalkgrad.language.source import EquationError
 from chalkgrad.nn.page import REFUSALS, Page, Written, page, refuse
 from chalkgrad.nn.windows import (
     IMAGE,
@@ -18,10 +16,12 @@ from chalkgrad.nn.windows import (
     POSITIONS,
     TAPS,
     Margin,
+    each,
     hold,
     image,
     index,
     letters,
+    no_window,
     outside,
     reads,
 )
@@ -92,10 +92,58 @@ Numbers = tuple[int, ...]
 
 
 @lru_cache(maxsize=512)
-def _held(text: str, strides: Numbers, dilations: Numbers, paddings: Numbers) -> Page:
-    """The page of a text whose windows have these numbers. Raises EquationError where they are none."""
-    hold(text, len(strides), {"stride": (1, strides), "dilation": (1, dilations), "padding": (0, paddings)})
+def _margins(kernel: Numbers, dilation: Numbers, padding: str | Numbers) -> tuple[Margin, ...]:
+    """How many places before and after each axis are read; `"same"` gives the odd one to the end."""
+    match padding:
+        case "valid":
+            return ((0, 0),) * len(kernel)
+        case "same":
+            spans = [d * (k - 1) for d, k in zip(each(dilation, len(kernel)), kernel, strict=True)]
+            return tuple((span // 2, span - span // 2) for span in spans)
+        case _:
+            return tuple((n, n) for n in each(padding, len(kernel)))
+
+
+@lru_cache(maxsize=512)
+def _text(
+    kernel: Numbers,
+    stride: Numbers,
+    dilation: Numbers,
+    padding: str | Numbers,
+    within: bool,
+    grouped: bool,
+    bias: bool,
+) -> str:
+    """The equations of a layer with these numbers; ``within`` says that it pads with zeros."""
+    n = len(kernel)
+    margins = _margins(kernel, dilation, padding) if within else ((0, 0),) * n
+    return convolution(each(stride, n), each(dilation, n), margins, grouped, bias)
+
+
+@lru_cache(maxsize=512)
+def _page(
+    kernel: Numbers,
+    stride: Numbers,
+    dilation: Numbers,
+    padding: str | Numbers,
+    within: bool,
+    grouped: bool,
+    bias: bool,
+) -> Page:
+    """The page of ``_text``. Raises EquationError where windows with these numbers are none."""
+    text = _text(kernel, stride, dilation, padding, within, grouped, bias)
+    _hold(text, kernel, stride, dilation, () if isinstance(padding, str) else padding)
     return page(text)
+
+
+def _hold(text: str, kernel: Numbers, stride: Numbers, dilation: Numbers, padding: Numbers) -> None:
+    numbers = {
+        "kernel_size": (1, kernel),
+        "stride": (1, each(stride, len(kernel))),
+        "dilation": (1, each(dilation, len(kernel))),
+        "padding": (0, each(padding, len(kernel))),
+    }
+    hold(text, len(kernel), numbers)
 
 
 class _Layer(Written):
@@ -109,11 +157,45 @@ class _Layer(Written):
     dilation: Any
     groups: Any
 
-    def _called(self, page: Page, x: Tensor) -> Tensor:
+    def _called(self, page: Page, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """The page's output for a call. Raises EquationError."""
-        groups, weight, bias = self.groups, self.weight, self.bias
+        rank, groups = 2 + len(self.kernel_size), self.groups
+        if x.dim() < rank:
+            return self._called(page, x.unsqueeze(0), weight, bias).squeeze(0)
+        if not x.is_meta and torch.is_autocast_enabled(x.device.type):
+            dtype = torch.get_autocast_dtype(x.device.type)
+            x, weight, bias = x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
+            with torch.autocast(x.device.type, enabled=False):
+                return self._called(page, x, weight, bias)
+        if groups != 1:
+            return self._grouped(page, x, weight, bias, groups)
+        parameters = (weight,) if bias is None else (weight, bias)
+        y = page.again(x, *parameters)
+        return page(x, *parameters) if y is None else y
+
+    def _grouped(self, page: Page, x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> Tensor:
+        """The output where the page has an axis for groups, and the tensors have them among the channels."""
+        if groups < 1:
+            raise no_window(page.text, f"groups is {groups}, and 1 is the least it can be", "give groups=1")
+        (batch, channels, *sizes), (out, *rest) = x.shape, weight.shape
+        if channels % groups or out % groups:
+            page.fail(
+                f"`x` has {channels} channels and `w` {out}: not both are {groups} groups",
+                "x",
+                "w",
+                help="give channels that make whole groups",
+            )
+        x = x.reshape(batch, groups, channels // groups, *sizes)
+        weight = weight.reshape(groups, out // groups, *rest)
+        parameters = (weight,) if bias is None else (weight, bias.reshape(groups, -1))
+        y = page.again(x, *parameters)
+        y = page(x, *parameters) if y is None else y
+        return y.reshape(batch, y.shape[1] * y.shape[2], *y.shape[3:])
+
+    def _checked(self, page: Page, x: Any, weight: Tensor) -> None:
+        """Refuse what is no image, and a weight that is no kernel for one. Raises EquationError."""
         rank = 2 + len(self.kernel_size)
-        if not isinstance(x, Tensor) or x.dim() not in (rank - 1, rank) or weight.dim() != rank:
+        if not isinstance(x, Tensor) or x.dim() not in (rank - 1, rank):
             page.fail(
                 f"`x` is {image(rank - 2)} places of C channels, and its shape is {tuple(x.shape)}"
                 if isinstance(x, Tensor)
@@ -121,37 +203,14 @@ class _Layer(Written):
                 "x",
                 help="x has one axis for channels, and may have one before it for the batch",
             )
-        if x.dim() < rank:
-            return self._called(page, x.unsqueeze(0)).squeeze(0)
-        if not x.is_meta and torch.is_autocast_enabled(x.device.type):
-            with torch.autocast(x.device.type, enabled=False):
-                return self._in(page, torch.get_autocast_dtype(x.device.type), x, weight, bias, groups)
-        if groups != 1:
-            return self._grouped(page, x, weight, bias, groups)
-        return page(x, weight) if bias is None else page(x, weight, bias)
-
-    def _in(self, page: Page, dtype: torch.dtype, *tensors: Any) -> Tensor:
-        """The output in the dtype that autocast asks for."""
-        x, weight, bias, groups = tensors
-        x, weight, bias = x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
-        if groups != 1:
-            return self._grouped(page, x, weight, bias, groups)
-        return page(x, weight) if bias is None else page(x, weight, bias)
-
-    def _grouped(self, page: Page, x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> Tensor:
-        """The output where the page has an axis for groups, and the tensors have them among the channels."""
-        if x.shape[1] % groups or weight.shape[0] % groups:
+        if 0 in x.shape[2 - rank :]:
+            page.fail("`x` has no places", "x", help="give a larger input; an empty batch is one")
+        if weight.dim() != rank or not weight.shape[0]:
             page.fail(
-                f"`x` has {x.shape[1]} channels and `w` {weight.shape[0]}: not both are {groups} groups",
-                "x",
+                f"`w` is {'×'.join(['K', 'C', *KERNEL[: rank - 2]])}, and its shape is {tuple(weight.shape)}",
                 "w",
-                help="give channels that make whole groups",
+                help="give as many axes as the image has, and at least one channel",
             )
-        apart = (
-            weight.unflatten(0, (groups, -1)),
-            *(() if bias is None else (bias.unflatten(0, (groups, -1)),)),
-        )
-        return page(x.unflatten(1, (groups, -1)), *apart).flatten(1, 2)
 
 
 class _Convolution(_Layer):
@@ -162,38 +221,37 @@ class _Convolution(_Layer):
     @property
     def margins(self) -> tuple[Margin, ...]:
         """How many places before and after each axis are read; `"same"` gives the odd one to the end."""
-        match self.padding:
-            case "valid":
-                return ((0, 0),) * len(self.kernel_size)
-            case "same":
-                spans = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
-                return tuple((span // 2, span - span // 2) for span in spans)
-            case _:
-                return tuple((n, n) for n in self.padding)
+        return _margins(self.kernel_size, self.dilation, self.padding)
 
     @property
     def equations(self) -> str:
         """The text of the page, with the numbers of this layer."""
-        margins = self.margins if self.padding_mode == "zeros" else ((0, 0),) * len(self.kernel_size)
-        return convolution(self.stride, self.dilation, margins, self.groups != 1, self.bias is not None)
+        return _text(*self._numbers(), self.padding_mode == "zeros", self.groups != 1, self.bias is not None)
+
+    def _numbers(self) -> tuple[Any, ...]:
+        return self.kernel_size, self.stride, self.dilation, self.padding
 
     def forward(self, input: Tensor) -> Tensor:
         """y, as torch.nn's layer of the same name and numbers has it."""
-        text, padding = self.equations, self.padding
+        weight, bias, within = self.weight, self.bias, self.padding_mode == "zeros"
         try:
-            own = _held(text, self.stride, self.dilation, () if isinstance(padding, str) else padding)
-            x = input if self.padding_mode == "zeros" else self._padded(input, text)
-            return self._called(own, x)
-        except EquationError as error:
-            refuse(error, super().forward, input)  # pyright: ignore
+            own = _page(*self._numbers(), within, self.groups != 1, bias is not None)
+            self._checked(own, input, weight)
+            return self._called(own, input if within else self._padded(own, input), weight, bias)
+        except REFUSALS as error:
+            refuse(error, super().forward, input, module=self)  # pyright: ignore
 
-    def _padded(self, x: Tensor, text: str) -> Tensor:
+    def _padded(self, page: Page, x: Tensor) -> Tensor:
         ends = [n for margin in reversed(self.margins) for n in margin]
         try:
             return functional.pad(x, ends, mode=self.padding_mode)
-        except REFUSALS as error:
-            problem = f"`x` cannot be padded by {self.padding} ({self.padding_mode})"
-            raise EquationError(problem, text) from error
+        except REFUSALS:
+            sizes = "×".join(map(str, x.shape[-len(self.kernel_size) :]))
+            page.fail(
+                f"`x` has {sizes} places, too few to be padded by {self.padding} ({self.padding_mode})",
+                "x",
+                help='give larger inputs or less padding, or padding_mode="zeros"',
+            )
 
 
 class _Transposed(_Layer):
@@ -205,30 +263,64 @@ class _Transposed(_Layer):
     @property
     def equations(self) -> str:
         """The text of the page, with the numbers of this layer."""
-        return self._equations(self.output_padding)
+        numbers = (*self._numbers(), self.output_padding)
+        return _transposed_text(*numbers, self.groups != 1, self.bias is not None)
 
-    def _equations(self, more: Sequence[int]) -> str:
-        grouped, bias = self.groups != 1, self.bias is not None
-        return transposed_convolution(self.stride, self.dilation, self.padding, tuple(more), grouped, bias)
+    def _numbers(self) -> tuple[Any, ...]:
+        return self.kernel_size, self.stride, self.dilation, self.padding
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """y, as torch.nn's layer of the same name and numbers has it."""
+        weight, bias, more = self.weight, self.bias, self.output_padding
         try:
-            return self._called(self._sized(input, output_size), input)
-        except EquationError as error:
-            refuse(error, super().forward, input, output_size)  # pyright: ignore
+            if output_size is not None:
+                more = tuple(self._more(input, output_size))
+            own = _transposed_page(*self._numbers(), more, self.groups != 1, bias is not None)
+            self._checked(own, input, weight)
+            return self._called(own, input, weight, bias)
+        except REFUSALS as error:
+            refuse(error, super().forward, input, output_size, module=self)  # pyright: ignore
 
-    def _sized(self, x: Tensor, size: list[int] | None) -> Page:
-        """The page whose output has the size that is asked for."""
-        more: Sequence[int] = self.output_padding
-        if size is not None:
-            n, kernel = len(self.kernel_size), self.kernel_size
-            more = self._output_padding(x, size, self.stride, self.padding, kernel, n, self.dilation)
-        own = _held(self._equations(more), self.stride, self.dilation, self.padding)
-        for m, s, d in zip(more, self.stride, self.dilation, strict=True):
-            if not 0 <= m < max(s, d):
-                own.fail(f"output_padding is {tuple(more)}: less than a stride or a dilation", "y")
-        return own
+    def _more(self, x: Tensor, size: list[int]) -> list[int]:
+        """The output padding that makes the output as large as is asked for."""
+        n, kernel = len(self.kernel_size), self.kernel_size
+        return self._output_padding(x, size, self.stride, self.padding, kernel, n, self.dilation)
+
+
+@lru_cache(maxsize=512)
+def _transposed_text(
+    kernel: Numbers,
+    stride: Numbers,
+    dilation: Numbers,
+    padding: Numbers,
+    more: Numbers,
+    grouped: bool,
+    bias: bool,
+) -> str:
+    """The equations of a transposed layer with these numbers, ``more`` of them its output padding."""
+    numbers = (each(n, len(kernel)) for n in (stride, dilation, padding, more))
+    return transposed_convolution(*numbers, grouped, bias)
+
+
+@lru_cache(maxsize=512)
+def _transposed_page(
+    kernel: Numbers,
+    stride: Numbers,
+    dilation: Numbers,
+    padding: Numbers,
+    more: Numbers,
+    grouped: bool,
+    bias: bool,
+) -> Page:
+    """The page of ``_transposed_text``. Raises EquationError where windows with these numbers are none."""
+    text = _transposed_text(kernel, stride, dilation, padding, more, grouped, bias)
+    _hold(text, kernel, stride, dilation, padding)
+    hold(text, len(kernel), {"output_padding": (0, each(more, len(kernel)))})
+    numbers = (each(n, len(kernel)) for n in (more, stride, dilation))
+    if any(m >= max(s, d) for m, s, d in zip(*numbers, strict=True)):
+        problem = f"output_padding is {tuple(more)}, and stride {tuple(stride)}, dilation {tuple(dilation)}"
+        raise no_window(text, problem, "give less than a stride or a dilation")
+    return page(text)
 
 
 class Conv1d(_Convolution, nn.Conv1d):

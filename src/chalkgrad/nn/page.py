@@ -21,6 +21,7 @@ from chalkgrad.language.source import EquationError
 from chalkgrad.nn.arguments import short
 from chalkgrad.nn.operator import System, system_of
 from chalkgrad.nn.sizes import Numbers
+from chalkgrad.nn.windows import no_window
 
 if TYPE_CHECKING:
     from chalkgrad.calculus.explain import Derivation
@@ -64,7 +65,7 @@ class Page:
 
     def again(self, x: Tensor, *parameters: Tensor) -> Tensor | None:
         """The output where it is one library call that an earlier one has prepared; None where it is not."""
-        plan = self._whole.get((x.shape, x.dtype, x.device, *(p.shape for p in parameters)))
+        plan = self._whole.get((x.shape, x.dtype, x.device, *[p.shape for p in parameters]))
         if plan is None:
             return None
         for p in parameters:
@@ -114,7 +115,11 @@ class Page:
                 self._solved.clear()
             self._solved[key] = numbers
         if not x.dtype.is_floating_point:
-            self.fail(f"`{self.input.name}` is {short(x.dtype)}: equations are computed in real numbers")
+            self.fail(
+                f"`{self.input.name}` is {short(x.dtype)}, and equations are computed in real numbers",
+                self.input.name,
+                help=f"{self.input.name}.float()",
+            )
         return given, numbers
 
     def _solve(self, given: Mapping[str, Tensor]) -> dict[str, int]:
@@ -152,18 +157,6 @@ REFUSALS = (RuntimeError, ValueError, TypeError, NotImplementedError, IndexError
 """What torch raises for an argument it cannot take."""
 
 
-def refuse(error: EquationError, torchs: Callable[..., Any], *args: Any) -> NoReturn:
-    """Raise what torch's own layer says of arguments that the equations cannot take, and the equation.
-
-    Its type and text are torch's, whatever version is installed; where torch takes them, the equations'.
-    """
-    try:
-        torchs(*args)
-    except REFUSALS as its:
-        raise type(its)(f"{its}\n{error}") from error
-    raise error
-
-
 class Written:
     """What a module of this kind can say of itself; ``equations`` is the text of its page."""
 
@@ -183,3 +176,28 @@ class Written:
         from chalkgrad.pipeline import derivation_of  # what computes need not wait for what explains
 
         return derivation_of(self.program)
+
+
+def refuse(
+    error: Exception, torchs: Callable[..., Any], *args: Any, module: Written | None = None
+) -> NoReturn:
+    """Raise what torch's own layer says of arguments that a module cannot take, and the equation.
+
+    Its type and text are torch's, whatever version is installed; where torch takes them, ``error`` is raised.
+    Where that is not the equations' own error, those of ``module`` are shown.
+    """
+    try:
+        torchs(*args)
+    except REFUSALS as its:
+        raise type(its)(f"{its}\n{_besides(error, module)}") from error
+    raise error
+
+
+def _besides(error: Exception, module: Written | None) -> str:
+    """What the equations say of arguments: their own error, or where they stand when it is the library's."""
+    if isinstance(error, EquationError) or module is None:
+        return str(error)
+    try:
+        return str(no_window(module.equations, "these equations cannot be computed so", "give other numbers"))
+    except REFUSALS:  # numbers that no equation can be written with
+        return ""

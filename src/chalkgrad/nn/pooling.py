@@ -11,9 +11,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from chalkgrad.language.source import EquationError
-from chalkgrad.nn.page import Page, Written, page, refuse
-from chalkgrad.nn.windows import POSITIONS, TAPS, Margin, each, hold, image, letters, outside, reads
+from chalkgrad.nn.page import REFUSALS, Page, Written, page, refuse
+from chalkgrad.nn.windows import (
+    POSITIONS,
+    TAPS,
+    Margin,
+    each,
+    hold,
+    image,
+    letters,
+    no_window,
+    outside,
+    reads,
+)
 
 
 @lru_cache(maxsize=512)
@@ -46,14 +56,14 @@ def mean_pooling(
     y[c,i] = Σ[p<2] x[c,2i+p] / 2
     where x: input C×N
     >>> print(mean_pooling((2,), (2,), ((1, 1),), None))
-    y[c,i] = Σ[p<2] x[c,2i+p-1] / n[i]
+    y[c,i] = (Σ[p<2] x[c,2i+p-1]) / n[i]
     where x: input C×N zero outside ±1
     """
     axes = len(kernel)
     i = letters(POSITIONS, axes)
+    total = f"Σ[{_taps(kernel)}] x[c,{reads(strides, (1,) * axes, margins)}]"
     return (
-        f"y[c,{i}] = Σ[{_taps(kernel)}] x[c,{reads(strides, (1,) * axes, margins)}] "
-        f"/ {f'n[{i}]' if divisor is None else divisor}\n"
+        f"y[c,{i}] = {f'({total}) / n[{i}]' if divisor is None else f'{total} / {divisor}'}\n"
         f"where x: input C×{image(axes)}{outside('zero', margins, ahead=1)}"
     )
 
@@ -105,16 +115,18 @@ class Windows:
         return mean_pooling(self.kernel, self.strides, self.margins, self.divisor)
 
     def hold(self, text: str) -> None:
-        """Refuse windows that are none, and padding of more than half of one. Raises EquationError."""
-        most = [span // 2 - p for span, p in zip(self.spans, self.paddings, strict=False)]
+        """Refuse windows that are none, and padding of more than half a kernel. Raises EquationError."""
         numbers = {
             "kernel_size": (1, self.kernel),
             "stride": (1, self.strides),
             "padding": (0, self.paddings),
             "dilation": (1, self.dilations),
-            "half of a window, less the padding,": (0, most),
         }
         hold(text, len(self.kernel), numbers)
+        half = tuple(k // 2 for k in self.kernel)
+        if any(p > h for p, h in zip(self.paddings, half, strict=True)):
+            problem = f"padding is {self.paddings}, and half of the kernel is {half}"
+            raise no_window(text, problem, "pad by at most half of the kernel")
 
 
 Number = int | tuple[int, ...]
@@ -136,13 +148,6 @@ def _windows(
     whole = all(len(n) == axes for n in numbers)
     found = margins(strides, spans, paddings, ceiling) if whole else ((0, 0),) * axes
     return Windows(kernels, strides, paddings, dilations, spans, found, divisor)
-
-
-@lru_cache(maxsize=512)
-def _held(windows: Windows, text: str) -> Page:
-    """The page of a text with these windows. Raises EquationError where they are none."""
-    windows.hold(text)
-    return page(text)
 
 
 def _number(n: Any) -> Number:
@@ -168,6 +173,12 @@ class _Pool(Written):
                 "x",
                 help="x has one axis for channels, and may have one before it for the batch",
             )
+        if 0 in x.shape[-self.axes - 1 :]:
+            page.fail(
+                "`x` has no channels" if 0 not in x.shape[-self.axes :] else "`x` has no places",
+                "x",
+                help="give a larger input; an empty batch is one",
+            )
         fits = zip(x.shape[-self.axes :], windows.spans, windows.margins, strict=True)
         for size, span, (before, after) in fits:
             if before + size + after < span:
@@ -179,27 +190,33 @@ class _Pool(Written):
         return x if x.dim() == self.axes + 2 else x.unsqueeze(0)
 
 
+@lru_cache(maxsize=512)
+def _max_page(*numbers: Any) -> tuple[Windows, Page]:
+    """The windows with these numbers, and their maximum's page. Raises EquationError where they are none."""
+    windows = _windows(*numbers)
+    windows.hold(windows.equations)
+    return windows, page(windows.equations)
+
+
 class _MaxPool(_Pool):
     """A maximum over windows."""
 
     dilation: Any
     return_indices: Any
 
-    @property
-    def _windows(self) -> Windows:
-        numbers = (_number(n) for n in (self.kernel_size, self.stride, self.padding, self.dilation))
-        return _windows(self.axes, *numbers, bool(self.ceil_mode))
+    def _numbers(self) -> tuple[Any, ...]:
+        numbers = (self.kernel_size, self.stride, self.padding, self.dilation)
+        return self.axes, *map(_number, numbers), bool(self.ceil_mode)
 
     @property
     def equations(self) -> str:
         """The text of the page, with the numbers of this layer."""
-        return self._windows.equations
+        return _windows(*self._numbers()).equations
 
     def forward(self, input: Tensor) -> Any:
         """y, as torch.nn's layer of the same name and numbers has it."""
         try:
-            windows = self._windows
-            own = _held(windows, windows.equations)
+            windows, own = _max_page(*self._numbers())
             batched = isinstance(input, Tensor) and input.dim() == self.axes + 2
             if batched and not self.return_indices and (again := own.again(input)) is not None:
                 return again
@@ -209,8 +226,8 @@ class _MaxPool(_Pool):
             y, *winners = own.with_winners(x)
             places = _places(winners, x.shape[2:], windows)
             return (y, places) if batched else (y.squeeze(0), places.squeeze(0))
-        except EquationError as error:
-            refuse(error, super().forward, input)  # pyright: ignore
+        except REFUSALS as error:
+            refuse(error, super().forward, input, module=self)  # pyright: ignore
 
 
 def _places(winners: Sequence[Tensor], sizes: Sequence[int], windows: Windows) -> Tensor:
@@ -231,26 +248,22 @@ class _AvgPool(_Pool):
     count_include_pad: Any
     divisor_override: Any = None
 
-    @property
-    def _windows(self) -> Windows:
-        numbers = [_number(n) for n in (self.kernel_size, self.stride, self.padding)]
+    def _numbers(self) -> tuple[Any, ...]:
+        kernel, stride, padding = map(_number, (self.kernel_size, self.stride, self.padding))
         divisor = self.divisor_override
-        if divisor is None and not self.ceil_mode and (self.count_include_pad or numbers[2] in (0, (0,))):
-            divisor = prod(each(numbers[0], self.axes))
-        return _windows(self.axes, *numbers, 1, bool(self.ceil_mode), divisor)
+        if divisor is None and not self.ceil_mode and (self.count_include_pad or padding in (0, (0,))):
+            divisor = prod(each(kernel, self.axes))
+        return self.axes, kernel, stride, padding, 1, bool(self.ceil_mode), divisor
 
     @property
     def equations(self) -> str:
         """The text of the page, with the numbers of this layer."""
-        return self._windows.mean
+        return _windows(*self._numbers()).mean
 
     def forward(self, input: Tensor) -> Tensor:
         """y, as torch.nn's layer of the same name and numbers has it."""
         try:
-            windows = self._windows
-            if windows.divisor == 0:
-                raise EquationError("the divisor is 0", self.equations)
-            own = _held(windows, windows.mean)
+            windows, own = _mean_page(*self._numbers())
             batched = isinstance(input, Tensor) and input.dim() == self.axes + 2
             if batched and windows.divisor is not None and (again := own.again(input)) is not None:
                 return again
@@ -258,23 +271,38 @@ class _AvgPool(_Pool):
             if windows.divisor is not None:
                 y = own(x)
             else:
-                y = own(x, _counts(windows, tuple(x.shape[2:]), bool(self.count_include_pad)).to(x))
+                n = _counts(windows, x.shape[2:], bool(self.count_include_pad), x.dtype, x.device)
+                y = own.again(x, n)
+                y = own(x, n) if y is None else y
             return y if batched else y.squeeze(0)
-        except EquationError as error:
-            refuse(error, super().forward, input)  # pyright: ignore
+        except REFUSALS as error:
+            refuse(error, super().forward, input, module=self)  # pyright: ignore
+
+
+@lru_cache(maxsize=512)
+def _mean_page(*numbers: Any) -> tuple[Windows, Page]:
+    """The windows with these numbers, and their mean's page. Raises EquationError where they are none."""
+    windows = _windows(*numbers)
+    windows.hold(windows.mean)
+    if windows.divisor == 0:
+        raise no_window(windows.mean, "the divisor is 0", "give another, or None for the places of a window")
+    return windows, page(windows.mean)
 
 
 @lru_cache(maxsize=64)
-def _counts(windows: Windows, sizes: tuple[int, ...], include: bool) -> Tensor:
+def _counts(
+    windows: Windows, sizes: tuple[int, ...], include: bool, dtype: torch.dtype, device: torch.device
+) -> Tensor:
     """How many places each window counts: those of the image, and if ``include`` of its padding."""
-    counts = torch.ones((), dtype=torch.float64)
-    axes = zip(sizes, windows.kernel, windows.strides, windows.paddings, windows.margins, strict=True)
-    for size, k, s, p, (before, after) in axes:
-        first = torch.arange(0, size + before + after - k + 1, s) - before
-        last = (first + k).clamp(max=size + p if include else size)
-        own = last - (first if include else first.clamp(min=0))
-        counts = counts.unsqueeze(-1) * own
-    return counts
+    with torch.inference_mode(False):  # they are kept, and may come to be part of a graph
+        counts = torch.ones((), dtype=torch.float64, device=device)
+        axes = zip(sizes, windows.kernel, windows.strides, windows.paddings, windows.margins, strict=True)
+        for size, k, s, p, (before, after) in axes:
+            first = torch.arange(0, size + before + after - k + 1, s, device=device) - before
+            last = (first + k).clamp(max=size + p if include else size)
+            own = last - (first if include else first.clamp(min=0))
+            counts = counts.unsqueeze(-1) * own
+        return counts.to(dtype)
 
 
 class MaxPool1d(_MaxPool, nn.MaxPool1d):

@@ -30,21 +30,29 @@ def hold(text: str, axes: int, at_least: Mapping[str, tuple[int, Sequence[int]]]
 
     >>> hold("y[i] = Σ[p] w[p] x[0i+p]", 1, {"stride": (1, (0,))})
     Traceback (most recent call last):
-    chalkgrad.language.source.EquationError: error: stride is (0,) and at least 1
+    chalkgrad.language.source.EquationError: error: stride is (0,), and 1 is the least it can be
       line 1 | y[i] = Σ[p] w[p] x[0i+p]
              | ^^^^^^^^^^^^^^^^^^^^^^^^
-    help: give one number, or one for each axis
+    help: give a stride of at least 1
     """
     for what, (least, numbers) in at_least.items():
-        if numbers and (len(numbers) != axes or min(numbers) < least):
-            line = Span(0, len(text.split("\n")[0]))
-            raise EquationError(
-                f"{what} is {tuple(numbers)}"
-                + (f" and at least {least}" if len(numbers) == axes else f", and there are {axes} axes"),
+        if numbers and len(numbers) != axes:
+            raise no_window(
                 text,
-                ((line, ""),),
+                f"{what} is {tuple(numbers)}, and there are {axes} axes",
                 "give one number, or one for each axis",
             )
+        if numbers and min(numbers) < least:
+            raise no_window(
+                text,
+                f"{what} is {tuple(numbers)}, and {least} is the least it can be",
+                f"give a {what} of at least {least}",
+            )
+
+
+def no_window(text: str, problem: str, help: str) -> EquationError:
+    """An error that shows the first equation as a whole."""
+    return EquationError(problem, text, ((Span(0, len(text.split("\n")[0])), ""),), help)
 
 
 def index(terms: Sequence[tuple[int, str]], shift: int) -> str:
