@@ -25,8 +25,13 @@ def library_calls(
     return tuple(_calls(stage, e.value, domain))
 
 
-def is_call(e: Equation, numbers: Mapping[str, int], intervals: Mapping[str, tuple[Interval, ...]]) -> bool:
-    """Whether an equation is one library call and nothing else."""
+def is_call(
+    e: Equation,
+    numbers: Mapping[str, int],
+    intervals: Mapping[str, tuple[Interval, ...]],
+    scaled: bool = False,
+) -> bool:
+    """Whether an equation is one library call and nothing else; ``scaled``, or a number times one."""
     stage, domain = _dry(e, numbers, intervals)
     value = _bare(stage, e.value, domain)
     match value:
@@ -37,8 +42,8 @@ def is_call(e: Equation, numbers: Mapping[str, int], intervals: Mapping[str, tup
             conditions, factors = factors_of(body)
             held, inner = within(stage, over, conditions, domain)
             if mean := as_average(stage, over, factors, held, inner):
-                return mean.scale == 1
-            return len([*_calls(stage, value, domain)]) == 1 and scale_of(factors) == 1
+                return scaled or mean.scale == 1
+            return len([*_calls(stage, value, domain)]) == 1 and (scaled or scale_of(factors) == 1)
         case Reduce("max", over, body):
             return pool(stage, over, body, stage.bound(over, domain)) is not None
         case _:
@@ -53,7 +58,7 @@ def is_torchs(e: Equation, numbers: Mapping[str, int], intervals: Mapping[str, t
     box = {r.axis: r.interval(numbers) for r in e.domain}
     if tuple(box.values()) != intervals[e.target]:
         return False
-    return is_call(e, numbers, intervals) or _is_pointwise(e.value, box, intervals)
+    return is_call(e, numbers, intervals, scaled=True) or _is_pointwise(e.value, box, intervals)
 
 
 def _is_pointwise(
@@ -65,6 +70,8 @@ def _is_pointwise(
         case Read(name, at):
             axes = [i.plain() or "" for i in at]
             return len({*axes}) == len(axes) and tuple(box.get(a) for a in axes) == intervals[name]
+        case Apply("pow", (base, Const(-1))):
+            return _is_pointwise(base, box, intervals)
         case Apply(op, args):
             return op in ALIKE and all(_is_pointwise(a, box, intervals) for a in args)
         case _:
