@@ -236,3 +236,22 @@ def test_a_loop_of_large_convolutions_calls_the_library_at_each_step_and_a_small
         for of in (program, derived.program):
             loops = [e for e in account(of, of.outputs, (), numbers) if e.text.startswith("loop")]
             assert {e.how for e in loops} == {how}
+
+
+def test_a_page_from_a_convolution_to_scores_prepared_without_gradients_has_them_afterwards() -> None:
+    text = (
+        "a[k,i] = relu(Σ[c,p] w[k,c,p] x[c,i+p] + b[k])\n"
+        "y[o] = Σ[k,i] v[o,k,i] a[k,i] + d[o]\nwhere x: input 2×9, w: 3×2×3, v: 4×3×7"
+    )
+    net, plain = drawn(text), drawn(text, "eager")
+    x = normal(2, 2, 9)
+    with torch.no_grad():
+        torch.testing.assert_close(net(x), plain(x))
+    x.requires_grad_()
+    with Calls() as calls:
+        ours = torch.autograd.grad(net(x).square().sum(), [x, *net.parameters()])
+    assert calls.counts("convolution_backward", "threshold_backward") == [1, 1]
+    theirs = torch.autograd.grad(plain(x).square().sum(), [x, *plain.parameters()])
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
+    assert torch.autograd.gradgradcheck(net, x)

@@ -53,12 +53,20 @@ def is_call(
 def is_torchs(e: Equation, numbers: Mapping[str, int], intervals: Mapping[str, tuple[Interval, ...]]) -> bool:
     """Whether torch's own gradient of what an equation runs as is what is derived from it, by the same calls.
 
-    That is so of one library call, a maximum's to the first winner too, and of functions point by point.
+    That is so of one library call, a maximum's to the first winner too, of functions point by point, and of
+    sums of products that are read as they lie.
     """
     box = {r.axis: r.interval(numbers) for r in e.domain}
     if tuple(box.values()) != intervals[e.target]:
         return False
-    return is_call(e, numbers, intervals, scaled=True) or _is_pointwise(e.value, box, intervals)
+    if is_call(e, numbers, intervals, scaled=True):
+        return True
+    match e.value:
+        case Reduce("sum", over, Read() | Apply("mul") as body):
+            box |= {r.axis: r.interval(numbers) for r in over}
+            return _is_pointwise(body, box, intervals)
+        case _:
+            return _is_pointwise(e.value, box, intervals)
 
 
 def _is_pointwise(

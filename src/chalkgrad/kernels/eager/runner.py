@@ -162,7 +162,12 @@ def _stage(
     plan = planned(program, wanted, known, numbers, can, library)
     made = {name for step in plan.steps for name in made_by(step)}
     used = dict.fromkeys((*wanted, *(name for step in plan.steps for name in read_by(step))))
-    steps, ranges = plan.steps, plan.ranges if compile else None
+    steps = plan.steps
+    whole = library and made.issuperset(wanted)
+    whole = whole and all(
+        isinstance(s, Block) and is_torchs(s.equation, numbers, plan.intervals) for s in steps
+    )
+    ranges = plan.ranges if compile and not whole else None  # else a part may be what autograd does not see
     spent = _spent(steps, wanted, numbers, plan.intervals) if library else frozenset[str]()
     staging = Staging(numbers, plan.intervals, like, steps, frozenset(wanted), ranges, library, spent)
     shapes = {n: tuple(size for _, size in plan.intervals[n]) for n in used if n not in made}
@@ -173,10 +178,6 @@ def _stage(
         _forgetting(run, tuple(name for name, at in last.items() if at == k and name not in wanted))
         for k, run in enumerate(staging.steps(steps, ()))
     ]
-    whole = library and made.issuperset(wanted)
-    whole = whole and all(
-        isinstance(s, Block) and is_torchs(s.equation, numbers, plan.intervals) for s in steps
-    )
     return Plan(wanted, shapes, tuple(runs), staging.deepest, staging.stage.slots, whole=whole)
 
 
