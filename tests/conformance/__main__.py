@@ -10,18 +10,30 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import cs231n, keras_windows, ort_recurrent, ort_windows, roelants, tf_windows, tflite
+from . import (
+    cs231n,
+    keras_recurrent,
+    keras_windows,
+    ort_beside,
+    ort_recurrent,
+    ort_windows,
+    roelants,
+    tf_windows,
+    tflite,
+)
 from .report import Case, NotRunError, Result, judged, line
 
 Family = Callable[[Any], Iterator[Result]]
 
 
 def ort(data: Any) -> Iterator[Result]:
-    """onnxruntime's file: its cases are run, what stands beside them is counted."""
+    """onnxruntime's file: its cases, what must fail, and its training operators."""
     for k, case in enumerate(data["cases"]):
         yield judged(f"{k} {case['test']}", partial(_ort, case))
-    for k, case in enumerate([*data["expected_failures"], *data["training_gradients"]]):
-        yield judged(f"{k} {case['test']}", partial(_waiting, f"no runner for {case['op']} beside `cases`"))
+    for k, case in enumerate(data["expected_failures"]):
+        yield judged(f"must fail {k} {case['test']}", partial(ort_beside.fails, case))
+    for k, case in enumerate(data["training_gradients"]):
+        yield judged(f"training {k} {case['test']}", partial(ort_beside.trained, case))
 
 
 def _ort(case: Case) -> int:
@@ -41,6 +53,7 @@ FAMILIES: dict[str, Family] = {
     "cs231n_vectors.json.gz": cs231n.results,
     "tf_conv_pool_vectors.json": tf_windows.results,
     "keras_conv_pool_vectors.json.gz": keras_windows.results,
+    "keras_vectors.json.gz": keras_recurrent.results,
     "tflite_vectors.json": tflite.results,
     "roelants_vectors.json": roelants.results,
 }
