@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 
 import torch
 
@@ -15,7 +15,8 @@ from bench.tables import Job, Kind, Plan, Row
 
 LENGTHS = (100, 1_000, 10_000, 100_000)
 B, H = 4, 64
-LAYERS = ("lstm", "gru", "rnn")
+LAYERS = ("lstm", "gru", "rnn", "lstm, recomputed")
+"""Recomputed: in √T chunks, of which only the states between them are kept."""
 
 
 def jobs(plan: Plan) -> list[Job]:
@@ -23,9 +24,11 @@ def jobs(plan: Plan) -> list[Job]:
     def costs(name: str, T: int) -> tuple[float, float]:
         """Seconds and bytes of a step."""
         size: Size = (T, B, H)
-        net = chalkgrad.layer(name, D=H, H=H)
-        seconds = median(side(net, [*net.parameters()], torch.randn(B, T, H)).training, plan.seconds / 2)
-        return seconds / T, peak_of(True, name, size, plan.threads) / T
+        page, _, chunks = name.partition(", ")
+        net = chalkgrad.layer(page, D=H, H=H)
+        call = partial(chalkgrad.recompute, net) if chunks else net
+        seconds = median(side(call, [*net.parameters()], torch.randn(B, T, H)).training, plan.seconds / 2)
+        return seconds / T, peak_of(True, page, size, plan.threads, bool(chunks)) / T
 
     def job(name: str, T: int) -> Iterator[Row]:
         (seconds, held), (seconds_100, held_100) = costs(name, T), costs(name, LENGTHS[0])

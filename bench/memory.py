@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -39,21 +40,25 @@ def jobs(plan: Plan) -> list[Job]:
     return [lambda name=name, size=size: job(name, size) for name in names for size in sizes]
 
 
-def peak_of(own: bool, name: str, size: Size, threads: int) -> int:
-    """Bytes at the peak of a training step. Raises MissingError where the system does not tell."""
+def peak_of(own: bool, name: str, size: Size, threads: int, chunks: bool = False) -> int:
+    """Bytes at the peak of a training step, ours in chunks that are computed again if asked.
+
+    Raises MissingError where the system does not tell.
+    """
     if not Path("/proc/self/clear_refs").exists():
         raise MissingError("peak memory: read from /proc, which Linux has")
-    return fresh(training_peak, own, name, size, threads, env=GIVE_BACK)
+    return fresh(training_peak, own, name, size, threads, chunks, env=GIVE_BACK)
 
 
-def training_peak(own: bool, name: str, size: Size, threads: int) -> int:
+def training_peak(own: bool, name: str, size: Size, threads: int, chunks: bool) -> int:
     """In this process: bytes above what is held before, with weights and input in place."""
     torch.set_num_threads(threads)
     T, B, H = size
     net = chalkgrad.layer(name, D=H, H=H) if own else PEERS[name](H, H, batch_first=True)
     parameters = [*net.parameters()]
-    side(net, parameters, torch.randn(1, 2, H)).training()  # loads libraries, kernels and threads
-    step = side(net, parameters, torch.randn(B, T, H)).training
+    call = partial(chalkgrad.recompute, net) if chunks else net
+    side(call, parameters, torch.randn(1, 2, H)).training()  # loads libraries, kernels and threads
+    step = side(call, parameters, torch.randn(B, T, H)).training
 
     def steps() -> None:
         for _ in range(3):

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from chalkgrad.nn.layer import Layer, layer
     from chalkgrad.nn.pooling import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
+    from chalkgrad.nn.recompute import recompute
     from chalkgrad.nn.recurrent import GRU, LSTM, RNN
     from chalkgrad.pipeline import derive
     from chalkgrad.tracing.trace import trace
@@ -47,6 +48,7 @@ _WHERE = {
     "Layer": "chalkgrad.nn.layer",
     "layer": "chalkgrad.nn.layer",
     "Stack": "chalkgrad.nn.combine",
+    "recompute": "chalkgrad.nn.recompute",
     "trace": "chalkgrad.tracing.trace",
     **{f"{kind}{n}d": "chalkgrad.nn.convolution" for kind in ("Conv", "ConvTranspose") for n in (1, 2, 3)},
     **dict.fromkeys(("RNN", "LSTM", "GRU"), "chalkgrad.nn.recurrent"),
@@ -91,5 +93,6 @@ __all__ = [
     "draw",
     "flow",
     "layer",
+    "recompute",
     "trace",
 ]

@@ -151,10 +151,15 @@ def stepped(layer: Any, how: Streaming, tensors: Mapping[str, Tensor], state: An
 
 def _at_the_step(result: Any, program: Program, batch: int) -> Any:
     """The last step of each output that has steps."""
-    [letter] = {program[s.name].ranges[s.position].axis for s in program.states}
-    places = [_position(program[n], letter) for n in program.outputs]
+    places = places_of_steps(program)
     if isinstance(result, Tensor):
         return result if places[0] is None else result.select(batch + places[0], -1)
     return result._make(
         x if k is None else x.select(batch + k, -1) for x, k in zip(result, places, strict=True)
     )
+
+
+def places_of_steps(program: Program) -> list[int | None]:
+    """Which axis of each output the steps are along, in a program that runs along one."""
+    [letter] = {program[s.name].ranges[s.position].axis for s in program.states}
+    return [_position(program[n], letter) for n in program.outputs]
