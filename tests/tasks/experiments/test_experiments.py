@@ -71,7 +71,7 @@ def test_bits_are_counted() -> None:
 
 SMALL: dict[str, tuple[Callable[..., Outcome], Any]] = {
     "clipping": (clipping.run, clipping.Settings(rates=(0.1,), seeds=(0,), steps=3)),
-    "truncated": (truncated.run, truncated.Settings(lengths=(3, 6), windows=(4, None), steps=3)),
+    "truncated": (truncated.run, truncated.Settings(lengths=(3, 6), windows=(4, None), seeds=(0,), steps=3)),
     "adding": (adding.run, adding.Settings(length=8, units=4, steps=8)),
     "rmsprop": (rmsprop.run, rmsprop.Settings(length=6, units=4, steps=3)),
 }

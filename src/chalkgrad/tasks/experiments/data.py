@@ -48,9 +48,10 @@ def temporal_order(n: int, steps: int, drawn: Generator) -> tuple[Tensor, Tensor
 def first_bit(n: int, steps: int, drawn: Generator) -> tuple[Tensor, Tensor]:
     """``(n, T, 2)`` and ``(n,)``: 1 or -1 at the first step, then noise: which was it?
 
-    The second channel marks the first step.
+    The second channel marks the first step. The noise is twice as loud as the bit, so that an untrained state
+    keeps no trace of it by chance, from which the rest could be learned.
     """
-    x = torch.stack([torch.randn(n, steps, generator=drawn) / 2, torch.zeros(n, steps)], 2)
+    x = torch.stack([2 * torch.randn(n, steps, generator=drawn), torch.zeros(n, steps)], 2)
     bit = torch.randint(0, 2, (n,), generator=drawn)
     x[:, 0, 0] = 2.0 * bit - 1
     x[:, 0, 1] = 1

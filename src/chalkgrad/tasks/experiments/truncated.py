@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 from torch import Generator, Tensor
@@ -15,55 +16,60 @@ from chalkgrad.tasks.experiments.outcome import Finding, Outcome, Tick, counted,
 
 @dataclass(frozen=True)
 class Settings:
-    """A window of None is the whole sequence."""
+    """A window of None is the whole sequence; every run has each of the seeds."""
 
     cell: str = "lstm"
-    lengths: tuple[int, ...] = (9, 19, 39)
-    windows: tuple[int | None, ...] = (10, 20, 40, None)
+    lengths: tuple[int, ...] = (10, 20, 30)
+    windows: tuple[int | None, ...] = (10, 20, 30, None)
     units: int = 32
     batch: int = 64
     steps: int = 600
     rate: float = 0.01
     clip: float = 1.0
-    seed: int = 0
+    seeds: tuple[int, ...] = (0, 1, 2)
 
 
 def run(settings: Settings = Settings(), tick: Tick = silent) -> Outcome:
     """Which bit stood first, asked after the last of T steps; the gradient is cut after every so many."""
     s = settings
-    step = counted(tick, len(s.lengths) * len(s.windows) * s.steps)
-    found: dict[tuple[int, int | None], float] = {}
-    for length in s.lengths:
+    step = counted(tick, len(s.lengths) * len(s.windows) * len(s.seeds) * s.steps)
+    found: dict[tuple[int, int | None], list[float]] = {}
+    for length, window, seed in product(s.lengths, s.windows, s.seeds):
 
         def draw(n: int, drawn: Generator, length: int = length) -> tuple[Tensor, Tensor]:
             return first_bit(n, length, drawn)
 
-        for window in s.windows:
-            net = made(s.cell, s.seed, D=2, H=s.units, y=2)
-            optimizer = torch.optim.Adam(net.parameters(), lr=s.rate)
-            cut = {} if window is None else {"truncate": window}
-            learn(
-                net,
-                draw,
-                cross_entropy,
-                optimizer,
-                steps=s.steps,
-                batch=s.batch,
-                seed=s.seed,
-                clip=s.clip,
-                tick=step,
-                **cut,
-            )
-            found[length, window] = right(net, draw, s.seed + 1000)
-    inside = [share for (length, window), share in found.items() if window is None or length <= window]
-    outside = [share for (length, window), share in found.items() if window is not None and length > window]
+        net = made(s.cell, seed, D=2, H=s.units, y=2)
+        learn(
+            net,
+            draw,
+            cross_entropy,
+            torch.optim.Adam(net.parameters(), lr=s.rate),
+            steps=s.steps,
+            batch=s.batch,
+            seed=seed,
+            clip=s.clip,
+            tick=step,
+            **({} if window is None else {"truncate": window}),
+        )
+        found.setdefault((length, window), []).append(right(net, draw, seed + 1000))
+    inside = [
+        x for (length, window), shares in found.items() if window is None or length <= window for x in shares
+    ]
+    outside = [
+        x
+        for (length, window), shares in found.items()
+        if window is not None and length > window
+        for x in shares
+    ]
     return Outcome(
         f"The first of T steps recalled at the last, by an {s.cell.upper()}, gradients cut every k steps",
         "No gradient says what was worth keeping at a step before the cut. What is further back than the "
         "window is not learned, whatever the cell.",
         ("T", *("whole" if window is None else f"k = {window}" for window in s.windows)),
         tuple(
-            (str(length), *(f"{found[length, window]:.0%}" for window in s.windows)) for length in s.lengths
+            (str(length), *(", ".join(f"{x:.0%}" for x in found[length, window]) for window in s.windows))
+            for length in s.lengths
         ),
         (
             Finding(
