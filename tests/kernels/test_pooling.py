@@ -165,6 +165,11 @@ MEANS: dict[str, tuple[str, tuple[int, ...], Callable[[Tensor], Tensor]]] = {
         (3, 9),
         lambda x: functional.avg_pool1d(x, 3, 2, padding=1),
     ),
+    "padded, with channels that are not": (
+        "y[c,i,j] = Σ[p<3,q<3] x[c,2i+p-1,2j+q-1]/9 where x: input C×M×N zero outside ±1",
+        (3, 2, 7, 8),
+        lambda x: functional.avg_pool2d(x, 3, 2, padding=1),
+    ),
     "a sum": (
         "y[c,i,j] = Σ[p<2,q<3] x[c,2i+p,j+q] where x: input",
         (3, 2, 6, 7),
