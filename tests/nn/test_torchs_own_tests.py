@@ -24,6 +24,12 @@ KINDS = ("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell")
 INFO = {kind: next(i for i in common.module_db if i.module_cls is getattr(nn, kind)) for kind in KINDS}
 
 
+@pytest.fixture(autouse=True)
+def without_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These are many equations on few numbers, and what is compiled is held to torch elsewhere."""
+    monkeypatch.setenv("CHALKGRAD_KERNELS", "off")
+
+
 def samples(kind: str) -> list[tuple[Any, Any, Any]]:
     """Of each sample a module of ours, what it is called with, and torch's reference for the result."""
     info = INFO[kind]
