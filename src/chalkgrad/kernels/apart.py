@@ -1,4 +1,4 @@
-"""Products in equations of their own, so that each may run where it is fastest: before, in or after a loop."""
+"""Products in equations of their own, so that each may run where it is fastest: before or after a loop."""
 
 from __future__ import annotations
 
