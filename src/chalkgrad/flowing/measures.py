@@ -88,7 +88,16 @@ def gates(layer: Layer, *inputs: Tensor) -> dict[str, Tensor]:
     >>> sorted(gates(layer("lstm", D=3, H=4), torch.zeros(2, 5, 3)))
     ['f', 'i', 'o']
     """
-    names = tuple(dict.fromkeys(_gate_names(layer.program)))
+    return values(layer, tuple(dict.fromkeys(_gate_names(layer.program))), *inputs)
+
+
+def values(layer: Layer, names: tuple[str, ...], *inputs: Tensor) -> dict[str, Tensor]:
+    """What a layer computes for an input, by name: (batch, T, …) each; a state with the step it begins from.
+
+    >>> from chalkgrad import layer
+    >>> values(layer("lstm", D=3, H=4), ("c",), torch.zeros(2, 5, 3))["c"].shape
+    torch.Size([2, 6, 4])
+    """
     tensors, _ = layer._arguments.bound(inputs, None, {})
     numbers = layer._arguments.solve(tensors)
     first = next(iter(tensors.values()))
@@ -124,4 +133,4 @@ def _gate_names(program: Program) -> list[str]:
     return [e.target for e in program.equations if is_gate(e.value) and not program[e.target].generated]
 
 
-__all__ = ["Gate", "gates", "memory_length", "saturation", "singular_values"]
+__all__ = ["Gate", "gates", "memory_length", "saturation", "singular_values", "values"]

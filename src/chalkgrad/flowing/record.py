@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from chalkgrad.flowing.look import Look, looked
+from chalkgrad.flowing.measures import Gate
+from chalkgrad.flowing.verdict import Verdict, verdict
 from chalkgrad.language.source import EquationError
 from chalkgrad.nn.function import Watch
 from chalkgrad.nn.layer import Layer
+
+if TYPE_CHECKING:  # a record can be kept without what draws it
+    from matplotlib.figure import Figure
 
 _Path = tuple[str, str]  # a state and a path to it; "" is the whole
 
@@ -26,6 +34,9 @@ class Record:
         self._passes: dict[str, list[tuple[Sequence[_Path], Tensor]]] = {}  # by layer: (paths, T) each
         self._scalars: dict[str, list[float]] = {}
         self._updates: dict[str, list[float]] = {}
+        self._layers: dict[str, Layer] = {}  # by what their states are called by
+        self.looks: list[Look] = []
+        """What :meth:`look` saw, in order."""
 
     def __len__(self) -> int:
         """How many backward passes were seen."""
@@ -76,6 +87,48 @@ class Record:
     def updates(self) -> dict[str, Tensor]:
         """For every parameter ‖Δw‖/‖w‖ of each step of the optimizer, (training steps,)."""
         return {name: torch.tensor(values) for name, values in self._updates.items()}
+
+    @property
+    def layers(self) -> dict[str, Layer]:
+        """The layers that are watched, by name; a layer alone is called ``""``."""
+        return {name.removesuffix("."): layer for name, layer in self._layers.items()}
+
+    def look(self, layer: Layer, *inputs: Tensor) -> None:
+        """Keep the gates and states that a layer computes for inputs, at the training step at hand.
+
+        Costs a forward pass; of the batch the first sequence is kept, and how far the gates of all stand
+        open. The report shows it beside the gradients.
+
+        >>> from chalkgrad import layer
+        >>> net = layer("lstm", D=3, H=4)
+        >>> with flow(net) as record:
+        ...     record.look(net, torch.zeros(2, 5, 3))
+        >>> {name: tuple(seen.shape) for name, seen in record.looks[0].gates.items()}
+        {'i': (5, 4), 'f': (5, 4), 'o': (5, 4)}
+        """
+        prefix = next((name for name, own in self._layers.items() if own is layer), "")
+        self.looks.append(looked(layer, inputs, len(self), prefix))
+
+    def verdict(self, gates: Mapping[str, Gate] | None = None) -> Verdict:
+        """What it means, in words, and what to try; see :func:`chalkgrad.flowing.verdict.verdict`.
+
+        ``gates`` is their saturation; where it is left out, that of the last :meth:`look`, if there was one.
+        Raises ValueError for a record that has seen nothing.
+        """
+        if gates is None and self.looks:
+            gates = {name: gate for look in self.looks for name, gate in look.saturation.items()}
+        return verdict(self, gates)
+
+    def report(self, path: str | Path, title: str = "Gradients through time") -> Path:
+        """Write it as one page of HTML that needs nothing else: pictures, verdict, equations, numbers.
+
+        Raises ValueError for a record that has seen nothing, EquationError where it cannot be written.
+        """
+        from chalkgrad.files import write
+        from chalkgrad.flowing.report import page
+
+        write(path, page(self, title))
+        return Path(path)
 
     def _follow(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> list[RemovableHandle]:
         before: dict[str, Tensor] = {}
@@ -143,7 +196,9 @@ def flow(module: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> I
     record, before = Record(), {name: m.watch for name, m in layers.items()}
     hooks = record._follow(module, optimizer) if optimizer is not None else []
     for name, m in layers.items():
-        m.watch = record._watch(name if len(layers) > 1 else "")
+        prefix = name if len(layers) > 1 else ""
+        record._layers[prefix] = m
+        m.watch = record._watch(prefix)
     try:
         yield record
     finally:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import Tensor
-
+from chalkgrad.flowing.carry import FAINT, Carry, carried
 from chalkgrad.flowing.measures import Gate, memory_length
-from chalkgrad.flowing.record import Record
+
+if TYPE_CHECKING:
+    from chalkgrad.flowing.record import Record
 
 Kind = Literal["not finite", "exploding", "truncated", "vanishing", "saturated", "healthy"]
 
-FAINT = 0.01
-"""Under this share of what it was, a gradient counts as gone."""
 LOUD = 100.0
 """Over so many times what it was, a gradient counts as exploding."""
 STUCK = 0.9
@@ -69,16 +65,16 @@ def verdict(record: Record, gates: Mapping[str, Gate] | None = None) -> Verdict:
 
     Raises ValueError for a record that has seen nothing.
 
+    >>> import torch
+    >>> from chalkgrad.flowing.record import Record
     >>> record = Record()
     >>> norms = 0.5 ** torch.arange(19.0, -1, -1)
     >>> record._watch("")({"h": norms[None] ** 2}, {"h": {"h[t+1]": norms[None] ** 2}})
     >>> print(verdict(record).findings[0].words)
     the gradient of h keeps 0.50 of its norm a step back, and is under 1 % of it after 7 of 20 steps
     """
-    if not len(record):
-        raise ValueError("no backward pass was seen: call backward() inside `with chalkgrad.flow(…)`")
     found: list[Finding] = []
-    seen = {state: _State(state, table, record.paths.get(state, {})) for state, table in record.norm.items()}
+    seen = carried(record)
     for s in seen.values():
         if (where := s.not_finite()) is not None:
             found.append(_not_finite(s.name, *where))
@@ -106,64 +102,6 @@ def verdict(record: Record, gates: Mapping[str, Gate] | None = None) -> Verdict:
     return Verdict(tuple(sorted(found, key=lambda f: order.index(f.kind))))
 
 
-class _State:
-    """The last quarter of what was seen of one state."""
-
-    def __init__(self, name: str, norms: Tensor, paths: Mapping[str, Tensor]) -> None:
-        self.name = name
-        self.layer = name.rpartition(".")[0]
-        self.norms = norms[-max(1, len(norms) // 4) :]
-        self.all = norms
-        later = [p[-len(self.norms) :] for path, p in paths.items() if re.search(r"[+-]\d", path)]
-        self.later = torch.stack(later).square().sum(0).sqrt() if later else torch.zeros_like(self.norms)
-        self.backward = not any(re.search(r"-\d", path) for path in paths)
-
-    @property
-    def steps(self) -> int:
-        """How long the longest sequence is."""
-        return self.norms.shape[1]
-
-    @property
-    def gain(self) -> float:
-        """How much of the norm comes from one step to the one before, the geometric mean; 0 if none does."""
-        whole, later = (self.norms, self.later) if self.backward else (self.norms.flip(1), self.later.flip(1))
-        ratio = later[:, :-1] / whole[:, 1:]
-        ratio = ratio[ratio.isfinite() & (ratio > 0)]
-        return float(ratio.log().mean().exp()) if len(ratio) else 0.0
-
-    @property
-    def kept(self) -> float:
-        """What is left of the norm after the whole sequence, by the gain."""
-        with_steps = (self.steps - 1) * math.log(self.gain)
-        return math.exp(min(700.0, with_steps))
-
-    @property
-    def reach(self) -> int:
-        """After how many steps back a hundredth is left, by the gain."""
-        return math.ceil(math.log(FAINT) / math.log(self.gain))
-
-    def not_finite(self) -> tuple[int, int] | None:
-        """The training step and the time at which a norm was first infinite or NaN."""
-        ends = self.all.isnan().flip(1).cumprod(1).flip(1).bool()  # what a shorter sequence lacks
-        bad = (~self.all.isfinite() & ~ends).nonzero()
-        if not len(bad):
-            return None
-        row = int(bad[0, 0])
-        times = bad[bad[:, 0] == row][:, 1]
-        return row, int(times.max() if self.backward else times.min())
-
-    def window(self) -> int | None:
-        """Within how many steps gradient stays where something cuts it, a few times or once; else None."""
-        later, whole = self.later.nan_to_num().amax(0), self.norms.nan_to_num().amax(0)
-        later = later[:-1] if self.backward else later[1:].flip(0)
-        runs = "".join("x" if x else "." for x in later.tolist()).split(".")
-        run = max(map(len, runs))
-        if len(runs) == 1 or not run:
-            return None
-        first = int((later != 0).nonzero()[0])  # what only becomes too small for its numbers is not cut
-        return run + 1 if later[first] > 1e-12 * whole.max() else None
-
-
 def _not_finite(state: str, row: int, time: int) -> Finding:
     words = f"the gradient of {state} is no number since training step {row + 1}, at t = {time} first"
     return Finding(
@@ -171,7 +109,7 @@ def _not_finite(state: str, row: int, time: int) -> Finding:
     )
 
 
-def _exploding(s: _State, record: Record) -> Finding:
+def _exploding(s: Carry, record: Record) -> Finding:
     sizes = record.scalars.get("gradient")
     at = f"{float(sizes.quantile(0.9)):.3g}" if sizes is not None and len(sizes) else "1.0"
     why = "clipping at the 90th percentile of what was measured" if sizes is not None else "clipping"
@@ -188,7 +126,7 @@ def _exploding(s: _State, record: Record) -> Finding:
     )
 
 
-def _vanishing(s: _State) -> Finding:
+def _vanishing(s: Carry) -> Finding:
     words = f"the gradient of {s.name} keeps {s.gain:.2f} of its norm a step back, "
     words += f"and is under 1 % of it after {s.reach} of {s.steps} steps"
     return Finding(
@@ -203,7 +141,7 @@ def _vanishing(s: _State) -> Finding:
     )
 
 
-def _healthy(states: list[_State]) -> Finding:
+def _healthy(states: list[Carry]) -> Finding:
     told: list[str] = []
     for s in states:
         if s.gain <= 0:

@@ -1,0 +1,92 @@
+"""How a state hands its gradient on from step to step: how much of it, how far, and what stops it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from chalkgrad.flowing.record import Record
+
+FAINT = 0.01
+"""Under this share of what it was, a gradient counts as gone."""
+
+
+def carried(record: Record) -> dict[str, Carry]:
+    """How each state hands its gradient on. Raises ValueError for a record that has seen nothing."""
+    if not len(record):
+        raise ValueError("no backward pass was seen: call backward() inside `with chalkgrad.flow(…)`")
+    paths = record.paths
+    return {state: Carry(state, table, paths.get(state, {})) for state, table in record.norm.items()}
+
+
+class Carry:
+    """How a state hands its gradient on, by the last quarter of what was seen of it.
+
+    ``norms`` is (training steps, T), ``paths`` the same by what it came through.
+    """
+
+    def __init__(self, name: str, norms: Tensor, paths: Mapping[str, Tensor]) -> None:
+        self.name = name
+        self.layer = name.rpartition(".")[0]
+        self.norms = norms[-max(1, len(norms) // 4) :]
+        self.all = norms
+        later = [p[-len(self.norms) :] for path, p in paths.items() if re.search(r"[+-]\d", path)]
+        self.later = torch.stack(later).square().sum(0).sqrt() if later else torch.zeros_like(self.norms)
+        self.backward = not any(re.search(r"-\d", path) for path in paths)
+
+    @property
+    def steps(self) -> int:
+        """How long the longest sequence is."""
+        return self.norms.shape[1]
+
+    @property
+    def gain(self) -> float:
+        """How much of the norm comes from one step to the one before, the geometric mean; 0 if none does."""
+        whole, later = (self.norms, self.later) if self.backward else (self.norms.flip(1), self.later.flip(1))
+        ratio = later[:, :-1] / whole[:, 1:]
+        ratio = ratio[ratio.isfinite() & (ratio > 0)]
+        return float(ratio.log().mean().exp()) if len(ratio) else 0.0
+
+    @property
+    def kept(self) -> float:
+        """What is left of the norm after the whole sequence, by the gain."""
+        if not self.gain:
+            return 0.0
+        return math.exp(min(700.0, (self.steps - 1) * math.log(self.gain)))
+
+    @property
+    def reach(self) -> int | None:
+        """After how many steps back a hundredth is left, by the gain; None where that never happens."""
+        if not 0 < self.gain < 1:
+            return None
+        return math.ceil(math.log(FAINT) / math.log(self.gain))
+
+    def not_finite(self) -> tuple[int, int] | None:
+        """The training step and the time at which a norm was first infinite or NaN."""
+        ends = self.all.isnan().flip(1).cumprod(1).flip(1).bool()  # what a shorter sequence lacks
+        bad = (~self.all.isfinite() & ~ends).nonzero()
+        if not len(bad):
+            return None
+        row = int(bad[0, 0])
+        times = bad[bad[:, 0] == row][:, 1]
+        return row, int(times.max() if self.backward else times.min())
+
+    def window(self) -> int | None:
+        """Within how many steps gradient stays where something cuts it, a few times or once; else None."""
+        later, whole = self.later.nan_to_num().amax(0), self.norms.nan_to_num().amax(0)
+        later = later[:-1] if self.backward else later[1:].flip(0)
+        runs = "".join("x" if x else "." for x in later.tolist()).split(".")
+        run = max(map(len, runs))
+        if len(runs) == 1 or not run:
+            return None
+        first = int((later != 0).nonzero()[0])  # what only becomes too small for its numbers is not cut
+        return run + 1 if later[first] > 1e-12 * whole.max() else None
+
+
+__all__ = ["FAINT", "Carry", "carried"]
