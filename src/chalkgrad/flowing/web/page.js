@@ -1,0 +1,257 @@
+"use strict";
+(() => {
+  const record = JSON.parse(document.getElementById("record").textContent);
+  const TOP = 65000, ZERO = 65533, BAD = 65534, END = 65535;
+  const LEFT = 46, RIGHT = 10, ABOVE = 8, BELOW = 30;
+
+  // --- numbers and words ---
+
+  const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  const codes = (text) => { const b = bytes(text); return Uint16Array.from({ length: b.length / 2 }, (_, k) => b[2 * k] | (b[2 * k + 1] << 8)); };
+  const power = (k) => "10" + String(k).replace(/./g, (c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? "⁻");
+  const said = (x) => x === null || Number.isNaN(x) ? "–" : x === 0 ? "0"
+    : Math.abs(x) >= 0.01 && Math.abs(x) < 1000 ? x.toPrecision(3) : x.toExponential(1).replace("e+", "e");
+  const from = (first, wide, last) => wide > 1 && first < last ? `${first}–${Math.min(first + wide - 1, last)}` : `${first}`;
+
+  for (const state of record.states) {
+    for (const path in state.tables) state.tables[path] = codes(state.tables[path]);
+    state.rows = state.tables[""].length / state.columns;
+  }
+  for (const look of record.looks) for (const name in look.seen) look.seen[name].shades = bytes(look.seen[name].shades);
+
+  /** The logarithm that a code stands for. */
+  const log = (state, code) => code > TOP ? NaN : state.span[0] + (state.span[1] - state.span[0]) * code / TOP;
+  const spoken = (state, code) => code === ZERO ? "0" : code === BAD ? "no number" : code === END ? "no step"
+    : said(10 ** log(state, code));
+
+  // --- colours ---
+
+  const ramp = (stops) => (u) => {
+    const at = Math.max(0, Math.min(1, u)) * (stops.length - 1), k = Math.min(Math.floor(at), stops.length - 2);
+    return stops[k].map((low, j) => Math.round(low + (stops[k + 1][j] - low) * (at - k)));
+  };
+  const heat = ramp([[48, 18, 78], [59, 55, 130], [46, 94, 143], [34, 130, 142], [38, 164, 130], [98, 196, 98], [186, 221, 60], [253, 238, 110]]);
+  const signed = ramp([[52, 140, 240], [30, 88, 160], [22, 40, 62], [20, 23, 26], [66, 40, 20], [176, 88, 26], [255, 164, 84]]);
+  const lost = [209, 23, 58];
+
+  // --- drawing ---
+
+  const add = (parent, kind, attributes = {}, text = "") => {
+    const made = document.createElementNS("http://www.w3.org/2000/svg", kind);
+    for (const name in attributes) made.setAttribute(name, attributes[name]);
+    if (text) made.textContent = text;
+    return parent.appendChild(made);
+  };
+  const blank = (plot) => {
+    plot.replaceChildren();
+    const width = plot.clientWidth, height = plot.clientHeight;
+    return { svg: add(plot, "svg", { width, height, "aria-hidden": "true" }), width, height };
+  };
+  const ticks = (low, high, most) => {
+    const rough = (high - low) / Math.max(1, most);
+    const size = 10 ** Math.floor(Math.log10(rough || 1));
+    const step = [1, 2, 5, 10].map((k) => k * size).find((s) => s >= rough) ?? size;
+    const found = [];
+    for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) found.push(+(k * step).toPrecision(12));
+    return found;
+  };
+  const whole = (low, high, most) => ticks(low, high, most).filter(Number.isInteger);
+  /** Numbers in a row as an image, stretched over a box. */
+  const image = (svg, columns, rows, colour, box) => {
+    const canvas = document.createElement("canvas");
+    canvas.width = columns; canvas.height = rows;
+    const context = canvas.getContext("2d"), data = context.createImageData(columns, rows);
+    for (let k = 0; k < columns * rows; k++) {
+      const c = colour(k);
+      if (c) data.data.set([...c, 255], 4 * k);
+    }
+    context.putImageData(data, 0, 0);
+    add(svg, "rect", { ...box, class: "frame" });
+    add(svg, "image", { ...box, preserveAspectRatio: "none", href: canvas.toDataURL() });
+  };
+  const time = (svg, x, steps, width, height, name = "time t") => {
+    for (const t of whole(0, steps - 1, width / 70)) add(svg, "text", { x: x(t), y: height - 14, "text-anchor": "middle" }, String(t));
+    add(svg, "text", { x: width - RIGHT, y: height - 1, "text-anchor": "end" }, name);
+  };
+
+  // --- what is shown ---
+
+  const slider = document.getElementById("step"), mean = document.getElementById("mean"), at = document.getElementById("at");
+  const rows = Math.max(...record.states.map((s) => s.rows));
+  const row = () => slider ? +slider.value : 0;
+  const averaged = () => mean?.checked ?? true;
+  const tall = record.states[0].tall;
+  const quarter = Math.max(1, Math.floor(record.steps / 4));
+
+  /** Over training and time; the row that is shown is framed. */
+  function overTraining(figure) {
+    const state = record.states[figure.dataset.state], plot = figure.querySelector(".heat");
+    const { svg, width, height } = blank(plot), table = state.tables[""], [low, high] = state.shown;
+    const w = width - LEFT - RIGHT, h = height - ABOVE - BELOW;
+    image(svg, state.columns, state.rows, (k) => {
+      const code = table[k];
+      return code === ZERO || code === END ? null : code === BAD ? lost : heat((log(state, code) - low) / (high - low));
+    }, { x: LEFT, y: ABOVE, width: w, height: h });
+    const x = (t) => LEFT + (t / state.wide + 0.5) * w / state.columns;
+    time(svg, x, state.steps, width, height);
+    for (const n of [1, ...whole(2, record.steps, h / 45)]) {
+      const y = ABOVE + ((n - 1) / state.tall + 0.5) * h / state.rows;
+      add(svg, "text", { x: LEFT - 6, y: Math.min(y + 4, height - BELOW), "text-anchor": "end" }, String(n));
+    }
+    const frame = add(svg, "rect", { class: "here", x: LEFT - 1, width: w + 2 });
+    const place = () => {
+      const first = averaged() ? Math.floor((record.steps - quarter) / state.tall) : Math.min(row(), state.rows - 1);
+      const last = averaged() ? state.rows - 1 : first;
+      frame.setAttribute("y", ABOVE + first * h / state.rows);
+      frame.setAttribute("height", Math.max(2, (last - first + 1) * h / state.rows));
+    };
+    scale(figure.querySelector(".scale"), state);
+    const readout = figure.querySelector(".readout");
+    const where = (event) => {
+      const box = plot.getBoundingClientRect();
+      const c = Math.floor((event.clientX - box.left - LEFT) / w * state.columns), r = Math.floor((event.clientY - box.top - ABOVE) / h * state.rows);
+      return c >= 0 && c < state.columns && r >= 0 && r < state.rows ? [r, c] : null;
+    };
+    plot.onpointermove = (event) => {
+      const found = where(event);
+      readout.textContent = found ? `step ${from(found[0] * state.tall + 1, state.tall, record.steps)}, t = ${from(found[1] * state.wide, state.wide, state.steps - 1)}: ${spoken(state, table[found[0] * state.columns + found[1]])}` : "";
+    };
+    plot.onpointerleave = () => { readout.textContent = ""; };
+    plot.onclick = (event) => {
+      const found = where(event);
+      if (found && slider) { slider.value = found[0]; mean.checked = false; show(); }
+    };
+    return place;
+  }
+
+  function scale(plot, state) {
+    const { svg, width } = blank(plot), [low, high] = state.shown, steps = 64;
+    const w = Math.min(width - LEFT - RIGHT, 320), [least, most] = state.span;
+    image(svg, steps, 1, (k) => heat(k / (steps - 1)), { x: LEFT, y: 4, width: w, height: 10 });
+    const marks = whole(Math.ceil(low), Math.floor(high), 5).map((k) => [k, power(k)]);
+    const shown = marks.length > 1 ? marks : [[low, said(10 ** low)], [high, said(10 ** high)]];
+    for (const [k, text] of shown) add(svg, "text", { x: LEFT + (k - low) / (high - low) * w, y: 28, "text-anchor": "middle" }, text);
+    const cut = [least < low - 0.01 ? `down to ${said(10 ** least)}` : "", most > high + 0.01 ? `up to ${said(10 ** most)}` : ""].filter(Boolean);
+    if (cut.length) add(svg, "text", { x: LEFT, y: 44 }, `measured ${cut.join(" and ")}`);
+  }
+
+  /** Over time, by path. Gaps are zeros and what is no number; the scale is the same for every training step. */
+  function overTime(figure) {
+    const state = record.states[figure.dataset.paths], plot = figure.querySelector(".lines");
+    const readout = figure.querySelector(".readout"), names = Object.keys(state.tables);
+    const { svg, width, height } = blank(plot), w = width - LEFT - RIGHT, h = height - ABOVE - BELOW;
+    const low = Math.max(state.span[0], state.shown[0] - 2) - 0.1, high = Math.min(state.span[1], state.shown[1] + 2) + 0.1;
+    const x = (c) => LEFT + (c + 0.5) * w / state.columns, y = (l) => ABOVE + (high - l) / (high - low) * h;
+    let marks = whole(low, high, h / 32);
+    const few = marks.length < 2;
+    if (few) marks = ticks(10 ** low, 10 ** high, 4).filter((v) => v > 0).map(Math.log10);
+    for (const k of marks) {
+      add(svg, "line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: y(k), y2: y(k) });
+      add(svg, "text", { x: LEFT - 6, y: y(k) + 4, "text-anchor": "end" }, few ? said(10 ** k) : power(k));
+    }
+    time(svg, (t) => x(t / state.wide), state.steps, width, height);
+    const value = (path, c) => {
+      if (averaged()) { const v = state.late[path][c]; return v === null || v === 0 ? NaN : Math.log10(v); }
+      return log(state, state.tables[path][Math.min(row(), state.rows - 1) * state.columns + c]);
+    };
+    const drawn = names.map((_, k) => add(svg, "path", { class: `s${k % 8}` }));
+    svg.appendChild(drawn[0]); // the whole above its parts
+    const place = () => names.forEach((path, k) => {
+      let way = "", pen = false;
+      for (let c = 0; c < state.columns; c++) {
+        const v = value(path, c), there = Number.isFinite(v) && v > low - 3;
+        // A point alone is a line of no length with round ends: a dot.
+        if (there) way += `${pen ? "L" : "M"}${x(c).toFixed(1)} ${Math.min(y(v), height).toFixed(1)}${pen ? "" : "h0"}`;
+        pen = there;
+      }
+      drawn[k].setAttribute("d", way);
+    });
+    plot.onpointermove = (event) => {
+      const c = Math.floor((event.clientX - plot.getBoundingClientRect().left - LEFT) / w * state.columns);
+      readout.textContent = c < 0 || c >= state.columns ? "" : `t = ${from(c * state.wide, state.wide, state.steps - 1)}: ` +
+        names.map((p) => [p || "whole", value(p, c)]).filter(([, v]) => Number.isFinite(v)).sort((a, b) => b[1] - a[1]).slice(0, 3)
+          .map(([p, v]) => `${p} ${said(10 ** v)}`).join(", ");
+    };
+    plot.onpointerleave = () => { readout.textContent = ""; };
+    return place;
+  }
+
+  /** A number over training; on a logarithmic scale where it goes over two decades. */
+  function course(figure) {
+    const { values, count, wide } = record.scalars[figure.dataset.scalar], plot = figure.querySelector(".plot");
+    const readout = figure.querySelector(".readout"), { svg, width, height } = blank(plot);
+    const there = values.filter((v) => v !== null), least = Math.min(...there), most = Math.max(...there);
+    const logs = least > 0 && most / least > 100, f = logs ? Math.log10 : (v) => v;
+    let low = f(least), high = f(most);
+    if (!there.length || high === low) { low = (low || 0) - 1; high = low + 2; }
+    const w = width - LEFT - RIGHT, h = height - ABOVE - BELOW;
+    const x = (k) => LEFT + (k + 0.5) * w / values.length, y = (v) => ABOVE + (high - v) / (high - low) * h;
+    for (const v of logs ? whole(low, high, h / 32) : ticks(low, high, h / 36)) {
+      add(svg, "line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: y(v), y2: y(v) });
+      add(svg, "text", { x: LEFT - 6, y: y(v) + 4, "text-anchor": "end" }, logs ? power(v) : String(v));
+    }
+    for (const n of [1, ...whole(2, count, width / 80)]) add(svg, "text", { x: x((n - 1) / wide), y: height - 14, "text-anchor": "middle" }, String(n));
+    add(svg, "text", { x: width - RIGHT, y: height - 1, "text-anchor": "end" }, "training step");
+    const here = add(svg, "line", { class: "here", y1: ABOVE, y2: ABOVE + h });
+    let way = "", pen = false;
+    values.forEach((v, k) => {
+      if (v !== null) way += `${pen ? "L" : "M"}${x(k).toFixed(1)} ${y(f(v)).toFixed(1)}${pen ? "" : "h0"}`;
+      pen = v !== null;
+    });
+    add(svg, "path", { class: "s0", d: way });
+    const chosen = () => Math.min(values.length - 1, Math.floor(row() * tall / wide * count / record.steps));
+    const place = () => {
+      const hidden = averaged() || record.steps < 2;
+      here.setAttribute("visibility", hidden ? "hidden" : "visible");
+      here.setAttribute("x1", x(chosen())); here.setAttribute("x2", x(chosen()));
+      readout.textContent = hidden ? `at the end ${said(values.at(-1))}` : said(values[chosen()]);
+    };
+    return place;
+  }
+
+  /** Units over time, of the last look at or before the training step that is shown. */
+  function units(figure) {
+    const { unit, kind } = figure.dataset, plot = figure.querySelector(".plot"), readout = figure.querySelector(".readout");
+    const own = record.looks.filter((look) => look.seen[unit]);
+    return () => {
+      const until = averaged() ? record.steps : Math.min(record.steps, (row() + 1) * tall);
+      const look = own.filter((l) => l.step <= until).at(-1) ?? own[0], seen = look.seen[unit];
+      const { svg, width, height } = blank(plot), w = width - LEFT - RIGHT, h = height - ABOVE - BELOW;
+      const colour = kind === "gate" ? heat : signed;
+      image(svg, seen.columns, seen.units, (k) => seen.shades[k] === 255 ? lost : colour(seen.shades[k] / 254), { x: LEFT, y: ABOVE, width: w, height: h });
+      time(svg, (t) => LEFT + (t / seen.wide + 0.5) * w / seen.columns, seen.steps, width, height);
+      const labels = seen.units > 1 ? [1, seen.units] : [];
+      for (const n of labels) add(svg, "text", { x: LEFT - 6, y: ABOVE + (n - 0.5) * h / seen.units + 4, "text-anchor": "end" }, String(n));
+      readout.textContent = (look.said[unit] ? `${look.said[unit]}, ` : "") + `step ${look.step}`;
+    };
+  }
+
+  let places = [];
+  function show() {
+    if (slider) {
+      const first = row() * tall + 1;
+      at.textContent = averaged() ? `last ${quarter} of ${record.steps}` : `${from(first, tall, record.steps)} of ${record.steps}`;
+      slider.setAttribute("aria-valuetext", averaged() ? `mean of the last ${quarter} training steps` : `training step ${first} of ${record.steps}`);
+    }
+    for (const place of places) place();
+  }
+  function draw() {
+    places = [
+      ...[...document.querySelectorAll("[data-state]")].map(overTraining),
+      ...[...document.querySelectorAll("[data-paths]")].map(overTime),
+      ...[...document.querySelectorAll("[data-scalar]")].map(course),
+      ...[...document.querySelectorAll("[data-unit]")].map(units),
+    ];
+    show();
+  }
+  if (slider) {
+    slider.max = rows - 1;
+    slider.disabled = mean.disabled = false;
+    slider.addEventListener("input", () => { mean.checked = false; show(); });
+    mean.addEventListener("change", show);
+  }
+  let width = 0;
+  new ResizeObserver(() => {
+    if (document.body.clientWidth !== width) { width = document.body.clientWidth; draw(); }
+  }).observe(document.body);
+})();
