@@ -70,7 +70,8 @@ class Page:
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.call("Emulation.setDeviceMetricsOverride", **size)
         self.call("Page.navigate", url=path.resolve().as_uri())
-        self.ask("new Promise(done => document.readyState === 'complete' ? done() : addEventListener('load', done))")
+        loaded = "document.readyState === 'complete' ? done() : addEventListener('load', done)"
+        self.ask(f"new Promise(done => {loaded})")
         self.ask("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def ask(self, script: str) -> Any:
@@ -92,11 +93,20 @@ def browser(folder: Path) -> Iterator[Page]:
     assert CHROMIUM
     theirs_read, ours_write = os.pipe()
     ours_read, theirs_write = os.pipe()
-    options = "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run --remote-debugging-pipe"
+    options = "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run"
     # The protocol's pipes are 3 and 4, by its own rule.
     command = f'exec "$@" 3<&{theirs_read} 4>&{theirs_write}'
     process = subprocess.Popen(
-        ["bash", "-c", command, "bash", CHROMIUM, *options.split(), f"--user-data-dir={folder}"],
+        [
+            "bash",
+            "-c",
+            command,
+            "bash",
+            CHROMIUM,
+            *options.split(),
+            "--remote-debugging-pipe",
+            f"--user-data-dir={folder}",
+        ],
         pass_fds=(theirs_read, theirs_write),
         stderr=subprocess.DEVNULL,
     )

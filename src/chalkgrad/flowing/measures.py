@@ -88,7 +88,7 @@ def gates(layer: Layer, *inputs: Tensor) -> dict[str, Tensor]:
     >>> sorted(gates(layer("lstm", D=3, H=4), torch.zeros(2, 5, 3)))
     ['f', 'i', 'o']
     """
-    return values(layer, tuple(dict.fromkeys(_gate_names(layer.program))), *inputs)
+    return values(layer, gate_names(layer.program), *inputs)
 
 
 def values(layer: Layer, names: tuple[str, ...], *inputs: Tensor) -> dict[str, Tensor]:
@@ -118,7 +118,8 @@ def saturation(values: Mapping[str, Tensor]) -> dict[str, Gate]:
     }
 
 
-def _gate_names(program: Program) -> list[str]:
+def gate_names(program: Program) -> tuple[str, ...]:
+    """The names that are σ of something."""
     by_name = {e.target: e.value for e in program.equations}
 
     def is_gate(e: Expr) -> bool:
@@ -130,7 +131,8 @@ def _gate_names(program: Program) -> list[str]:
             case _:
                 return False
 
-    return [e.target for e in program.equations if is_gate(e.value) and not program[e.target].generated]
+    found = (e.target for e in program.equations if is_gate(e.value) and not program[e.target].generated)
+    return tuple(dict.fromkeys(found))
 
 
-__all__ = ["Gate", "gates", "memory_length", "saturation", "singular_values", "values"]
+__all__ = ["Gate", "gate_names", "gates", "memory_length", "saturation", "singular_values", "values"]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from chalkgrad.drawing.draw import needs_matplotlib
 from chalkgrad.flowing.look import Look, looked
 from chalkgrad.flowing.measures import Gate
 from chalkgrad.flowing.verdict import Verdict, verdict
@@ -18,7 +19,7 @@ from chalkgrad.language.source import EquationError
 from chalkgrad.nn.function import Watch
 from chalkgrad.nn.layer import Layer
 
-if TYPE_CHECKING:  # a record can be kept without what draws it
+if TYPE_CHECKING:  # only the figure needs matplotlib
     from matplotlib.figure import Figure
 
 _Path = tuple[str, str]  # a state and a path to it; "" is the whole
@@ -129,6 +130,38 @@ class Record:
 
         write(path, page(self, title))
         return Path(path)
+
+    def picture(self) -> Figure:
+        """The same for a paper: a figure of matplotlib, that belongs to no window.
+
+        Raises ValueError for a record that has seen nothing, EquationError without matplotlib.
+        """
+        needs_matplotlib()
+        from chalkgrad.flowing.picture import picture
+
+        return picture(self)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the figure as .png, or the page as .html, by the ending of the name.
+
+        Raises EquationError for another ending, without matplotlib, and where it cannot be written.
+        """
+        path = Path(path)
+        match path.suffix.lower():
+            case ".html":
+                return self.report(path)
+            case ".png":
+                figure = self.picture()
+            case _:
+                raise EquationError(
+                    f"{path}: a record is written as .html or .png",
+                    help=f"name it {path.stem or 'flow'}.html",
+                )
+        from chalkgrad.files import write
+        from chalkgrad.flowing.picture import png
+
+        write(path, png(figure))
+        return path
 
     def _follow(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> list[RemovableHandle]:
         before: dict[str, Tensor] = {}

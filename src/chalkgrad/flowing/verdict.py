@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from chalkgrad.flowing.advice import Advice, other_starts
 from chalkgrad.flowing.carry import FAINT, Carry, carried
 from chalkgrad.flowing.measures import Gate, memory_length
 
@@ -18,14 +19,6 @@ LOUD = 100.0
 """Over so many times what it was, a gradient counts as exploding."""
 STUCK = 0.9
 """A gate of which more than this share of values stand open or shut is saturated."""
-
-
-@dataclass(frozen=True)
-class Advice:
-    """Something to try: in words, and as code."""
-
-    words: str
-    code: str
 
 
 @dataclass(frozen=True)
@@ -89,7 +82,7 @@ def verdict(record: Record, gates: Mapping[str, Gate] | None = None) -> Verdict:
         if loudest.kept > LOUD:
             found.append(_exploding(loudest, record))
         elif loudest.kept < FAINT:
-            found.append(_vanishing(loudest))
+            found.append(_vanishing(loudest, record))
     for name, gate in (gates or {}).items():
         if gate.saturated > STUCK:
             side = "open (over 0.95)" if gate.open > gate.shut else "shut (under 0.05)"
@@ -115,30 +108,20 @@ def _exploding(s: Carry, record: Record) -> Finding:
     why = "clipping at the 90th percentile of what was measured" if sizes is not None else "clipping"
     words = f"the gradient of {s.name} is {s.gain:.2f} times as large with every step back, "
     words += f"{s.kept:.2g} times over {s.steps} steps"
-    return Finding(
-        "exploding",
-        words,
-        (
-            Advice(why, f"torch.nn.utils.clip_grad_norm_(parameters, {at})"),
-            Advice("an orthogonal start", f'init={{"W_{s.name}": torch.nn.init.orthogonal_}}'),
-            Advice("a gated cell", 'chalkgrad.layer("lstm", …)'),
-        ),
-    )
+    clip = Advice(why, f"torch.nn.utils.clip_grad_norm_(parameters, {at})")
+    return Finding("exploding", words, (clip, *_starts(s, record)))
 
 
-def _vanishing(s: Carry) -> Finding:
+def _vanishing(s: Carry, record: Record) -> Finding:
     words = f"the gradient of {s.name} keeps {s.gain:.2f} of its norm a step back, "
     words += f"and is under 1 % of it after {s.reach} of {s.steps} steps"
-    return Finding(
-        "vanishing",
-        words,
-        (
-            Advice("a gated cell", 'chalkgrad.layer("lstm", …)'),
-            Advice("a forget gate that starts open, if there is one", 'init={"b_f": 1.0}'),
-            Advice("an orthogonal start", f'init={{"W_{s.name}": torch.nn.init.orthogonal_}}'),
-            Advice("no more steps than the gradient goes", f"truncate={s.reach}"),
-        ),
-    )
+    window = Advice("no more steps than the gradient goes", f"truncate={s.reach}")
+    return Finding("vanishing", words, (*_starts(s, record), window))
+
+
+def _starts(s: Carry, record: Record) -> tuple[Advice, ...]:
+    layer = record.layers.get(s.layer)
+    return other_starts(layer.program if layer else None)
 
 
 def _healthy(states: list[Carry]) -> Finding:

@@ -31,7 +31,12 @@
     return stops[k].map((low, j) => Math.round(low + (stops[k + 1][j] - low) * (at - k)));
   };
   const heat = ramp([[48, 18, 78], [59, 55, 130], [46, 94, 143], [34, 130, 142], [38, 164, 130], [98, 196, 98], [186, 221, 60], [253, 238, 110]]);
-  const signed = ramp([[52, 140, 240], [30, 88, 160], [22, 40, 62], [20, 23, 26], [66, 40, 20], [176, 88, 26], [255, 164, 84]]);
+  // What is near zero looks like the paper.
+  const signed = {
+    light: ramp([[18, 74, 140], [70, 140, 205], [252, 251, 248], [236, 140, 60], [150, 62, 10]]),
+    dark: ramp([[120, 190, 255], [38, 104, 180], [20, 23, 26], [180, 84, 24], [255, 180, 110]]),
+  };
+  const night = matchMedia("(prefers-color-scheme: dark)");
   const lost = [209, 23, 58];
 
   // --- drawing ---
@@ -70,8 +75,8 @@
     add(svg, "image", { ...box, preserveAspectRatio: "none", href: canvas.toDataURL() });
   };
   const time = (svg, x, steps, width, height, name = "time t") => {
-    for (const t of whole(0, steps - 1, width / 70)) add(svg, "text", { x: x(t), y: height - 14, "text-anchor": "middle" }, String(t));
-    add(svg, "text", { x: width - RIGHT, y: height - 1, "text-anchor": "end" }, name);
+    for (const t of whole(0, steps - 1, width / 70)) add(svg, "text", { x: x(t), y: height - 15, "text-anchor": "middle" }, String(t));
+    add(svg, "text", { x: width - RIGHT, y: height - 4, "text-anchor": "end" }, name);
   };
 
   // --- what is shown ---
@@ -155,16 +160,20 @@
       return log(state, state.tables[path][Math.min(row(), state.rows - 1) * state.columns + c]);
     };
     const drawn = names.map((_, k) => add(svg, "path", { class: `s${k % 8}` }));
+    const dots = names.map((_, k) => add(svg, "path", { class: `s${k % 8} dot` }));
     svg.appendChild(drawn[0]); // the whole above its parts
     const place = () => names.forEach((path, k) => {
-      let way = "", pen = false;
+      let way = "", alone = "";
+      const values = Array.from({ length: state.columns }, (_, c) => value(path, c));
+      const seen = (c) => Number.isFinite(values[c]) && values[c] > low - 3;
       for (let c = 0; c < state.columns; c++) {
-        const v = value(path, c), there = Number.isFinite(v) && v > low - 3;
-        // A point alone is a line of no length with round ends: a dot.
-        if (there) way += `${pen ? "L" : "M"}${x(c).toFixed(1)} ${Math.min(y(v), height).toFixed(1)}${pen ? "" : "h0"}`;
-        pen = there;
+        if (!seen(c)) continue;
+        const [across, down] = [x(c).toFixed(1), Math.min(y(values[c]), height).toFixed(1)];
+        if (seen(c - 1) || seen(c + 1)) way += `${seen(c - 1) ? "L" : "M"}${across} ${down}`;
+        else alone += `M${across} ${down}m-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0-7 0`; // a point that is no line
       }
       drawn[k].setAttribute("d", way);
+      dots[k].setAttribute("d", alone);
     });
     plot.onpointermove = (event) => {
       const c = Math.floor((event.clientX - plot.getBoundingClientRect().left - LEFT) / w * state.columns);
@@ -190,8 +199,8 @@
       add(svg, "line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: y(v), y2: y(v) });
       add(svg, "text", { x: LEFT - 6, y: y(v) + 4, "text-anchor": "end" }, logs ? power(v) : String(v));
     }
-    for (const n of [1, ...whole(2, count, width / 80)]) add(svg, "text", { x: x((n - 1) / wide), y: height - 14, "text-anchor": "middle" }, String(n));
-    add(svg, "text", { x: width - RIGHT, y: height - 1, "text-anchor": "end" }, "training step");
+    for (const n of [1, ...whole(2, count, width / 80)]) add(svg, "text", { x: x((n - 1) / wide), y: height - 15, "text-anchor": "middle" }, String(n));
+    add(svg, "text", { x: width - RIGHT, y: height - 4, "text-anchor": "end" }, "training step");
     const here = add(svg, "line", { class: "here", y1: ABOVE, y2: ABOVE + h });
     let way = "", pen = false;
     values.forEach((v, k) => {
@@ -217,12 +226,12 @@
       const until = averaged() ? record.steps : Math.min(record.steps, (row() + 1) * tall);
       const look = own.filter((l) => l.step <= until).at(-1) ?? own[0], seen = look.seen[unit];
       const { svg, width, height } = blank(plot), w = width - LEFT - RIGHT, h = height - ABOVE - BELOW;
-      const colour = kind === "gate" ? heat : signed;
+      const colour = kind === "gate" ? heat : signed[night.matches ? "dark" : "light"];
       image(svg, seen.columns, seen.units, (k) => seen.shades[k] === 255 ? lost : colour(seen.shades[k] / 254), { x: LEFT, y: ABOVE, width: w, height: h });
       time(svg, (t) => LEFT + (t / seen.wide + 0.5) * w / seen.columns, seen.steps, width, height);
       const labels = seen.units > 1 ? [1, seen.units] : [];
       for (const n of labels) add(svg, "text", { x: LEFT - 6, y: ABOVE + (n - 0.5) * h / seen.units + 4, "text-anchor": "end" }, String(n));
-      readout.textContent = (look.said[unit] ? `${look.said[unit]}, ` : "") + `step ${look.step}`;
+      readout.textContent = look.said[unit] ?? `after step ${look.step}`;
     };
   }
 
@@ -250,6 +259,7 @@
     slider.addEventListener("input", () => { mean.checked = false; show(); });
     mean.addEventListener("change", show);
   }
+  night.addEventListener("change", show);
   let width = 0;
   new ResizeObserver(() => {
     if (document.body.clientWidth !== width) { width = document.body.clientWidth; draw(); }
