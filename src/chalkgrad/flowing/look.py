@@ -13,7 +13,7 @@ from chalkgrad.nn.layer import Layer
 
 @dataclass(frozen=True)
 class Look:
-    """Gates and states (T, units) of a sequence, after so many backward passes; how far its gates are open."""
+    """Gates and states (T, units) of a sequence, after so many backward passes; how far gates are open."""
 
     step: int
     gates: Mapping[str, Tensor]

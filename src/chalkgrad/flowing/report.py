@@ -209,7 +209,7 @@ def _gates(looks: list[Look]) -> str:
         '<section aria-labelledby="gates"><h2 id="gates">Gates and states of one sequence</h2>'
         '<p class="say">Over time, from left to right'
         + (f"; a row is a unit, {UNITS} at most. " if several else ". ")
-        + "A gate is dark where it is shut and bright where it is open; a state is blue below zero and orange "
+        + "A gate is dark where it is shut and bright where it is open; a state blue below zero and orange "
         f'above.</p><div class="small">{drawn}</div>{table if measured else ""}</section>'
     )
 
