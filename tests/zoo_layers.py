@@ -1,4 +1,4 @@
-"""Every layer of the zoo, with sizes that suit it, and an input."""
+"""Every layer of the zoo that has one input, with sizes that suit it, and that input."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from chalkgrad.language.resolve import read
 from chalkgrad.nn.sizes import small_numbers
 from chalkgrad.zoo import names, source_of
 
-NAMES = names()
+NAMES = tuple(n for n in names() if len(read(source_of(n)).program.given("input")) == 1)
 
 
 def drawn(

@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from chalkgrad.language.source import EquationError, EquationWarning
+from chalkgrad.late import define_operator
 
 if TYPE_CHECKING:
     from chalkgrad.claims.check import check
@@ -55,6 +56,9 @@ _WHERE = {
     **dict.fromkeys(("RNNCell", "LSTMCell", "GRUCell"), "chalkgrad.nn.cells"),
     **{f"{kind}Pool{n}d": "chalkgrad.nn.pooling" for kind in ("Max", "Avg") for n in (1, 2, 3)},
 }
+
+
+define_operator()
 
 
 def __getattr__(name: str) -> Any:

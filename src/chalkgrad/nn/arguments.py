@@ -11,6 +11,7 @@ from torch import Tensor
 from chalkgrad.equations.ir import Name
 from chalkgrad.equations.size import ONE
 from chalkgrad.language.resolve import Resolved
+from chalkgrad.nn.recording import is_open, is_recorded
 from chalkgrad.nn.sizes import Given, Numbers
 
 _SHAPES = 256
@@ -108,6 +109,8 @@ class Arguments:
 
     def solve(self, tensors: Mapping[str, Tensor]) -> dict[str, int]:
         """The number of every size symbol, the batch included."""
+        if is_recorded(tensors.values()):
+            return self._solved_for(tensors)
         key = tuple(x.shape for x in tensors.values())
         numbers = self._solved.get(key)
         if numbers is None:
@@ -118,7 +121,7 @@ class Arguments:
         return numbers
 
     def _solved_for(self, tensors: Mapping[str, Tensor]) -> dict[str, int]:
-        numbers = Numbers(self.resolved, self.keywords)
+        numbers, open = Numbers(self.resolved, self.keywords), False
         size = next(iter(tensors.values())).shape[0]
         for name in self.inputs:
             x = tensors[name.name]
@@ -128,7 +131,17 @@ class Arguments:
                     name.name,
                     help="give all inputs the same number of examples",
                 )
-            for r, n in zip(name.ranges, x.shape[1:], strict=True):
+            open = open or is_open(x.shape[1:])
+        if open:
+            axes = ((n, tensors[n.name].shape[1:]) for n in self.inputs)
+            known = numbers.open(
+                (r.size, n) for name, shape in axes for r, n in zip(name.ranges, shape, strict=True)
+            )
+            if known is not None:
+                return {**known, "batch": size}
+        for name in self.inputs:
+            x = tensors[name.name]
+            for r, n in zip(name.ranges, map(int, x.shape[1:]), strict=True):
                 if not numbers.unknowns.unify(r.size, numbers.unknowns.reduce(ONE * n)):
                     raise self.numbers.fail(
                         f"`{name.name}` has size {n} where {r.size} = {numbers.value(r.size)} is needed: "

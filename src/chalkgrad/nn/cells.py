@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from chalkgrad.language.source import EquationError
 from chalkgrad.nn.gates import Gates, check_input, equations_of, in_dtype_of
 from chalkgrad.nn.page import refuse
+from chalkgrad.nn.recording import in_one
 from chalkgrad.nn.recurrence import Recurrence, recurrence
 
 
@@ -23,6 +24,7 @@ class _Cell(Gates):
         """The text of the page, of which a call computes one step."""
         return equations_of(self.page, self.nonlinearity, self.bias)
 
+    @in_one
     def forward(self, input: Any, hx: Any = None) -> Any:
         """The next state, as torch.nn's cell of the same name has it."""
         own = recurrence(self.equations)

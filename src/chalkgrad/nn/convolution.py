@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from chalkgrad.nn.page import REFUSALS, Page, Written, page, refuse
+from chalkgrad.nn.recording import Recorded, in_one
 from chalkgrad.nn.windows import (
     IMAGE,
     KERNEL,
@@ -146,7 +147,7 @@ def _hold(text: str, kernel: Numbers, stride: Numbers, dilation: Numbers, paddin
     hold(text, len(kernel), numbers)
 
 
-class _Layer(Written):
+class _Layer(Written, Recorded):
     """What convolutions share; the attributes are those that torch's constructors set."""
 
     weight: Any
@@ -231,6 +232,7 @@ class _Convolution(_Layer):
     def _numbers(self) -> tuple[Any, ...]:
         return self.kernel_size, self.stride, self.dilation, self.padding
 
+    @in_one
     def forward(self, input: Tensor) -> Tensor:
         """y, as torch.nn's layer of the same name and numbers has it."""
         weight, bias, within = self.weight, self.bias, self.padding_mode == "zeros"
@@ -269,6 +271,7 @@ class _Transposed(_Layer):
     def _numbers(self) -> tuple[Any, ...]:
         return self.kernel_size, self.stride, self.dilation, self.padding
 
+    @in_one
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """y, as torch.nn's layer of the same name and numbers has it."""
         weight, bias, more = self.weight, self.bias, self.output_padding

@@ -6,6 +6,7 @@ torch.func's grad, vmap or jacrev there is :class:`Transformed`, which says besi
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -13,6 +14,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import torch
 from torch import Tensor
 from torch.autograd import Function
+
+from chalkgrad.nn.library import operator
+from chalkgrad.nn.recording import is_recorded
 
 if TYPE_CHECKING:
     from chalkgrad.nn.operator import System
@@ -42,8 +46,9 @@ class Call:
         winners: Winners,
     ) -> None:
         self.system, self.given, self.known, self.wanted = system, given, known, wanted
-        self.winners = winners
-        self.kept = tuple(n for n in system.saved_for(wrt, winners) if n not in known)
+        self.wrt, self.winners = wrt, winners
+        saved = system.saved_for(wrt, winners) if wrt else ()
+        self.kept = tuple(n for n in saved if n not in known)
         self.beside = tuple(n for n in self.kept if n not in wanted)
         self.results = (*wanted, *self.beside)
         self._missing = tuple(n for n in dict.fromkeys(self.results) if n not in known)
@@ -60,6 +65,8 @@ class Call:
 
     def run(self, numbers: Mapping[str, int], tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """The results, computed. Each is a tensor of its own: none is one that came in."""
+        if is_recorded(tensors):
+            return self.recorded(numbers, tensors)
         given = dict(zip(self.given, tensors, strict=False))
         known = dict(zip(self.known, tensors[len(given) :], strict=True))
         values = self._runner(given, numbers, self._missing, known)
@@ -67,6 +74,20 @@ class Call:
         if known:
             values |= known
         return tuple([values[n].clone() if id(values[n]) in came else values[n] for n in self.results])
+
+    def recorded(self, numbers: Mapping[str, int], tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """The results as an operator of a graph: see :mod:`chalkgrad.nn.library`."""
+        said = {
+            "backend": self.system.backend,
+            "steps": self.system.origin.steps,
+            "given": self.given,
+            "known": self.known,
+            "wanted": self.wanted,
+            "wrt": self.wrt,
+            "sizes": tuple(numbers),
+        }
+        asked = json.dumps(said, ensure_ascii=False, separators=(",", ":"))
+        return tuple(operator(self.system.origin.text, asked, [*tensors], [*numbers.values()]))
 
     def of_kept(self, results: Sequence[Tensor]) -> list[Tensor]:
         """Those of the results that the gradient needs."""

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from chalkgrad.nn.page import Written
+from chalkgrad.nn.recording import Recorded
 from chalkgrad.nn.recurrence import Recurrence
 from chalkgrad.zoo import torchs_page
 
@@ -45,7 +46,7 @@ def equations_of(page: str, nonlinearity: str, bias: bool, bidirectional: bool =
     return f"{body}\n{from_the_end}\nwhere {', '.join([*sizes, *again])}"
 
 
-class Gates(Written):
+class Gates(Written, Recorded):
     """What layers and cells share.
 
     ``page`` names the equations in the zoo; ``gates`` are in the order in which torch stacks them, ``states``
@@ -89,6 +90,9 @@ class Gates(Written):
                 said = f"has shape {tuple(h.shape)}" if isinstance(h, Tensor) else f"is {type(h).__name__}"
                 own.fail(f"the initial `{name}` is {want}, and what is given {said}", name)
         return tuple(given)
+
+    def _shaped(self, found: tuple[Tensor, ...]) -> Any:
+        return self.as_torchs(found)
 
     def as_torchs(self, states: Sequence[Tensor]) -> Any:
         """States as torch gives them: one tensor, or a tuple of as many as there are."""

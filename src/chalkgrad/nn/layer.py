@@ -24,6 +24,7 @@ from chalkgrad.nn.function import Watch
 from chalkgrad.nn.initial import initialise
 from chalkgrad.nn.masks import Variants
 from chalkgrad.nn.operator import System, system_of
+from chalkgrad.nn.recording import Recorded, exporting, in_one, is_recorded
 from chalkgrad.nn.sizes import Given, Numbers, own_cuts, own_names, own_part, with_own_parts
 from chalkgrad.nn.states import States, named_tuple
 from chalkgrad.nn.streaming import Streaming, stepped, streaming
@@ -76,7 +77,7 @@ def layer(
     return made
 
 
-class Layer(nn.Module):
+class Layer(Recorded):
     """Equations as a module: ``layer(x)``, ``layer(x, state)``; made by :func:`layer`.
 
     ``equations`` is the text, ``sizes`` the numbers of its size symbols, ``program`` its index form and
@@ -130,6 +131,8 @@ class Layer(nn.Module):
         self._copies = {n for n, es in defined if len(es) == 1 and _may_be_a_view(es[0])}
         self._parameter_names = tuple(n.name for n in self.program.given("parameter"))
         self._streaming: Streaming | None = None
+        fields = self._states.fields
+        self._kinds = (named_tuple("Output", self.program.outputs), named_tuple("State", fields), len(fields))
         self._whole: dict[object, Plan] = {}  # by shape, dtype and device of the input
         self.watch: Watch | None = None  # is told of gradients: chalkgrad.flow
 
@@ -148,6 +151,7 @@ class Layer(nn.Module):
             "_parameter_names",
             "_whole",
             "watch",
+            "_kinds",
         )
         return {k: v for k, v in self.__dict__.items() if k not in made}
 
@@ -256,6 +260,7 @@ class Layer(nn.Module):
 
     # --- the call --------------------------------------------------------------------------------------
 
+    @in_one
     def forward(
         self,
         *args: Any,
@@ -295,14 +300,23 @@ class Layer(nn.Module):
         asked = beside if any(x is not None for x in beside.values()) else None
         like = next(self.parameters(), None)
         if like is None or like.is_meta or not torch.is_autocast_enabled(like.device.type):
-            return self._run(tensors, state, like, asked)
+            return self._shaped(self._run(tensors, state, like, asked))
         # A recurrence adds over many steps: under autocast it takes what is half and computes in full.
         tensors = {n: _like(x, like) for n, x in tensors.items()}
         state = (
             tuple(_like(x, like) for x in state) if isinstance(state, (tuple, list)) else _like(state, like)
         )
         with torch.autocast(like.device.type, enabled=False):
-            return self._run(tensors, state, like, asked)
+            return self._shaped(self._run(tensors, state, like, asked))
+
+    def _shaped(self, found: tuple[Tensor, ...]) -> Any:
+        """What the caller gets: in named tuples, but in plain ones from a file, which has no classes."""
+        n = len(found) - self._kinds[2]
+        outputs, states = found[:n], found[n:]
+        if not exporting():
+            outputs, states = self._kinds[0](*outputs), self._kinds[1](*states)
+        output = outputs[0] if n == 1 else outputs
+        return (output, states) if states else output
 
     def step(self, *args: Any, state: Any = None, **named: Tensor) -> tuple[Any, Any]:
         """One step of a sequence: ``layer.step(x_t, state)`` → (output, state), for what comes bit by bit.
@@ -345,7 +359,7 @@ class Layer(nn.Module):
 
     def _run(
         self, tensors: dict[str, Tensor], state: Any, like: Tensor | None, asked: dict[str, Any] | None
-    ) -> Any:
+    ) -> tuple[Tensor, ...]:
         batched = self._arguments.batched(tensors, like)
         if not batched:
             tensors = {n: x.unsqueeze(0) for n, x in tensors.items()}
@@ -357,7 +371,9 @@ class Layer(nn.Module):
         first = next(iter(tensors.values()))
         given |= self._states.starts(state, numbers, first, batched)
         program, system, carried, own = self.program, self._system, {}, self._own
-        if batched and len(tensors) == len(program.outputs) == 1 and not (asked or program.states or own):
+        if is_recorded(given.values()):
+            own = {}  # a part of a result is no other result of an operator: it would be a copy
+        elif batched and len(tensors) == len(program.outputs) == 1 and not (asked or program.states or own):
             plan = system.whole(given, numbers, program.outputs)
             if plan and program.outputs[0] not in self._copies:
                 if len(self._whole) >= _SHAPES:
@@ -385,8 +401,7 @@ class Layer(nn.Module):
         ]
         if not batched:
             outputs, states = [x.squeeze(0) for x in outputs], [x.squeeze(0) for x in states]
-        output = outputs[0] if len(outputs) == 1 else named_tuple("Output", program.outputs)(*outputs)
-        return (output, named_tuple("State", self._states.fields)(*states)) if states else output
+        return (*outputs, *states)
 
 
 def _may_be_a_view(e: Equation) -> bool:
@@ -396,7 +411,7 @@ def _may_be_a_view(e: Equation) -> bool:
 
 def _unshared(value: Tensor, given: Mapping[str, Tensor]) -> Tensor:
     """A value in memory of its own, a place for every element."""
-    if torch._C._are_functorch_transforms_active():  # what is seen then has no memory
+    if torch._C._are_functorch_transforms_active() or is_recorded([value]):  # what is seen then has no memory
         return value.clone()
     storage = value.untyped_storage().data_ptr()
     shared = any(x.untyped_storage().data_ptr() == storage for x in given.values())

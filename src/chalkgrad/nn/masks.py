@@ -19,6 +19,7 @@ from chalkgrad.equations.ir import Program
 from chalkgrad.kernels.backends import Backend
 from chalkgrad.nn.arguments import short
 from chalkgrad.nn.operator import System, system_of
+from chalkgrad.nn.recording import is_recorded
 from chalkgrad.nn.sizes import Numbers
 
 WORDS = ("lengths", "resets", "truncate")
@@ -95,7 +96,15 @@ class Variants:
                 + (f"are {examples} examples" if examples != 1 else "is 1 example"),
                 help="give one length for each example",
             )
-        least, most = (int(found.min()), int(found.max())) if examples else (steps, steps)
+        if is_recorded([found]):  # a graph has no numbers: they are looked at while it runs
+            whole = given if isinstance(given, Sequence) else None
+            if whole is None:
+                said = f"lengths are from 1 to the number of steps of `{written.steps}`"
+                torch._assert_async(((found >= 1) & (found <= steps)).all(), said)  # pyright: ignore
+                return found
+            least, most = min(whole), max(whole)
+        else:
+            least, most = (int(found.min()), int(found.max())) if examples else (steps, steps)
         if least < 1 or most > steps:
             raise self.numbers.fail(
                 f"a sequence of {steps} steps is given the length {least if least < 1 else most}",

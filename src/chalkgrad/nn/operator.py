@@ -8,8 +8,9 @@ the derived program holds the equations that they come from, so that a second de
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from typing import Literal, assert_never
 
 import torch
 from torch import Tensor
@@ -19,19 +20,30 @@ from chalkgrad.calculus.derive import derive, with_winners
 from chalkgrad.calculus.normalise import normalise
 from chalkgrad.calculus.paths import Watched, watched
 from chalkgrad.equations.ir import Program, Reduce
+from chalkgrad.equations.stored import stored
 from chalkgrad.equations.walk import fresh, nodes, reads
 from chalkgrad.kernels.backends import Backend
 from chalkgrad.kernels.eager import Plan, Runner
 from chalkgrad.kernels.eager.winners import winners_of
 from chalkgrad.nn.function import Call, Run, Transformed, Watch, Winners
+from chalkgrad.nn.recording import exporting, is_open, is_recorded, without_recording
+
+How = Literal["asked", "derived", "mapped"]
+"""How a system is made from another one: see the methods of these names."""
 
 
 class System:
     """A program with its runner and, made when first asked for, the systems derived from it."""
 
-    def __init__(self, program: Program, backend: Backend = "c") -> None:
+    def __init__(
+        self,
+        program: Program,
+        backend: Backend = "c",
+        made: tuple[System, How, tuple[str, ...]] | None = None,
+    ) -> None:
         self.program = program
         self.backend: Backend = backend
+        self._made = made  # from which other system, if any, and how
         self._derived: dict[tuple[str, ...], System] = {}
         self._asked: dict[tuple[str, ...], System] = {}
         self._saved: dict[object, tuple[str, ...]] = {}
@@ -39,6 +51,14 @@ class System:
         self._calls: dict[object, Call] = {}
         self._mapped: dict[frozenset[str], Mapped] = {}
         self._watched: tuple[Watched, System] | None = None
+
+    @cached_property
+    def origin(self) -> Origin:
+        """What another process needs to have this system."""
+        if self._made is None:
+            return Origin(stored(self.program))
+        before, *step = self._made
+        return replace(before.origin, steps=(*before.origin.steps, (step[0], step[1])))
 
     @cached_property
     def seeds(self) -> Mapping[str, str]:
@@ -55,15 +75,15 @@ class System:
         if p.outputs == wanted:
             return self
         if wanted not in self._asked:
-            self._asked[wanted] = System(
-                Program(p.equations, p.names, wanted, p.states, p.columns), self.backend
-            )
+            program = Program(p.equations, p.names, wanted, p.states, p.columns)
+            self._asked[wanted] = System(program, self.backend, (self, "asked", wanted))
         return self._asked[wanted]
 
     def derived(self, wrt: tuple[str, ...]) -> System:
         """The system whose outputs are the adjoints of ``wrt``, in order."""
         if wrt not in self._derived:
-            self._derived[wrt] = System(normalise(derive(self.program, wrt)), self.backend)
+            program = normalise(derive(self.program, wrt))
+            self._derived[wrt] = System(program, self.backend, (self, "derived", wrt))
         return self._derived[wrt]
 
     def winners(self, wrt: tuple[str, ...], numbers: Mapping[str, int]) -> Winners:
@@ -116,7 +136,7 @@ class System:
         At the sizes ``numbers``; where none are given, nothing is kept that only some sizes have.
         """
         names = tuple(given)
-        wrt = tuple([n for n, t in given.items() if t.requires_grad])
+        wrt = tuple([n for n, t in given.items() if t.requires_grad]) if torch.is_grad_enabled() else ()
         system = self.asked(wanted)
         winners = system.winners(wrt, numbers) if numbers else {}
         key = (names, wanted, known, wrt, tuple(winners))
@@ -139,8 +159,20 @@ class System:
             axis = fresh("vmap", {*p.symbols, *(r.axis for n in p.names for r in n.ranges)})
             program = along(p, axis, names)
             differ = frozenset(n.name for n in program.names if n.ranges != p[n.name].ranges)
-            self._mapped[names] = Mapped(System(program, self.backend), axis, differ)
+            system = System(program, self.backend, (self, "mapped", tuple(sorted(names))))
+            self._mapped[names] = Mapped(system, axis, differ)
         return self._mapped[names]
+
+    def after(self, how: How, names: tuple[str, ...]) -> System:
+        """The system of a step of :class:`Origin`."""
+        match how:
+            case "asked":
+                return self.asked(names)
+            case "derived":
+                return self.derived(names)
+            case "mapped":
+                return self.mapped(frozenset(names)).system
+        assert_never(how)
 
     def whole(
         self, given: Mapping[str, Tensor], numbers: Mapping[str, int], wanted: Sequence[str]
@@ -151,7 +183,16 @@ class System:
         """
         if not self._may_be_whole:
             return None
-        plan = self.runner.plan(given, numbers, wanted)
+        if is_recorded(given.values()):
+            # A graph that is open to other sizes has no plan; one that is not has that of real tensors.
+            if is_open(numbers.values()):
+                return None
+            like = next(iter(given.values()))
+            with without_recording():
+                real = {"": torch.empty((), dtype=like.dtype, device=like.device)}
+                plan = self.runner.plan(real, numbers, wanted)
+        else:
+            plan = self.runner.plan(given, numbers, wanted)
         return plan if plan.whole else None
 
     @cached_property
@@ -174,18 +215,38 @@ class System:
     ) -> tuple[Tensor, ...]:
         """The values of ``wanted``, differentiable by all of ``given``; ``watch`` sees the gradient pass."""
         known = known or {}
+        recorded = is_recorded(given.values())
+        if recorded and watch is not None:
+            raise RuntimeError(
+                "a compiled or exported layer tells nobody of its gradient: watch it uncompiled"
+            )
         if not known and (whole := self.whole(given, numbers, wanted)):
             return tuple(whole(given).values())
         transformed = torch._C._are_functorch_transforms_active()
         if transformed or (torch.is_grad_enabled() and any(t.requires_grad for t in given.values())):
-            call = self.call(given, tuple(wanted), tuple(known), None if transformed else numbers)
+            here = None if transformed or recorded else numbers
+            call = self.call(given, tuple(wanted), tuple(known), here)
+            if recorded and exporting():  # a file holds the operator that has a gradient
+                return call.recorded(numbers, [*given.values(), *known.values()])[: len(call.wanted)]
             if transformed:
                 return Transformed.apply(call, numbers, *given.values(), *known.values())[: len(call.wanted)]
             call = call if watch is None else call.told(watch)
             return Run.apply(call, numbers, *given.values(), *known.values())
+        if recorded:
+            return self.call(given, tuple(wanted), tuple(known), None).run(
+                numbers, [*given.values(), *known.values()]
+            )
         missing = [n for n in wanted if n not in known] if known else wanted
         values = self.runner(given, numbers, missing, known)
         return tuple(known[n] if n in known else values[n] for n in wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a system comes from: the text of a program, and the steps from it, each with its names."""
+
+    text: str
+    steps: tuple[tuple[How, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from chalkgrad.language.resolve import read
 from chalkgrad.language.source import EquationError
 from chalkgrad.nn.arguments import short
 from chalkgrad.nn.operator import System, system_of
+from chalkgrad.nn.recording import is_open, is_recorded
 from chalkgrad.nn.sizes import Numbers
 from chalkgrad.nn.windows import no_window
 
@@ -55,7 +56,7 @@ class Page:
         if again is not None:
             return again
         given, numbers = self._bound(x, parameters)
-        plan = self.system.whole(given, numbers, (self.output,))
+        plan = None if is_recorded(given.values()) else self.system.whole(given, numbers, (self.output,))
         if plan is not None:
             if len(self._whole) >= _SHAPES:
                 self._whole.clear()
@@ -65,6 +66,8 @@ class Page:
 
     def again(self, x: Tensor, *parameters: Tensor) -> Tensor | None:
         """The output where it is one library call that an earlier one has prepared; None where it is not."""
+        if is_recorded((x, *parameters)):
+            return None
         plan = self._whole.get((x.shape, x.dtype, x.device, *[p.shape for p in parameters]))
         if plan is None:
             return None
@@ -108,8 +111,10 @@ class Page:
                     help="put both on one device",
                 )
         key = (x.shape, *(p.shape for p in parameters))
-        numbers = self._solved.get(key)
-        if numbers is None:
+        numbers = None if is_recorded((x, *parameters)) else self._solved.get(key)
+        if numbers is None and is_recorded((x, *parameters)):
+            numbers = self._solve(given)
+        elif numbers is None:
             numbers = self._solve(given)
             if len(self._solved) >= _SHAPES:
                 self._solved.clear()
@@ -124,6 +129,16 @@ class Page:
 
     def _solve(self, given: Mapping[str, Tensor]) -> dict[str, int]:
         numbers = Numbers(self.resolved, {})
+        if any(is_open(x.shape) for x in given.values()):
+            images = given[self.input.name].shape
+            shapes = [(n, given[n.name].shape) for n in self.parameters]
+            axes = [(self.input, images[1:]), *shapes]
+            if all(len(name.ranges) == len(shape) for name, shape in axes):
+                known = numbers.open(
+                    (r.size, n) for name, shape in axes for r, n in zip(name.ranges, shape, strict=True)
+                )
+                if known is not None:
+                    return {**known, "batch": images[0]}
         for name in (self.input, *self.parameters):
             whole = given[name.name].shape
             shape = whole[1:] if name is self.input else whole
@@ -135,7 +150,7 @@ class Page:
                     help="give a tensor with as many axes"
                     + (", or with a batch before them" if name is self.input else ""),
                 )
-            for r, n in zip(name.ranges, shape, strict=True):
+            for r, n in zip(name.ranges, map(int, shape), strict=True):
                 if not numbers.unknowns.unify(r.size, numbers.unknowns.reduce(ONE * n)):
                     self.fail(
                         f"`{name.name}` is {form} and is given as {'×'.join(map(str, shape))}: {r.size} is "

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from chalkgrad.nn.page import REFUSALS, Page, Written, page, refuse
+from chalkgrad.nn.recording import Recorded, in_one, is_recorded
 from chalkgrad.nn.windows import (
     POSITIONS,
     TAPS,
@@ -154,7 +155,7 @@ def _number(n: Any) -> Number:
     return tuple(n) if isinstance(n, list) else n
 
 
-class _Pool(Written):
+class _Pool(Written, Recorded):
     """What poolings share; the attributes are those that torch's constructors set."""
 
     axes = 0
@@ -162,6 +163,9 @@ class _Pool(Written):
     stride: Any
     padding: Any
     ceil_mode: Any
+
+    def _shaped(self, found: tuple[Tensor, ...]) -> Any:
+        return found[0] if len(found) == 1 else found
 
     def _batched(self, page: Page, x: Tensor, windows: Windows) -> Tensor:
         """``x`` in a batch. Raises EquationError where it is no image, or no window fits into it."""
@@ -213,6 +217,7 @@ class _MaxPool(_Pool):
         """The text of the page, with the numbers of this layer."""
         return _windows(*self._numbers()).equations
 
+    @in_one
     def forward(self, input: Tensor) -> Any:
         """y, as torch.nn's layer of the same name and numbers has it."""
         try:
@@ -260,6 +265,7 @@ class _AvgPool(_Pool):
         """The text of the page, with the numbers of this layer."""
         return _windows(*self._numbers()).mean
 
+    @in_one
     def forward(self, input: Tensor) -> Tensor:
         """y, as torch.nn's layer of the same name and numbers has it."""
         try:
@@ -271,7 +277,10 @@ class _AvgPool(_Pool):
             if windows.divisor is not None:
                 y = own(x)
             else:
-                n = _counts(windows, x.shape[2:], bool(self.count_include_pad), x.dtype, x.device)
+                # What is kept from call to call is no part of a graph.
+                counts = _counts.__wrapped__ if is_recorded([x]) else _counts
+                sizes = tuple([int(n) for n in x.shape[2:]])
+                n = counts(windows, sizes, bool(self.count_include_pad), x.dtype, x.device)
                 y = own.again(x, n)
                 y = own(x, n) if y is None else y
             return y if batched else y.squeeze(0)

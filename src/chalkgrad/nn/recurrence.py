@@ -13,6 +13,7 @@ from chalkgrad.calculus.normalise import normalise
 from chalkgrad.nn.masks import Variants
 from chalkgrad.nn.operator import system_of
 from chalkgrad.nn.page import Page
+from chalkgrad.nn.recording import is_recorded
 from chalkgrad.nn.sizes import own_cuts, own_names, own_part, with_own_parts
 from chalkgrad.nn.states import States
 
@@ -53,6 +54,11 @@ class Recurrence(Page):
         program = self.program
         first = [starts[n] for n in self.states] if starts else None
         given |= self._states.starts(first, numbers, x, batched=True)
+        if asked is None and is_recorded([x]):  # a part of a result would be a copy as another result
+            wanted = tuple(dict.fromkeys((*program.outputs, *self.states)))
+            values = dict(zip(wanted, self.system(given, numbers, wanted), strict=True))
+            outputs = [own_part(self._cuts[n], values[n], numbers) for n in program.outputs]
+            return outputs, {s.name: self._states.last(s, values[s.name]) for s in program.states}
         if asked is None:
             values = dict(zip(self._wanted, self.system(given, numbers, self._wanted), strict=True))
             outputs = [values[n] for n in self._outputs]

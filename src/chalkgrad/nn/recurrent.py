@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from chalkgrad.language.source import EquationError
 from chalkgrad.nn.gates import REVERSE, Gates, check_input, equations_of, in_dtype_of, twin
 from chalkgrad.nn.page import refuse
+from chalkgrad.nn.recording import in_one
 from chalkgrad.nn.recurrence import Asked, Recurrence, recurrence
 
 
@@ -42,6 +43,7 @@ class _Layers(Gates, nn.RNNBase):
         page = f"{self.page}_projection" if self.proj_size else self.page
         return equations_of(page, self.nonlinearity, self.bias, self.bidirectional)
 
+    @in_one
     def forward(
         self,
         input: Any,
@@ -68,6 +70,9 @@ class _Layers(Gates, nn.RNNBase):
             return self._padded(own, input, hx, asked)
         except EquationError as error:
             refuse(error, twin(self.torchs, self).forward, input, hx)
+
+    def _shaped(self, found: tuple[Tensor, ...]) -> Any:
+        return found[0], self.as_torchs(found[1:])
 
     def _padded(self, own: Recurrence, x: Tensor, hx: Any, asked: Asked | None) -> Any:
         check_input(own, x, (2, 3), "(steps, features), with one axis more for the batch")

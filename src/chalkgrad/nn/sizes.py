@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any, assert_never
 
 from torch import Tensor
 
-from chalkgrad.equations.ir import (
-    Equation,
-    Expr,
-    Guard,
-    Index,
-    Name,
-    Program,
-    Range,
-    Read,
-    Reduce,
-    full,
-)
+from chalkgrad.equations.bounds import Outside, Short, outside
+from chalkgrad.equations.ir import Equation, Name, Program, Range, Read, full
 from chalkgrad.equations.size import Size
-from chalkgrad.equations.walk import children, fresh
+from chalkgrad.equations.walk import fresh
 from chalkgrad.language.resolve import Resolved
 from chalkgrad.language.resolve.scope import declared_size
 from chalkgrad.language.resolve.sizes import Interval, Unknowns
@@ -164,23 +155,20 @@ class Numbers:
 
     def check_reads(self) -> None:
         """Refuse a read outside of what it reads, as far as the sizes are known yet."""
-        for e in self.program.equations:
-            box = {r.axis: self._interval(r) for r in e.domain}
-            for r in e.domain:
-                size = self.value(r.size)
-                # An empty input is ordinary; a size that a kernel leaves nothing of is not.
-                if size is not None and (size < 0 or (size == 0 and r.size.const)):
-                    raise self.fail(
-                        f"`{e.target}` would read outside of its input: its size "
-                        + (f"{r.size} is " if r.size.symbols else "is ")
-                        + f"{size}",
-                        e.target,
-                        help="give larger inputs or smaller kernels, or let zeros be read: "
-                        "where x: input zero outside",
-                    )
-            for read, position, (first, last) in self._outside(e.value, box, guarded=False):
-                r = self.program[read.name].ranges[position]
-                low, high = self._interval(r) or (0, 0)
+        found = next(outside(self.program, self.value), None)
+        match found:
+            case None:
+                return
+            case Short(target, size, number):
+                raise self.fail(
+                    f"`{target}` would read outside of its input: its size "
+                    + (f"{size} is " if size.symbols else "is ")
+                    + f"{number}",
+                    target,
+                    help="give larger inputs or smaller kernels, or let zeros be read: "
+                    "where x: input zero outside",
+                )
+            case Outside(read, (first, last), (low, high)):
                 where = f"{first}" if first == last else f"{first} to {last}"
                 raise self.fail(
                     f"`{read.name}[{','.join(map(str, read.at))}]` reads at {where}, and `{read.name}` "
@@ -188,47 +176,37 @@ class Numbers:
                     read.name,
                     help="an index begins at 0; there is none from the end",
                 )
+        assert_never(found)
 
-    def _interval(self, r: Range) -> tuple[int, int] | None:
-        """The first and last value of an axis; None while its size is free."""
-        low, size = self.value(r.low), self.value(r.size)
-        return None if low is None or size is None else (low, low + size - 1)
+    def open(self, sizes: Iterable[tuple[Size, Any]]) -> dict[str, Any] | None:
+        """Every symbol, of sizes and the numbers that they are, where numbers may be symbols of torch's.
 
-    def _outside(
-        self, e: Expr, box: Mapping[str, tuple[int, int] | None], guarded: bool
-    ) -> Iterator[tuple[Read, int, tuple[int, int]]]:
-        """Reads that leave their name, where they go along that axis. What a guard holds back is not read."""
-        match e:
-            case Read(name, at):
-                for k, index in enumerate(at):
-                    whole = self._interval(self.program[name].ranges[k])
-                    ends = self._extent(index, box)
-                    if whole is None or ends is None or (guarded and index.terms):
-                        continue
-                    if ends[0] <= ends[1] and (ends[0] < whole[0] or ends[1] > whole[1]):
-                        yield e, k, ends
-            case Guard(_, body):
-                yield from self._outside(body, box, guarded=True)
-            case Reduce(_, over, body):
-                inner = {**box, **{r.axis: self._interval(r) for r in over}}
-                if all(ends is None or ends[0] <= ends[1] for ends in inner.values()):
-                    yield from self._outside(body, inner, guarded)
-            case _:
-                for part in children(e):
-                    yield from self._outside(part, box, guarded)
-
-    def _extent(self, index: Index, box: Mapping[str, tuple[int, int] | None]) -> tuple[int, int] | None:
-        """The least and largest value of an index over a box; None while a size in it is free."""
-        shift = self.value(index.shift)
-        if shift is None:
-            return None
-        first = last = shift
-        for axis, k in index.terms:
-            ends = box.get(axis)
-            if ends is None:
+        None where that takes more than to subtract; raises EquationError for sizes that do not agree.
+        """
+        found: dict[str, Any] = dict(self.known)
+        left = [(self.unknowns.reduce(size), number) for size, number in sizes]
+        while left:
+            later = [pair for pair in left if not self._settled(*pair, found)]
+            if len(later) == len(left):
                 return None
-            first, last = first + k * ends[k < 0], last + k * ends[k > 0]
-        return first, last
+            left = later
+        return found if all(s in found for s in self.program.symbols) else None
+
+    def _settled(self, size: Size, number: Any, found: dict[str, Any]) -> bool:
+        """Whether a size is of symbols that are found, but for one that then is, and is added."""
+        match [s for s in size.symbols if s not in found]:
+            case []:
+                if size.value(found) != number:
+                    raise self.fail(f"an input has size {number} where {size} is {size.value(found)}")
+                return True
+            case [symbol] if dict(size.terms).get(symbol) == 1:
+                rest = size - Size.symbol(symbol)
+                if symbol in rest.symbols:
+                    return False
+                found[symbol] = number - rest.value(found)
+                return True
+            case _:
+                return False
 
     def _holder(self, symbol: str) -> str:
         """A name with this size: one that it was declared for, where it came to be another size."""

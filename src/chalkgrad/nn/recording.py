@@ -1,0 +1,107 @@
+"""Modules in a graph that torch writes down: torch.compile and torch.export take a call of one as a whole.
+
+Dynamo reads the Python of a model to find its operators. What a layer does between its arguments and its
+operator (names, checks, sizes, plans) is not for a graph, so its ``forward`` is a function that Dynamo calls
+with tensors that have a shape and no numbers, without reading it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from functools import wraps
+from typing import Any
+from weakref import WeakValueDictionary
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
+from torch._subclasses.functional_tensor import FunctionalTensor
+from torch.nn import Parameter
+from torch.utils._python_dispatch import _disable_current_modes
+
+
+def is_recorded(tensors: Iterable[Tensor]) -> bool:
+    """Whether any of these stands for a tensor of a graph that is being written down."""
+    for t in tensors:  # a loop, since this is done at every call
+        if (
+            type(t) is not Tensor
+            and type(t) is not Parameter
+            and isinstance(t, (FakeTensor, FunctionalTensor))
+        ):
+            return True
+    return False
+
+
+def without_recording() -> AbstractContextManager[Any]:
+    """A context in which tensors are made with numbers, for what outlives the graph."""
+    return _disable_current_modes()
+
+
+def _never() -> bool:
+    return False
+
+
+exporting: Callable[[], bool] = getattr(torch.compiler, "is_exporting", _never)
+"""Whether torch.export writes the graph down."""
+
+
+def is_open(shape: Iterable[Any]) -> bool:
+    """Whether a graph is to be about other sizes as well: one of these is a symbol of torch's."""
+    return any(type(n) is not int for n in shape)
+
+
+class Recorded(nn.Module):
+    """A module whose call a graph takes as a whole; its ``forward`` is decorated with :func:`in_one`."""
+
+    # Dynamo gives a function no module, but a number, by which it is found.
+    def __new__(cls, *_: Any, **__: Any) -> Any:
+        made = super().__new__(cls)
+        _modules[id(made)] = made
+        return made
+
+    def _shaped(self, found: tuple[Tensor, ...]) -> Any:
+        """What a call returns, of its tensors in a row."""
+        return found[0]
+
+
+_modules: WeakValueDictionary[int, Recorded] = WeakValueDictionary()
+
+
+def in_one(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """A ``forward`` that Dynamo does not read."""
+
+    @wraps(forward)
+    def call(self: Recorded, *args: Any, **kwargs: Any) -> Any:
+        if not torch.compiler.is_dynamo_compiling():
+            return forward(self, *args, **kwargs)
+        tensors = {**dict(self.named_parameters()), **dict(self.named_buffers())}
+        plain = tuple([tuple(a) if isinstance(a, tuple) else a for a in args])
+        named = {n: tuple(a) if isinstance(a, tuple) else a for n, a in kwargs.items()}
+        return self._shaped(_call(id(self), tensors, plain, named))
+
+    return call
+
+
+@torch.compiler.allow_in_graph
+def _call(
+    number: int, tensors: dict[str, Tensor], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Tensor, ...]:
+    """The tensors that a module's call returns, in a row, with these parameters and buffers."""
+    body = _Body(_modules[number])
+    return torch.func.functional_call(body, {f"of.{n}": t for n, t in tensors.items()}, args, kwargs)
+
+
+class _Body(nn.Module):
+    """A module's ``forward`` without its hooks, which Dynamo has read."""
+
+    def __init__(self, of: Recorded) -> None:
+        super().__init__()
+        self.of = of
+
+    def forward(self, *args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
+        return _row(self.of.forward(*args, **kwargs))
+
+
+def _row(found: Any) -> tuple[Tensor, ...]:
+    return tuple(t for part in found for t in _row(part)) if isinstance(found, tuple) else (found,)

@@ -1,0 +1,176 @@
+"""torch.compile(fullgraph=True): layers are whole in a graph, with the numbers and gradients of calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch._dynamo.testing import CompileCounterWithBackend
+from torch.library import opcheck
+from torch.utils._pytree import tree_leaves
+
+import chalkgrad
+from zoo_layers import NAMES, drawn
+
+F64 = torch.float64
+SOME = ("lstm", "gru_after", "rnn_bidirectional", "conv1d", "conv_pool", "max_pool2d", "wavenet")
+ALL = [n if n in SOME else pytest.param(n, marks=pytest.mark.slow) for n in NAMES]
+
+
+@pytest.fixture(autouse=True)
+def fresh_graphs() -> None:
+    torch._dynamo.reset()
+
+
+def compiled(what: Callable[..., Any], backend: str = "aot_eager") -> Callable[..., Any]:
+    return torch.compile(what, fullgraph=True, backend=backend)
+
+
+def trained(net: nn.Module, call: Callable[..., Any], x: Tensor, *rest: Any, **named: Any) -> list[Tensor]:
+    """What a call gives, and all gradients of the sum of its squares."""
+    net.zero_grad()
+    leaf = x.clone().requires_grad_()
+    found = [y for y in tree_leaves(call(leaf, *rest, **named)) if isinstance(y, Tensor)]
+    torch.stack([y.square().sum() for y in found if y.is_floating_point()]).sum().backward()
+    gradients = [leaf.grad, *(p.grad for p in net.parameters())]
+    assert all(g is not None for g in gradients)
+    return [y.detach() for y in found] + [g.clone() for g in gradients if g is not None]
+
+
+def same(found: list[Tensor], expected: list[Tensor]) -> None:
+    assert len(found) == len(expected)
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_compiled_layer_trains_as_it_does_uncompiled(name: str) -> None:
+    net, x = drawn(name)
+    same(trained(net, compiled(net), x), trained(net, net, x))
+
+
+class Model(nn.Module):
+    """A layer between torch's own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(11, 3, dtype=F64)
+        self.layer, _ = drawn("lstm")
+        self.head = nn.Linear(4, 2, dtype=F64)
+
+    def forward(self, words: Tensor, state: Any = None, **asked: Any) -> Any:
+        y, state = self.layer(self.embedding(words), state, **asked)
+        return self.head(y), state
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"lengths": [5, 3], "truncate": 2},
+        {"lengths": torch.tensor([4, 5])},
+        {"resets": torch.tensor([[False, True, False, False, True]] * 2)},
+    ],
+)
+def test_a_model_is_one_graph_with_states_lengths_and_resets(asked: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    net, words = Model(), torch.randint(0, 11, (2, 5))
+    graphs = CompileCounterWithBackend("aot_eager")
+    call = torch.compile(net, fullgraph=True, backend=graphs)
+    state, expected_state = None, None
+    for _ in range(2):
+        state = state and type(state)(*(s.detach() for s in state))
+        y, state = call(words, state, **asked)
+        expected, expected_state = net(words, expected_state, **asked)
+        torch.testing.assert_close(y, expected)
+        assert type(state) is type(expected_state)
+        torch.testing.assert_close(tuple(state), tuple(expected_state))
+    assert graphs.frame_count == 2  # without a state, and with one
+
+
+def test_an_example_without_a_batch_and_without_a_gradient() -> None:
+    net, x = drawn("lstm")
+    one = compiled(net)(x[0])
+    torch.testing.assert_close(tuple(one[1]), tuple(net(x[0])[1]))
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(net)(x)[0], net(x)[0])
+
+
+def test_sequences_of_other_lengths_share_a_graph() -> None:
+    net, _ = drawn("lstm")
+    graphs = CompileCounterWithBackend("aot_eager")
+    call = torch.compile(net, fullgraph=True, backend=graphs)
+    for steps in (5, 6, 9, 17, 3, 30):
+        x = torch.randn(2, steps, 3, dtype=F64)
+        torch.testing.assert_close(call(x)[0], net(x)[0])
+    assert graphs.frame_count == 2  # the first length, and all others
+
+
+def test_two_layers_of_one_page_keep_their_own_weights() -> None:
+    torch.manual_seed(0)
+    net = nn.ModuleList(chalkgrad.layer("rnn", D=4, H=4, dtype=F64) for _ in range(2))
+
+    def both(x: Tensor) -> Tensor:
+        return net[1](net[0](x)[0])[0]
+
+    x = torch.randn(2, 5, 4, dtype=F64)
+    same(trained(net, compiled(both), x), trained(net, both, x))
+
+
+def test_hooks_run_once_and_parametrised_weights_are_found() -> None:
+    net, x = drawn("rnn")
+    nn.utils.parametrizations.weight_norm(net, "W_h")
+    calls = torch.zeros(())
+
+    def hook(*_: Any) -> None:
+        calls.add_(1)
+
+    net.register_forward_hook(hook)
+    same(trained(net, compiled(net), x), trained(net, net, x))
+    assert calls.item() == 2
+
+
+def test_a_graph_says_which_lengths_do_not_fit() -> None:
+    net, x = drawn("lstm")
+    with pytest.raises(RuntimeError, match="lengths are from 1 to the number of steps"):
+        compiled(net)(x, lengths=torch.tensor([9, 1]))
+
+
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (lambda: chalkgrad.Conv2d(4, 4, 3, groups=2, padding="same", padding_mode="reflect"), (2, 4, 9, 8)),
+        (lambda: chalkgrad.ConvTranspose1d(2, 3, 3, stride=2), (2, 2, 5)),
+        (lambda: chalkgrad.MaxPool2d(2, return_indices=True), (2, 3, 6, 6)),
+        (lambda: chalkgrad.AvgPool2d(3, padding=1, count_include_pad=False), (2, 3, 7, 7)),
+        (lambda: chalkgrad.LSTMCell(3, 4), (2, 3)),
+        (lambda: chalkgrad.LSTM(3, 4, 2, bidirectional=True, proj_size=2, batch_first=True), (2, 5, 3)),
+        (lambda: chalkgrad.GRU(3, 4), (5, 3)),
+    ],
+)
+def test_the_modules_of_torch_nn_compile(make: Callable[[], nn.Module], shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    net, x = make().to(F64), torch.randn(shape, dtype=F64)
+    # Dynamo refuses every nn.RNN, nn.LSTM and nn.GRU, and so what is derived from them, unless it is allowed.
+    with torch._dynamo.config.patch(allow_rnn=True):
+        same(trained(net, compiled(net), x), trained(net, net, x))
+
+
+@pytest.mark.parametrize("name", ["rnn", "mgu"])
+def test_torchs_check_of_operators_passes(name: str) -> None:
+    net, x = drawn(name)
+    nodes = torch.export.export(net, (x,), strict=True).graph.nodes
+    (call,) = (n for n in nodes if n.target is torch.ops.chalkgrad.run.default)
+    text, asked, names, sizes = call.args
+    tensors = [torch.randn(n.meta["val"].shape, dtype=F64, requires_grad=True) for n in names]
+    opcheck(torch.ops.chalkgrad.run.default, (text, asked, tensors, sizes))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lstm", "conv_pool"])
+def test_inductor_gives_the_same(name: str) -> None:
+    net, x = drawn(name)
+    same(trained(net, compiled(net, "inductor"), x), trained(net, net, x))
