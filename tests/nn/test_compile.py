@@ -170,6 +170,7 @@ def test_torchs_check_of_operators_passes(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # torch's own use
 @pytest.mark.parametrize("name", ["lstm", "conv_pool"])
 def test_inductor_gives_the_same(name: str) -> None:
     net, x = drawn(name)
