@@ -27,9 +27,12 @@ static void part_0(const struct call *z, const int64_t me, const int64_t threads
   R *const t3 = z->w[1];  // ∂a
   R *const w0 = z->w[2];  // ∂h·1, one step
   R *const packed3 = z->w[3];
+  const int thin = n[1] <= THIN && n[2] + n[3] <= SHORT;
+  if (!thin) {
   { const int64_t from = cut(n[0], me, threads), to = cut(n[0], me + 1, threads);
     z->run->pack(packed3 + from * n[0], &p0[0 * s0_0 + 0] + from * (s0_0), 1, s0_0, n[0], to - from); }
   if (threads > 1) z->run->barrier();
+  }
   int64_t first = 0, last = n[1], part = 0, parts = 1;
   const int way = sharing(n[1], n[0] * n[0], 1, 1, threads);
   if (way == ROWS) { first = 0 + n[1] * me / threads; last = 0 + n[1] * (me + 1) / threads; }
@@ -42,7 +45,9 @@ static void part_0(const struct call *z, const int64_t me, const int64_t threads
     if (parts > 1) z->run->barrier();
     if (g1) {
     if (g0)
-    { const int64_t i0 = first; z->run->product(&w0[i0 * (n[0]) + 0] + cut(n[0], part, parts), (n[0]), &t3[i0 * (n[0]) + (i1 + 1) * (n[1] * n[0]) + 0], (n[0]), packed3 + cut(n[0], part, parts) * n[0], last - first, n[0], cut(n[0], part + 1, parts) - cut(n[0], part, parts), 0); }
+    { const int64_t i0 = first; R *const to = &w0[i0 * (n[0]) + 0] + cut(n[0], part, parts); const R *const left = &t3[i0 * (n[0]) + (i1 + 1) * (n[1] * n[0]) + 0];
+      if (thin) z->run->thin(to, (n[0]), left, (n[0]), &p0[0 * s0_0 + 0] + cut(n[0], part, parts) * (s0_0), 1, s0_0, last - first, n[0], cut(n[0], part + 1, parts) - cut(n[0], part, parts), 0);
+      else z->run->product(to, (n[0]), left, (n[0]), packed3 + cut(n[0], part, parts) * n[0], last - first, n[0], cut(n[0], part + 1, parts) - cut(n[0], part, parts), 0); }
     else { for (int64_t i0 = first; i0 < last; i0++) for (int64_t i2 = 0 + cut(n[0], part, parts); i2 < 0 + cut(n[0], part + 1, parts); i2++) w0[i0 * (n[0]) + i2] = 0; }
     }
     if (g0 && g1 && g2) {

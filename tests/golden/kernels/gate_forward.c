@@ -40,9 +40,12 @@ static void part_2(const struct call *z, const int64_t me, const int64_t threads
   R *const t2 = z->w[0];  // a·1
   R *const w0 = z->w[1];  // a·2, one step
   R *const packed2 = z->w[2];
+  const int thin = n[0] <= THIN && n[2] <= SHORT;
+  if (!thin) {
   { const int64_t from = cut(n[1], me, threads), to = cut(n[1], me + 1, threads);
     z->run->pack(packed2 + from * n[1], &p3[0 * s3_0 + 0] + from * (1), s3_0, 1, n[1], to - from); }
   if (threads > 1) z->run->barrier();
+  }
   int64_t first = 0, last = n[0], part = 0, parts = 1;
   const int way = sharing(n[0], n[1] * n[1], 1, 1, threads);
   if (way == ROWS) { first = 0 + n[0] * me / threads; last = 0 + n[0] * (me + 1) / threads; }
@@ -50,7 +53,9 @@ static void part_2(const struct call *z, const int64_t me, const int64_t threads
   else if (me) return;
   for (int64_t i1 = 0; i1 < n[2]; i1++) {
     if (parts > 1) z->run->barrier();
-    { const int64_t i0 = first; z->run->product(&w0[i0 * (n[1]) + 0] + cut(n[1], part, parts), (n[1]), &t1[i0 * (n[1]) + i1 * (n[0] * n[1]) + 0], (n[1]), packed2 + cut(n[1], part, parts) * n[1], last - first, n[1], cut(n[1], part + 1, parts) - cut(n[1], part, parts), 0); }
+    { const int64_t i0 = first; R *const to = &w0[i0 * (n[1]) + 0] + cut(n[1], part, parts); const R *const left = &t1[i0 * (n[1]) + i1 * (n[0] * n[1]) + 0];
+      if (thin) z->run->thin(to, (n[1]), left, (n[1]), &p3[0 * s3_0 + 0] + cut(n[1], part, parts) * (1), s3_0, 1, last - first, n[1], cut(n[1], part + 1, parts) - cut(n[1], part, parts), 0);
+      else z->run->product(to, (n[1]), left, (n[1]), packed2 + cut(n[1], part, parts) * n[1], last - first, n[1], cut(n[1], part + 1, parts) - cut(n[1], part, parts), 0); }
     {
       for (int64_t i0 = first; i0 < last; i0++)
       _Pragma("omp simd") for (int64_t i3 = 0 + cut(n[1], part, parts); i3 < 0 + cut(n[1], part + 1, parts); i3++) {

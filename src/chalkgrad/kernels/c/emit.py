@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from chalkgrad.equations.ir import Equation, Index, range_of
 from chalkgrad.equations.size import Size
 from chalkgrad.equations.walk import reads
+from chalkgrad.kernels.c.expressions import steps_of
 from chalkgrad.kernels.c.lower import Lowered, Nest, Pointwise, Product, Stage, equations_in
 from chalkgrad.kernels.c.meetings import meetings
 from chalkgrad.kernels.c.prelude import prelude
@@ -181,8 +182,7 @@ class Emitter(Products):
         count = self.size(rows.size) if rows else "1"
         return "\n".join(
             [
-                *packs,
-                *(["  if (threads > 1) z->run->barrier();"] if packs else []),
+                *self.packs(packs, count, loop),
                 f"  int64_t first = {low}, last = {high}, part = 0, parts = 1;",
                 f"  const int way = sharing({count}, {self.work(loop)}, {int(rows is not None)}, "
                 f"{int(not nested)}, threads);",
@@ -196,6 +196,19 @@ class Emitter(Products):
                 "  }",
             ]
         )
+
+    def packs(self, packs: list[str], rows: str, loop: Lowered) -> list[str]:
+        """Weights packed, unless too few rows of too few steps are multiplied with them for it to pay."""
+        if not packs:
+            return []
+        steps = " + ".join(dict.fromkeys(self.size(r.size) for r in steps_of(loop)))
+        return [
+            f"  const int thin = {rows} <= THIN && {steps} <= SHORT;",
+            "  if (!thin) {",
+            *packs,
+            "  if (threads > 1) z->run->barrier();",
+            "  }",
+        ]
 
     def stage(self, s: Stage, packed: str) -> str:
         before = self.bounds

@@ -6,6 +6,7 @@ digits near zero. No branch stands in either, so that a compiler turns a loop ov
 
 from __future__ import annotations
 
+from chalkgrad.kernels.c.thin import THIN
 from chalkgrad.kernels.c.tiles import MATRIX, SHAPES, TILES
 
 FLOAT = r"""
@@ -133,4 +134,4 @@ def prelude(double: bool) -> str:
 
 def library(double: bool) -> str:
     """The source of the functions that kernels call."""
-    return prelude(double) + TILES + MATRIX
+    return prelude(double) + TILES + THIN + MATRIX

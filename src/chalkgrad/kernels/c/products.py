@@ -43,9 +43,16 @@ class Products(Expressions):
         out = self.element(home, tuple(Index.axis(a).substitute(start) for a in e.axes))
         left = self.origin(s.left, {s.over.axis: Index((), s.over.low)})
         k, (first, last) = self.size(s.over.size), self.cut(columns)
+        more = int(bool(s.into))
+        weight = self.origin(s.weight, {**start, s.over.axis: Index((), s.over.low)})
+        along_k, along_n = self.along(s.weight, s.over.axis), self.along(s.weight, s.column)
         whole = (
-            f"    {{ {declare}z->run->product(&{out} + {first}, {stride}, &{left}, {left_stride}, "
-            f"{packed} + {first} * {k}, {count}, {k}, {last} - {first}, {int(bool(s.into))}); }}"
+            f"    {{ {declare}R *const to = &{out} + {first}; const R *const left = &{left};\n"
+            f"      if (thin) z->run->thin(to, {stride}, left, {left_stride}, "
+            f"&{weight} + {first} * ({along_n}), {along_k}, {along_n}, "
+            f"{count}, {k}, {last} - {first}, {more});\n"
+            f"      else z->run->product(to, {stride}, left, {left_stride}, {packed} + {first} * {k}, "
+            f"{count}, {k}, {last} - {first}, {more}); }}"
         )
         if tests and s.into:
             whole = f"    if ({' && '.join(tests)})\n{whole}"

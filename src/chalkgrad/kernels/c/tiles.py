@@ -52,7 +52,11 @@ struct runtime {
                   int more);
   void (*matrix)(const struct matrix *z, const struct factor *of, int count, R *room, int64_t me,
                  int64_t threads);
+  void (*thin)(R *out, int64_t so, const R *a, int64_t sa, const R *w, int64_t sk, int64_t sn, int64_t M,
+               int64_t K, int64_t N, int more);
 };
+#define THIN 3     // up to so many rows
+#define SHORT 16   // of up to so many steps are multiplied with weights as they lie
 #define DEEP ((int64_t)256)   // of k at a time: a panel of w stays in the first cache
 #define LONG ((int64_t)1024)  // columns at a time: what is packed stays in the second
 #define HIGH ((int64_t)96)    // rows at a time: what is packed of a stays beside the panel
@@ -247,6 +251,7 @@ static R *pack_rows(R *q, const struct matrix *z, int64_t m, int64_t T, int64_t 
 // Every thread calls it: the rows are shared out, or the panels.
 void chalkgrad_matrix(const struct matrix *z, const struct factor *of, int count, R *room, int64_t me,
                    int64_t threads) {
+  if (thin_matrix(z, of, count, me, threads)) return;
   int64_t panels = 0;
   for (int f = 0; f < count; f++) panels += (of[f].N + PANEL - 1) / PANEL;
   const int64_t blocks = (z->M + TALL - 1) / TALL;
@@ -296,6 +301,7 @@ void chalkgrad_fill(struct runtime *z) {
   z->pack = chalkgrad_pack;
   z->product = chalkgrad_product;
   z->matrix = chalkgrad_matrix;
+  z->thin = chalkgrad_thin;
 }
 """
 """Products of whole tables, any strides; every thread of a team takes its share."""
