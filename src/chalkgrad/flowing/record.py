@@ -18,6 +18,7 @@ from chalkgrad.flowing.verdict import Verdict, verdict
 from chalkgrad.language.source import EquationError
 from chalkgrad.nn.function import Watch
 from chalkgrad.nn.layer import Layer
+from chalkgrad.nn.recurrent import Level
 
 if TYPE_CHECKING:  # only the figure needs matplotlib
     from matplotlib.figure import Figure
@@ -35,7 +36,7 @@ class Record:
         self._passes: dict[str, list[tuple[Sequence[_Path], Tensor]]] = {}  # by layer: (paths, T) each
         self._scalars: dict[str, list[float]] = {}
         self._updates: dict[str, list[float]] = {}
-        self._layers: dict[str, Layer] = {}  # by what their states are called by
+        self._layers: dict[str, Layer | Level] = {}  # by what their states are called by
         self.looks: list[Look] = []
         """What :meth:`look` saw, in order."""
 
@@ -90,7 +91,7 @@ class Record:
         return {name: torch.tensor(values) for name, values in self._updates.items()}
 
     @property
-    def layers(self) -> dict[str, Layer]:
+    def layers(self) -> dict[str, Layer | Level]:
         """The layers that are watched, by name; a layer alone is called ``""``."""
         return {name.removesuffix("."): layer for name, layer in self._layers.items()}
 
@@ -203,8 +204,9 @@ def flow(module: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> I
 
     Each backward pass adds a row to the record. The norms are written out by the backward kernels as they
     run; nothing else is computed, and nothing is kept but them. Within a module of several layers a state is
-    called by its layer too: ``encoder.h``. Under torch.compile nothing is seen. Given the optimizer, each of
-    its steps notes the norm of all gradients together, and how far every parameter moved.
+    called by its layer too: ``encoder.h``, and ``l0.h``, ``l1.h`` in an LSTM of two. Under torch.compile
+    nothing is seen. Given the optimizer, each of its steps notes the norm of all gradients together, and how
+    far every parameter moved.
 
     Raises EquationError where there is no recurrence.
 
@@ -217,9 +219,9 @@ def flow(module: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> I
     (torch.Size([1, 20]), ['h[t+1]', 'loss'])
     """
     layers = {
-        f"{path}." if path else "": m
+        (f"{path}." if path else "") + name: of
         for path, m in module.named_modules()
-        if isinstance(m, Layer) and m.program.states
+        for name, of in ({"": m} if isinstance(m, Layer) and m.program.states else Level.of(m)).items()
     }
     if not layers:
         raise EquationError(

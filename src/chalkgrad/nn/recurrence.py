@@ -10,6 +10,7 @@ from torch import Tensor
 
 from chalkgrad.calculus.batch import batch
 from chalkgrad.calculus.normalise import normalise
+from chalkgrad.nn.function import Watch
 from chalkgrad.nn.masks import Variants
 from chalkgrad.nn.operator import system_of
 from chalkgrad.nn.page import Page
@@ -43,12 +44,13 @@ class Recurrence(Page):
         starts: Mapping[str, Tensor],
         asked: Asked | None = None,
         batched: bool = True,
+        watch: Watch | None = None,
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """The outputs, (batch, steps, features), and the last of each state by name, (batch, features).
 
         ``x`` is (batch, steps, features); ``starts`` are the first of each state, zero where there are none;
-        ``batched`` says whether what is asked for comes in a batch. Raises EquationError for tensors that
-        these equations cannot be about.
+        ``batched`` says whether what is asked for comes in a batch; ``watch`` sees the gradient pass. Raises
+        EquationError for tensors that these equations cannot be about.
         """
         given, numbers = self._bound(x, [parameters[n.name] for n in self.parameters])
         program = self.program
@@ -60,20 +62,22 @@ class Recurrence(Page):
             outputs = [own_part(self._cuts[n], values[n], numbers) for n in program.outputs]
             return outputs, {s.name: self._states.last(s, values[s.name]) for s in program.states}
         if asked is None:
-            values = dict(zip(self._wanted, self.system(given, numbers, self._wanted), strict=True))
+            found = self.system(given, numbers, self._wanted, watch=watch)
+            values = dict(zip(self._wanted, found, strict=True))
             outputs = [values[n] for n in self._outputs]
             return outputs, {s.name: self._states.last(s, values[s.name]) for s in program.states}
         variant, masks = self._variants.masks(asked, numbers, x, batched)
         carried = variant.written.carried
         last = [carried.get(s.start, s.name) for s in program.states]
         wanted = tuple(dict.fromkeys((*program.outputs, *last)))
-        values = dict(zip(wanted, variant.system(given | masks, numbers, wanted), strict=True))
+        found = variant.system(given | masks, numbers, wanted, watch=watch)
+        values = dict(zip(wanted, found, strict=True))
         outputs = [own_part(self._cuts[n], values[n], numbers) for n in program.outputs]
-        found = {
+        ends = {
             s.name: self._states.last(s, values[n]) if n == s.name else self._states.steps(s, values[n])
             for n, s in zip(last, program.states, strict=True)
         }
-        return outputs, found
+        return outputs, ends
 
 
 @lru_cache(maxsize=512)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -11,8 +11,9 @@ from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from chalkgrad.language.source import EquationError
+from chalkgrad.nn.function import Watch
 from chalkgrad.nn.gates import REVERSE, Gates, check_input, equations_of, in_dtype_of, twin
-from chalkgrad.nn.page import refuse
+from chalkgrad.nn.page import Written, refuse
 from chalkgrad.nn.recording import in_one
 from chalkgrad.nn.recurrence import Asked, Recurrence, recurrence
 
@@ -26,6 +27,7 @@ class _Layers(Gates, nn.RNNBase):
     """
 
     torchs: ClassVar[type[nn.RNNBase]]
+    watches: Mapping[int, Watch | None] = {}  # by layer, are told of gradients: chalkgrad.flow
 
     num_layers: Any
     batch_first: Any
@@ -36,6 +38,9 @@ class _Layers(Gates, nn.RNNBase):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.__dict__ = self.torchs(*args, **kwargs).__dict__
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in super().__getstate__().items() if k != "watches"}
 
     @property
     def equations(self) -> str:
@@ -154,7 +159,7 @@ class _Layers(Gates, nn.RNNBase):
                     first |= {n + direction: h for n, h in zip(self.states, firsts.pop(0), strict=True)}
             if k and self.training and self.dropout:
                 x = self._dropped(x, packing)
-            outputs, states = own.run(x, parameters, first, asked, batched)
+            outputs, states = own.run(x, parameters, first, asked, batched, self.watches.get(k))
             x = outputs[0]
             if len(outputs) > 1:
                 x = torch.cat([y.transpose(0, 1) for y in outputs], 2).transpose(0, 1)
@@ -169,6 +174,35 @@ class _Layers(Gates, nn.RNNBase):
             return dropout(x.transpose(0, 1), self.dropout).transpose(0, 1)
         data, sizes, _, _ = pack_padded_sequence(x.transpose(0, 1), packing)
         return pad_packed_sequence(PackedSequence(dropout(data, self.dropout), sizes), batch_first=True)[0]
+
+
+class Level(Written):
+    """One layer of several in a module, as :func:`chalkgrad.flow` follows it."""
+
+    def __init__(self, module: _Layers, number: int) -> None:
+        self.module, self.number = module, number
+
+    @staticmethod
+    def of(module: nn.Module) -> dict[str, Level]:
+        """The layers of a module, by what goes before their states: ``l0.``, ``l1.``, or nothing for one."""
+        if not isinstance(module, _Layers):
+            return {}
+        several = module.num_layers > 1
+        return {f"l{k}." if several else "": Level(module, k) for k in range(module.num_layers)}
+
+    @property
+    def equations(self) -> str:
+        """The page that every layer of the module computes."""
+        return self.module.equations
+
+    @property
+    def watch(self) -> Watch | None:
+        """Is told of the gradients of this layer."""
+        return self.module.watches.get(self.number)
+
+    @watch.setter
+    def watch(self, watch: Watch | None) -> None:
+        self.module.watches = {**self.module.watches, self.number: watch}
 
 
 class RNN(_Layers):
