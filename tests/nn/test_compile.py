@@ -154,9 +154,15 @@ def test_a_graph_says_which_lengths_do_not_fit() -> None:
 def test_the_modules_of_torch_nn_compile(make: Callable[[], nn.Module], shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     net, x = make().to(F64), torch.randn(shape, dtype=F64)
-    # Dynamo refuses every nn.RNN, nn.LSTM and nn.GRU, and so what is derived from them, unless it is allowed.
-    with torch._dynamo.config.patch(allow_rnn=True):
-        same(trained(net, compiled(net), x), trained(net, net, x))
+    same(trained(net, compiled(net), x), trained(net, net, x))
+
+
+def test_a_layer_that_was_torchs_compiles_once_it_is_ours() -> None:
+    torch.manual_seed(0)
+    net, x = nn.Sequential(nn.GRU(3, 4, dtype=F64)), torch.randn(5, 2, 3, dtype=F64)
+    chalkgrad.accelerate(net, x, measure=lambda theirs, ours: (2.0, 1.0))
+    assert isinstance(net[0], chalkgrad.GRU)
+    same(trained(net, compiled(net), x), trained(net, net, x))
 
 
 @pytest.mark.parametrize("name", ["rnn", "mgu"])

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from chalkgrad.nn.gates import twin
+from chalkgrad.nn.recording import enter
 from chalkgrad.nn.recurrent import GRU, LSTM, RNN
 
 OURS: Mapping[type[nn.Module], type[nn.Module]] = {nn.RNN: RNN, nn.LSTM: LSTM, nn.GRU: GRU}
@@ -83,7 +84,9 @@ def accelerate(model: nn.Module, *inputs: Any, measure: Measure | None = None) -
         )
     for gain in gains:
         if gain.swapped:
-            layers[gain.name].__class__ = OURS[type(layers[gain.name])]
+            ours: Any = layers[gain.name]
+            ours.__class__ = OURS[type(ours)]
+            enter(ours)
     print(*gains, sep="\n")
     return gains
 

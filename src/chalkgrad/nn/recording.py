@@ -57,7 +57,7 @@ class Recorded(nn.Module):
     # Dynamo gives a function no module, but a number, by which it is found.
     def __new__(cls, *_: Any, **__: Any) -> Any:
         made = super().__new__(cls)
-        _modules[id(made)] = made
+        enter(made)
         return made
 
     def _shaped(self, found: tuple[Tensor, ...]) -> Any:
@@ -66,6 +66,11 @@ class Recorded(nn.Module):
 
 
 _modules: WeakValueDictionary[int, Recorded] = WeakValueDictionary()
+
+
+def enter(module: Recorded) -> None:
+    """Let a graph find this module; one made by its class is entered already."""
+    _modules[id(module)] = module
 
 
 def in_one(forward: Callable[..., Any]) -> Callable[..., Any]:
