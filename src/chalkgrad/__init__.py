@@ -19,6 +19,7 @@ from chalkgrad.late import define_operator
 if TYPE_CHECKING:
     from chalkgrad.claims.check import check
     from chalkgrad.drawing.draw import draw
+    from chalkgrad.flowing.guard import guard
     from chalkgrad.flowing.record import flow
     from chalkgrad.nn.accelerate import accelerate
     from chalkgrad.nn.cells import GRUCell, LSTMCell, RNNCell
@@ -46,6 +47,7 @@ _WHERE = {
     "derive": "chalkgrad.pipeline",
     "draw": "chalkgrad.drawing.draw",
     "flow": "chalkgrad.flowing.record",
+    "guard": "chalkgrad.flowing.guard",
     "Layer": "chalkgrad.nn.layer",
     "layer": "chalkgrad.nn.layer",
     "Stack": "chalkgrad.nn.combine",
@@ -96,6 +98,7 @@ __all__ = [
     "derive",
     "draw",
     "flow",
+    "guard",
     "layer",
     "recompute",
     "trace",

@@ -195,10 +195,18 @@ def listed(characters: list[str], most: int = 8) -> str:
 
 @contextmanager
 def bar(steps: int) -> Iterator[Any]:
-    """A progress bar: loss, bits per character, tokens (here characters) per second, time left."""
+    """A progress bar: loss, bits per character, tokens (here characters) per second, time left.
+
+    And how much gradient goes back through time: ``∂ 1e-3 at t-31`` is what is left of it that many steps
+    back. A narrow terminal is shown less: first the loss in nats goes, then the speed.
+    """
     console = Console(stderr=True, highlight=False)
+    room = console.width - 2 * len(str(steps)) - 49  # beside steps, bits per character, gradient, time left
+    with_rate = room >= 18 + 4
+    room -= 18 * with_rate
+    with_loss = room >= 12 + 4
     columns = (
-        BarColumn(),
+        BarColumn(max(4, min(30, room - 12 * with_loss))),
         MofNCompleteColumn(),
         TextColumn("{task.fields[shown]}"),
         TimeRemainingColumn(),
@@ -220,7 +228,10 @@ def bar(steps: int) -> Iterator[Any]:
             characters += now.characters
             rate = f", {characters / (time.perf_counter() - begun):,.0f} tokens/s"
         smooth += (now.loss - smooth) / 20
-        shown = f"loss {smooth:.3f}, {smooth / log(2):.3f} bits/character{rate}"
+        shown = f"{f'loss {smooth:.3f}, ' * with_loss}{smooth / log(2):.3f} bits/character{rate * with_rate}"
+        if now.reach:
+            left, back = now.reach
+            shown += f", ∂ {left:.0e} at t-{back}".replace("e-0", "e-").replace("e+0", "e+")
         progress.update(task, completed=now.step, shown=shown)
         if now.measured:
             seen, unseen = now.measured.train, now.measured.validation

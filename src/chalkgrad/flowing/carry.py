@@ -17,6 +17,19 @@ FAINT = 0.01
 """Under this share of what it was, a gradient counts as gone."""
 
 
+def reach(record: Record) -> tuple[float, int] | None:
+    """What of a gradient at the last step is left at the first, and how many steps that is back.
+
+    By the state of each layer that keeps most, of the layer that keeps least. None where there is one step.
+    """
+    best: dict[str, Carry] = {}
+    for c in carried(record).values():
+        if c.layer not in best or c.kept > best[c.layer].kept:
+            best[c.layer] = c
+    least = min(best.values(), key=lambda c: c.kept)
+    return (least.kept, least.steps - 1) if least.steps > 1 else None
+
+
 def carried(record: Record) -> dict[str, Carry]:
     """How each state hands its gradient on. Raises ValueError for a record that has seen nothing."""
     if not len(record):
@@ -89,4 +102,4 @@ class Carry:
         return run + 1 if later[first] > 1e-12 * whole.max() else None
 
 
-__all__ = ["FAINT", "Carry", "carried"]
+__all__ = ["FAINT", "Carry", "carried", "reach"]

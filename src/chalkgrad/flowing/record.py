@@ -23,13 +23,16 @@ from chalkgrad.nn.recurrent import Level
 if TYPE_CHECKING:  # only the figure needs matplotlib
     from matplotlib.figure import Figure
 
+    from chalkgrad.flowing.board import Writer
+
 _Path = tuple[str, str]  # a state and a path to it; "" is the whole
 
 
 class Record:
     """What was seen: for every state, a row for each backward pass, a column for each step in time.
 
-    Sequences of several lengths may follow each other: a row is filled up with NaN at its end.
+    Sequences of several lengths may follow each other: a row is filled up with NaN at its end. A norm that
+    is NaN itself is infinite here.
     """
 
     def __init__(self) -> None:
@@ -71,8 +74,16 @@ class Record:
         for layer, passes in self._passes.items():
             for paths, means in passes:
                 for (state, path), row in zip(paths, means, strict=True):
-                    rows.setdefault((layer + state, path), []).append(row)
+                    rows.setdefault((layer + state, path), []).append(_numbers(row))
         return {path: _table(of) for path, of in rows.items()}
+
+    def last(self) -> dict[str, dict[str, Tensor]]:
+        """The last backward pass alone, by state and path, (T,) each; ``""`` is the whole."""
+        found: dict[str, dict[str, Tensor]] = {}
+        for layer, passes in self._passes.items():
+            for (state, path), row in zip(*passes[-1], strict=True) if passes else ():
+                found.setdefault(layer + state, {})[path] = _numbers(row)
+        return found
 
     @property
     def scalars(self) -> dict[str, Tensor]:
@@ -131,6 +142,16 @@ class Record:
 
         write(path, page(self, title))
         return Path(path)
+
+    def tensorboard(self, writer: Writer) -> None:
+        """Write it to TensorBoard: scalars by training step, and for every state an image of its log-norms.
+
+        ``writer`` is a ``torch.utils.tensorboard.SummaryWriter``, or whatever has its ``add_scalar`` and
+        ``add_image``.
+        """
+        from chalkgrad.flowing.board import write
+
+        write(self, writer)
 
     def picture(self) -> Figure:
         """The same for a paper: a figure of matplotlib, that belongs to no window.
@@ -241,6 +262,11 @@ def flow(module: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> I
             hook.remove()
         for name, m in layers.items():
             m.watch = before[name]
+
+
+def _numbers(row: Tensor) -> Tensor:
+    """Infinite is also what is NaN: that says where a sequence has ended."""
+    return row.nan_to_num(nan=float("inf"), posinf=float("inf"))
 
 
 def _table(rows: list[Tensor]) -> Tensor:

@@ -323,8 +323,30 @@ def test_a_loss_that_explodes_ends_the_run_and_keeps_the_last_checkpoint(
     assert all(torch.isfinite(value).all() for value in before.values())
     state["model"]["readout.bias"].fill_(float("nan"))
     torch.save(state, tmp_path / "out" / "checkpoint.pt")
-    with pytest.raises(TaskError, match="the loss became nan at step 11: try a smaller lr"):
+    says = (
+        r"the loss became nan at step 11 \(training step 11: the gradient of embedding\.weight, .* "
+        r"is not finite; it began at t = 6 of h, with what the loss gives to it\): try a smaller lr"
+    )
+    with pytest.raises(TaskError, match=says):
         train(config, tmp_path / "out", resume=True)
+
+
+def test_how_much_gradient_goes_through_the_window_is_told_and_looked_at_again(
+    config: Config, tmp_path: Path
+) -> None:
+    seen: list[Progress] = []
+    train(config, tmp_path / "out", report=seen.append)
+    told = [now.reach for now in seen if now.reach]
+    assert len(told) == 30
+    assert {back for _, back in told} == {6}
+    assert [k for k in range(1, 30) if told[k] != told[k - 1]] == [20]
+    assert all(0 < left < 1 for left, _ in told)
+
+
+def test_one_character_at_a_time_leaves_nothing_to_go_back_through(config: Config, tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    train(replace(config, truncate=1, steps=2), tmp_path / "out", report=seen.append)
+    assert [now.reach for now in seen] == [None, None]
 
 
 @pytest.mark.parametrize(

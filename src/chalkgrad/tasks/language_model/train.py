@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from chalkgrad.flowing.carry import reach
+from chalkgrad.flowing.guard import trouble
+from chalkgrad.flowing.record import flow
 from chalkgrad.tasks.directory import Directory
 from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.interrupt import stop_on_interrupt
@@ -25,16 +28,23 @@ from chalkgrad.tasks.settings import differences
 # that the empty state each begins with hardly shows.
 VALIDATION_STREAM = 512
 
+WATCHED = 20
+"""One step in so many is watched for how much gradient goes through time."""
+
 
 @dataclass(frozen=True)
 class Progress:
-    """A step that was made: its loss in nats per character, and what was measured after it, if anything."""
+    """A step that was made: its loss in nats per character, and what was measured after it, if anything.
+
+    ``reach`` is what was left, when last looked at, of a gradient so many steps back.
+    """
 
     step: int
     steps: int
     characters: int
     loss: float
     measured: Metrics | None = None
+    reach: tuple[float, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,18 +67,28 @@ class Run:
         self.step = self.position = 0
         self.carried: States | None = None
         self.total, self.seen = 0.0, 0  # nats and characters since the last measurement
+        self.reach: tuple[float, int] | None = None
 
     def advance(self) -> tuple[float, int]:
-        """A step on the next chunk of the streams: its mean loss in nats, and over how many characters."""
+        """A step on the next chunk of the streams: its mean loss in nats, and over how many characters.
+
+        Raises :class:`TaskError` that says where it began if the loss or a gradient is not finite; then
+        nothing is changed.
+        """
         if self.position >= self.streams.length:  # read to the end: begin again, remembering nothing
             self.position, self.carried = 0, None
         ids, targets = self.streams.chunk(self.position, self.config.truncate)
-        logits, states = self.model(ids, self.carried)
-        loss = nats(logits, targets)
-        self.optimizer.zero_grad()
-        loss.backward()
+        if self.step % WATCHED:
+            loss, states = self._gradients(ids, targets)
+        else:
+            with flow(self.model) as record:
+                loss, states = self._gradients(ids, targets)
+            self.reach = reach(record)
+        norm = nn.utils.get_total_norm(p.grad for p in self.model.parameters() if p.grad is not None)
+        if not isfinite(norm.item()) or not isfinite(loss.item()):
+            raise self._lost(loss.item(), norm.item(), ids, targets)
         if self.config.clip:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+            nn.utils.clip_grads_with_norm_(self.model.parameters(), self.config.clip, norm)
         self.optimizer.step()
         self.carried = detach(states)
         self.position += self.config.truncate
@@ -76,6 +96,22 @@ class Run:
         self.total += loss.item() * targets.numel()
         self.seen += targets.numel()
         return loss.item(), targets.numel()
+
+    def _gradients(self, ids: Tensor, targets: Tensor) -> tuple[Tensor, States]:
+        logits, states = self.model(ids, self.carried)
+        loss = nats(logits, targets)
+        self.optimizer.zero_grad()
+        loss.backward()
+        return loss, states
+
+    def _lost(self, loss: float, norm: float, ids: Tensor, targets: Tensor) -> TaskError:
+        """What to say of a step that gave no numbers: it is done again, and watched."""
+        with flow(self.model) as record:
+            self._gradients(ids, targets)
+        found = trouble(self.model, self.step + 1, record)
+        what = f"the loss became {loss}" if not isfinite(loss) else f"the gradient's norm became {norm}"
+        where = f" ({found})" if found else ""
+        return TaskError(f"{what} at step {self.step + 1}{where}: try a smaller lr or clip")
 
     def measure(self, held_out: Streams) -> Metrics:
         validation = evaluate(self.model, held_out.chunks(self.config.truncate)).mean
@@ -139,12 +175,10 @@ def train(
         end = time.monotonic() + seconds
         ended = run.step >= config.steps
         while not ended and not interrupted.is_set():
-            loss, characters = run.advance()
-            if not isfinite(loss):
-                raise TaskError(
-                    f"the loss became {loss} at step {run.step}: try a smaller lr or clip; "
-                    f"what was saved last is still in {out}"
-                )
+            try:
+                loss, characters = run.advance()
+            except TaskError as e:
+                raise TaskError(f"{e}; what was saved last is still in {out}") from None
             ended = run.step >= config.steps or time.monotonic() >= end
             due = ended or run.step % config.evaluate_every == 0
             if due:
@@ -152,7 +186,8 @@ def train(
                 directory.add(measured[0])
                 directory.save(run.state())
             if report:
-                report(Progress(run.step, config.steps, characters, loss, measured[0] if due else None))
+                now = measured[0] if due else None
+                report(Progress(run.step, config.steps, characters, loss, now, run.reach))
         if interrupted.is_set():
             directory.save(run.state())
     return Result(directory.path, run.step, measured[0] if measured else None, interrupted.is_set())
