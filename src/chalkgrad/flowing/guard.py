@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from chalkgrad.calculus.paths import LOSS
 from chalkgrad.flowing.carry import Carry
 from chalkgrad.flowing.record import Record
 
@@ -35,7 +36,7 @@ class Trouble:
         words = f"training step {self.step}: the gradient of {shown or 'nothing'} is not finite"
         if self.state is None:
             return words
-        came = "what the loss gives to it" if self.path == "loss" else f"what came through {self.path}"
+        came = "what the loss gives to it" if self.path == LOSS else f"what came through {self.path}"
         return f"{words}; it began at t = {self.time} of {self.state}, with {came}"
 
 
@@ -55,15 +56,16 @@ def trouble(module: nn.Module, step: int, record: Record | None = None) -> Troub
     bad = tuple(n for n, p in module.named_parameters() if p.grad is not None and not p.grad.isfinite().all())
     if not bad:
         return None
-    found: tuple[str, int, str] | None = None
+    found: list[tuple[int, bool, str, int, str]] = []
     for state, paths in (record.last() if record else {}).items():
         carry = Carry(state, paths[""][None], {p: row[None] for p, row in paths.items() if p})
         where = carry.not_finite()
-        later = found is None or (where is not None and (where[1] > found[1]) is carry.backward)
-        if where is not None and later:
-            came = next((p for p, row in paths.items() if p and not row[where[1]].isfinite()), "loss")
-            found = state, where[1], came
-    state, time, path = found or (None, None, None)
+        if where is not None:
+            time = where[1]
+            came = next((p for p, row in paths.items() if p and not row[time].isfinite()), LOSS)
+            early = time if carry.backward else -time  # for what the backward pass comes to first
+            found.append((early, came == LOSS, state, time, came))
+    *_, state, time, path = max(found, default=(None, None, None))
     return Trouble(step, bad, state, time, path)
 
 
