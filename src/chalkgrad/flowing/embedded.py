@@ -70,7 +70,7 @@ def _shown(whole: Sample) -> list[float]:
         return [-1.0, 0.0]
     high = float(means.quantile(0.995)) if len(means) > 200 else float(means.max())
     low = max(float(means.quantile(0.005)) if len(means) > 200 else float(means.min()), high - 10)
-    return [round(low, 3), round(max(high, low + 0.1), 3)]
+    return [round(min(low, high - 0.1), 3), round(high, 3)]
 
 
 def _course(name: str, values: Tensor) -> dict[str, Any]:
