@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,9 +16,11 @@ if TYPE_CHECKING:  # torch takes a second to import, so the commands import it, 
     from rich.console import Console
 
     from chalkgrad.tasks.experiments import Outcome
+    from chalkgrad.tasks.experiments.compare import Comparison
 
 app = typer.Typer(help="Gradients through time, seen.", no_args_is_help=True)
 
+TASKS = ("adding", "order", "bit")
 EXPERIMENTS = ("vanishing", "counting", "clipping", "truncated", "adding", "rmsprop")
 
 
@@ -69,6 +72,98 @@ def demo(
             whole = whole and outcome.seen
     if not whole:
         raise typer.Exit(1)
+
+
+@app.command()
+def compare(
+    what: page.What = "rnn",
+    task: Annotated[str, typer.Option(metavar="TASK", help=f"{', '.join(TASKS)}.")] = "adding",
+    text: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Learn the next character of this text in place of a task."),
+    ] = None,
+    clip: Annotated[
+        float | None, typer.Option(metavar="X", help="Remedy: gradients of norm X at most.")
+    ] = None,
+    init: Annotated[
+        str | None, typer.Option(metavar="orthogonal", help="Remedy: so begins what multiplies a state.")
+    ] = None,
+    forget_bias: Annotated[
+        float | None, typer.Option(metavar="X", help="Remedy: biases of gates that keep a state begin at X.")
+    ] = None,
+    cell: Annotated[
+        str | None, typer.Option(metavar="WHAT", help="Remedy: another cell, such as lstm.")
+    ] = None,
+    truncate: Annotated[
+        int | None, typer.Option(metavar="K", help="Remedy: the gradient is cut after every K steps.")
+    ] = None,
+    length: Annotated[
+        int | None, typer.Option(metavar="T", help="Steps of a sequence.", show_default="by task")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Updates of the weights.", show_default="by task")] = None,
+    optimizer: Annotated[
+        str | None, typer.Option(help="adam, rmsprop or sgd.", show_default="by task")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(metavar="X", help="Step size.", show_default="by task")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same numbers.")] = 0,
+) -> None:
+    """Train the same net on the same examples with and without a remedy.
+
+    Shows what became of the gradient in both, the losses side by side, and which came out better. Several
+    remedies are tried together.
+
+    Examples:
+
+        chalkgrad flow compare rnn --task order --clip 1
+
+        chalkgrad flow compare rnn --cell lstm
+
+        chalkgrad flow compare lstm --text hamlet.txt --truncate 10
+    """
+    with page.task_complaints():
+        from dataclasses import replace
+
+        from rich.console import Console
+
+        from chalkgrad.tasks.errors import TaskError
+        from chalkgrad.tasks.experiments import compare as runs
+        from chalkgrad.tasks.language_model.data import read
+
+        if init not in (None, "orthogonal"):
+            raise TaskError(f"there is no start {init!r}: --init orthogonal")
+        if task not in runs.TASKS:
+            raise TaskError(f"there is no task {task!r}: {', '.join(runs.TASKS)}, or --text FILE")
+        if optimizer is not None and optimizer not in runs.OPTIMIZERS:
+            raise TaskError(f"there is no optimizer {optimizer!r}: {', '.join(runs.OPTIMIZERS)}")
+        chosen = runs.TASKS[task] if text is None else runs.of_text(read([text]))
+        said = {"length": length, "steps": steps, "optimizer": optimizer, "rate": rate}
+        chosen = replace(chosen, **{name: value for name, value in said.items() if value is not None})
+        remedy = runs.Remedy(clip, init is not None, forget_bias, cell, truncate)
+        with running("compare") as tick:
+            found = runs.compare(chosen, what, remedy, seed=seed, tick=tick)
+        side_by_side(Console(highlight=False), f"{what} on {chosen.title}, {chosen.length} steps", found)
+
+
+def side_by_side(console: Console, title: str, found: Comparison) -> None:
+    """Both verdicts, the losses of both by tenths of the training, and which was better."""
+    from rich.table import Table
+    from rich.text import Text
+
+    console.print(Text(title, "bold"))
+    for name, seen in (("without", found.without), (f"with {found.remedy}", found.treated)):
+        console.print(Text(f"\n{name}:", "bold"))
+        for finding in seen.verdict.findings:
+            console.print(Text(f"{finding.kind}: {finding.words}"))
+    console.print()
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in ("step", "loss without", "with"):
+        table.add_column(column, justify="right")
+    for step, *losses in found.rows:
+        table.add_row(str(step), *(f"{x:.4f}" if isfinite(x) else "lost" for x in losses))
+    console.print(table)
+    console.print(Text(f"\n{found.better}"))
 
 
 def told(console: Console, outcome: Outcome) -> None:

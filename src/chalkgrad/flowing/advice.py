@@ -35,15 +35,25 @@ def other_starts(program: Program | None) -> tuple[Advice, ...]:
         found.append(Advice("a gated cell", 'chalkgrad.layer("lstm", …)'))
     if program is None:
         return tuple(found)
-    biases = {bias: side for gate, side in _keeping(program) for bias in _biases(program, gate)}
+    biases = keeping_biases(program)
     if biases:
         starts = ", ".join(f'"{bias}": {2.0 * side}' for bias, side in biases.items())
         found.append(Advice("a start at which the gate lets what was there through", f"init={{{starts}}}"))
-    weights = [*dict.fromkeys(_recurrent(program))][:SHOWN]
+    weights = recurrent_weights(program)[:SHOWN]
     if weights:
         starts = ", ".join(f'"{name}": torch.nn.init.orthogonal_' for name in weights)
         found.append(Advice("an orthogonal start of what multiplies the state", f"init={{{starts}}}"))
     return tuple(found)
+
+
+def keeping_biases(program: Program) -> dict[str, int]:
+    """The biases of gates that say how much of a state stays: 1 where it stays as they open, else -1."""
+    return {bias: side for gate, side in _keeping(program) for bias in _biases(program, gate)}
+
+
+def recurrent_weights(program: Program) -> list[str]:
+    """The square matrices that a state is multiplied by."""
+    return [*dict.fromkeys(_recurrent(program))]
 
 
 def _keeping(program: Program) -> Iterator[tuple[str, int]]:
@@ -93,4 +103,4 @@ def _earlier(program: Program, e: Expr) -> bool:
     return isinstance(e, Read) and e.name in positions and e.at[positions[e.name]].shift.const != 0
 
 
-__all__ = ["Advice", "other_starts"]
+__all__ = ["Advice", "keeping_biases", "other_starts", "recurrent_weights"]
