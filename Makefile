@@ -39,10 +39,10 @@ check: $(READY)
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 
 test: check
-	$(BIN)/python -m pytest --doctest-modules -m "not slow"
+	$(BIN)/python -m pytest -n 2 --doctest-modules -m "not slow"
 
 test-all: check
-	$(BIN)/python -m pytest --doctest-modules
+	$(BIN)/python -m pytest -n 2 --doctest-modules
 
 demo: $(READY)
 	$(BIN)/python -m chalkgrad.demo

@@ -2,6 +2,18 @@
 
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def ctrl_c_as_usual() -> Iterator[None]:
+    """Ctrl-C interrupts, also where a shell has started the tests in the background, deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def press_ctrl_c(*_: object) -> None:

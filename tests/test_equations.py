@@ -462,12 +462,19 @@ def no_plans_kept() -> Iterator[None]:
     system_of.cache_clear()
 
 
+# A rectifier in a recurrence: after a convolution it is left to the library, which has its own slope.
+RECTIFIED = PAGES["R2"]._replace(text=PAGES["R2"].text.replace("σ", "relu"))
+
+
 @pytest.mark.usefixtures("no_plans_kept")
-@pytest.mark.parametrize(("name", "page"), [("tanh", "G1"), ("sigmoid", "R2"), ("relu", "C6"), ("exp", "A2")])
+@pytest.mark.parametrize(
+    ("name", "page"),
+    [("tanh", PAGES["G1"]), ("sigmoid", PAGES["R2"]), ("relu", RECTIFIED), ("exp", PAGES["A2"])],
+)
 def test_a_wrong_slope_fails_the_gradient_check(
-    name: str, page: str, monkeypatch: pytest.MonkeyPatch
+    name: str, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(ops.OPS, name, broken(name))
-    call, values = function(PAGES[page], examples=1)
+    call, values = function(page, examples=1)
     with pytest.raises(GradcheckError):
         gradcheck(call, values, eps=1e-6, atol=1e-7, rtol=1e-6)

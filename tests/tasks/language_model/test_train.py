@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.interrupting import press_ctrl_c
+from tests.interrupting import ctrl_c_as_usual, press_ctrl_c
 
 from chalkgrad.tasks import directory as files
 from chalkgrad.tasks.language_model import Config, Progress, TaskError, train
@@ -143,7 +143,7 @@ def test_a_second_ctrl_c_does_not_wait(config: Config, tmp_path: Path) -> None:
         press_ctrl_c()
         press_ctrl_c()
 
-    with pytest.raises(KeyboardInterrupt):
+    with ctrl_c_as_usual(), pytest.raises(KeyboardInterrupt):
         train(config, tmp_path / "out", report=interrupt)
 
 
