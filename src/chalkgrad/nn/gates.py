@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from chalkgrad.nn.options import Extra, with_recurrent_dropout, with_zoneout
 from chalkgrad.nn.page import Written
 from chalkgrad.nn.recording import Recorded
 from chalkgrad.nn.recurrence import Recurrence
@@ -21,13 +22,22 @@ STACKS = (("weight_ih", "W_i"), ("weight_hh", "W_h"), ("bias_ih", "b_i"), ("bias
 """torch's parameters, all gates one below the other, and how the page begins the name of each gate's own."""
 
 _BIAS = re.compile(r" \+ b_\w+")
-_NAME = re.compile(r"\b([a-zA-Z]+_\w+|(?!x\b)[a-z](?=\[))")
+_NAME = re.compile(r"\b([a-zA-Zα]+_\w+|(?!x\b)[a-z](?=\[))")
 """A name on these pages that is not the input's: ``W_ii``, ``h[``."""
 
 
 @lru_cache(maxsize=64)
-def equations_of(page: str, nonlinearity: str, bias: bool, bidirectional: bool = False) -> str:
+def equations_of(
+    page: str,
+    nonlinearity: str,
+    bias: bool,
+    bidirectional: bool = False,
+    dropped: bool = False,
+    zoned: tuple[str, ...] = (),
+) -> str:
     """The equations of one layer: a page of the zoo, without its biases or with a second direction if wanted.
+
+    ``dropped`` says whether the old state has a mask, ``zoned`` which states have zoneout.
 
     >>> print(equations_of("rnn", "relu", bias=False, bidirectional=True))
     h[t] = relu(W_ih x[t] + W_hh h[t-1])
@@ -37,6 +47,8 @@ def equations_of(page: str, nonlinearity: str, bias: bool, bidirectional: bool =
     lines = [line for line in torchs_page(page).splitlines() if not line.startswith("#")]
     text = "\n".join(lines).replace("τ", nonlinearity)
     text = text if bias else _BIAS.sub("", text)
+    text = with_recurrent_dropout(text) if dropped else text
+    text = with_zoneout(text, zoned) if zoned else text
     if not bidirectional:
         return text
     body, where = text.split("\nwhere ")
@@ -63,6 +75,11 @@ class Gates(Written, Recorded):
     hidden_size: Any
     _parameters: Any
 
+    @property
+    def extras(self) -> tuple[Extra, ...]:
+        """The parameters beside torch's, of each layer and direction."""
+        return ()
+
     def add_named(self, parameters: dict[str, Tensor], of_torch: str, of_page: str) -> None:
         """Add the parameters of one layer and direction by the names of the page."""
         gates, own = self.gates, self._parameters
@@ -78,6 +95,10 @@ class Gates(Written, Recorded):
                 parameters[f"{part}{gate}{of_page}"] = value
         if self.proj_size:
             parameters["W_hr" + of_page] = getattr(self, "weight_hr" + of_torch)
+        for extra in self.extras:
+            whole = getattr(self, extra.name + of_torch)
+            for part, value in zip(extra.parts, whole.chunk(len(extra.parts)), strict=True):
+                parameters[part + of_page] = value
 
     def checked_states(self, own: Recurrence, hx: Any, *around: int) -> tuple[Tensor, ...]:
         """The states that are given, each of a shape that ends with its size. Raises EquationError."""

@@ -32,14 +32,14 @@ _SHAPES = 256
 
 
 class Page:
-    """Equations with one input and one output; every size is that of the tensors of a call."""
+    """Equations with one output and one input, and masks; every size is that of the tensors of a call."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.resolved = read(text)
         self.program: Program = self.resolved.program
         self.system: System = system_of(normalise(batch(self.program)), backend=None)
-        (self.input,) = self.program.given("input")
+        self.input, *_ = self.program.given("input")  # masks come after it
         self.parameters = self.program.given("parameter")
         self.output = self.program.outputs[0]  # the only one, but in a recurrence that goes both ways
         self.names = (self.input.name, *(n.name for n in self.parameters))

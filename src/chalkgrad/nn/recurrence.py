@@ -23,7 +23,7 @@ Asked = Mapping[str, Any]
 
 
 class Recurrence(Page):
-    """Equations with one input, outputs and states; every size is that of the tensors of a call."""
+    """Equations with one input, masks, outputs and states; every size is that of the tensors of a call."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -45,14 +45,17 @@ class Recurrence(Page):
         asked: Asked | None = None,
         batched: bool = True,
         watch: Watch | None = None,
+        masks: Mapping[str, Tensor] | None = None,
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """The outputs, (batch, steps, features), and the last of each state by name, (batch, features).
 
         ``x`` is (batch, steps, features); ``starts`` are the first of each state, zero where there are none;
-        ``batched`` says whether what is asked for comes in a batch; ``watch`` sees the gradient pass. Raises
+        ``batched`` says whether what is asked for comes in a batch; ``watch`` sees the gradient pass;
+        ``masks`` are of the shapes, but for the batch, and of the dtype that the page has for them. Raises
         EquationError for tensors that these equations cannot be about.
         """
         given, numbers = self._bound(x, [parameters[n.name] for n in self.parameters])
+        given |= masks or {}
         program = self.program
         first = [starts[n] for n in self.states] if starts else None
         given |= self._states.starts(first, numbers, x, batched=True)
@@ -66,11 +69,11 @@ class Recurrence(Page):
             values = dict(zip(self._wanted, found, strict=True))
             outputs = [values[n] for n in self._outputs]
             return outputs, {s.name: self._states.last(s, values[s.name]) for s in program.states}
-        variant, masks = self._variants.masks(asked, numbers, x, batched)
+        variant, more = self._variants.masks(asked, numbers, x, batched)
         carried = variant.written.carried
         last = [carried.get(s.start, s.name) for s in program.states]
         wanted = tuple(dict.fromkeys((*program.outputs, *last)))
-        found = variant.system(given | masks, numbers, wanted, watch=watch)
+        found = variant.system(given | more, numbers, wanted, watch=watch)
         values = dict(zip(wanted, found, strict=True))
         outputs = [own_part(self._cuts[n], values[n], numbers) for n in program.outputs]
         ends = {

@@ -13,12 +13,22 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from chalkgrad.language.source import EquationError
 from chalkgrad.nn.function import Watch
 from chalkgrad.nn.gates import REVERSE, Gates, check_input, equations_of, in_dtype_of, twin
+from chalkgrad.nn.options import (
+    LAYER_NORM,
+    PEEPHOLE,
+    Beyond,
+    Extra,
+    by_state,
+    probability,
+    rates_of,
+    truth,
+)
 from chalkgrad.nn.page import Written, refuse
 from chalkgrad.nn.recording import in_one
 from chalkgrad.nn.recurrence import Asked, Recurrence, recurrence
 
 
-class _Layers(Gates, nn.RNNBase):
+class _Layers(Gates, Beyond, nn.RNNBase):
     """Layers of one page each; what one gives is the input of the next.
 
     ``torchs`` is torch's own class. These are not derived from it, as torch.compile refuses whatever is, but
@@ -36,8 +46,16 @@ class _Layers(Gates, nn.RNNBase):
     training: bool
     weight_ih_l0: Any
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        zoneout: float | tuple[float, ...] = 0.0,
+        recurrent_dropout: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         self.__dict__ = self.torchs(*args, **kwargs).__dict__
+        self.zoneout = rates_of(zoneout, self.states)
+        self.recurrent_dropout = probability("recurrent_dropout", recurrent_dropout)
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in super().__getstate__().items() if k != "watches"}
@@ -45,8 +63,14 @@ class _Layers(Gates, nn.RNNBase):
     @property
     def equations(self) -> str:
         """The text of the page that each layer computes: both directions, where there are two."""
-        page = f"{self.page}_projection" if self.proj_size else self.page
-        return equations_of(page, self.nonlinearity, self.bias, self.bidirectional)
+        zoned = tuple(by_state(self.zoneout, self.states))
+        dropped = bool(self.recurrent_dropout)
+        return equations_of(self._page, self.nonlinearity, self.bias, self.bidirectional, dropped, zoned)
+
+    @property
+    def _page(self) -> str:
+        """The name of the page in the zoo."""
+        return f"{self.page}_projection" if self.proj_size else self.page
 
     @in_one
     def forward(
@@ -159,7 +183,8 @@ class _Layers(Gates, nn.RNNBase):
                     first |= {n + direction: h for n, h in zip(self.states, firsts.pop(0), strict=True)}
             if k and self.training and self.dropout:
                 x = self._dropped(x, packing)
-            outputs, states = own.run(x, parameters, first, asked, batched, self.watches.get(k))
+            masks = self.masks(x, directions)
+            outputs, states = own.run(x, parameters, first, asked, batched, self.watches.get(k), masks)
             x = outputs[0]
             if len(outputs) > 1:
                 x = torch.cat([y.transpose(0, 1) for y in outputs], 2).transpose(0, 1)
@@ -210,7 +235,13 @@ class RNN(_Layers):
 
     The arguments, initial values, names of parameters, results and errors are torch's; an error shows the
     equation besides. Beyond torch's, a call takes ``lengths``, ``resets`` and ``truncate`` (see ``forward``).
-    Under autocast everything is computed, and given, in the dtype of the parameters. ``equations``,
+    Under autocast everything is computed, and given, in the dtype of the parameters.
+
+    Also beyond torch's, and by name only: ``recurrent_dropout=p`` drops units of the old state where a matrix
+    multiplies it, the same at all steps of a sequence (Gal and Ghahramani, NIPS 2016, arXiv 1512.05287).
+    ``zoneout=p`` keeps units of the states as they were, others at each step (Krueger et al., ICLR 2017,
+    arXiv 1606.01305); a tuple has a probability for each state. Both are drawn in training, with torch's
+    generator; else nothing is dropped, and zoneout takes the mean. ``equations``,
     ``program`` and ``derivation`` are the page of a layer, what it means, and its backward equations. Page:
     Elman, "Finding structure in time", Cognitive Science 14, 1990.
 
@@ -233,6 +264,15 @@ class LSTM(_Layers):
     and Cummins, Neural Computation 12(10), 2000; with ``proj_size`` that of Sak, Senior and Beaufays,
     Interspeech 2014.
 
+    ``peephole=True`` lets the gates see the cell: Gers, Schraudolph and Schmidhuber, JMLR 3, 2002. Its
+    weights are ``weight_c_l0`` (3·hidden_size), for i, f and o. ``layer_norm=True`` normalises what each gate
+    has from the input and from the state, and the cell where the output reads it: Ba, Kiros and Hinton,
+    arXiv 1607.06450, 2016. Its gains are ``weight_ln_ih_l0`` and ``weight_ln_hh_l0`` (4·hidden_size) and
+    ``weight_ln_c_l0``, with ``bias_ln_c_l0`` (hidden_size); the other biases are torch's. Raises ValueError
+    for ``layer_norm`` with ``peephole`` or ``proj_size``, as no page has both.
+
+    >>> LSTM(3, 4, peephole=True, zoneout=(0.1, 0.5))
+    LSTM(3, 4, peephole=True, zoneout=(0.1, 0.5))
     >>> output, (h_n, c_n) = LSTM(3, 4, proj_size=2, bidirectional=True)(torch.zeros(5, 2, 3))
     >>> output.shape, h_n.shape, c_n.shape
     (torch.Size([5, 2, 4]), torch.Size([2, 2, 2]), torch.Size([2, 2, 4]))
@@ -240,11 +280,42 @@ class LSTM(_Layers):
 
     torchs, page, gates, states = nn.LSTM, "lstm", "ifgo", ("h", "c")
 
+    peephole: bool = False
+    layer_norm: bool = False
+
+    def __init__(self, *args: Any, peephole: bool = False, layer_norm: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.peephole, self.layer_norm = truth("peephole", peephole), truth("layer_norm", layer_norm)
+        if layer_norm and (peephole or self.proj_size):
+            raise ValueError(
+                f"layer_norm=True does not go with {'peephole=True' if peephole else 'proj_size'}: there is "
+                "no page for both. It goes with zoneout, recurrent_dropout and both directions; for another "
+                "LSTM write its equations, chalkgrad.layer(…)"
+            )
+        self.add_extras()
+
+    @property
+    def _page(self) -> str:
+        kinds = [self.page, *(name for name in ("peephole", "layer_norm") if getattr(self, name))]
+        return "_".join([*kinds, "projection"] if self.proj_size else kinds)
+
+    @property
+    def extras(self) -> tuple[Extra, ...]:
+        """The parameters of peepholes and of layer normalisation, of each layer and direction."""
+        found = (*(PEEPHOLE if self.peephole else ()), *(LAYER_NORM if self.layer_norm else ()))
+        return tuple(extra for extra in found if self.bias or not extra.is_bias)
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        kinds = {name: True for name in ("peephole", "layer_norm") if getattr(self, name)}
+        return kinds | super().chosen
+
 
 class GRU(_Layers):
     """torch.nn.GRU as equations, in every way that :class:`RNN` is torch.nn.RNN.
 
-    Page: Cho et al., arXiv 1406.1078v1, 2014, with the reset after the product.
+    Page: Cho et al., arXiv 1406.1078v1, 2014, with the reset after the product; with ``reset_after=False``
+    that of the article's later versions, with the reset before it. The parameters are the same.
 
     >>> output, h_n = GRU(3, 4, batch_first=True)(torch.zeros(2, 5, 3), lengths=[5, 2])
     >>> output.shape, h_n.shape
@@ -252,3 +323,17 @@ class GRU(_Layers):
     """
 
     torchs, page, gates = nn.GRU, "gru", "rzn"
+
+    reset_after: bool = True
+
+    def __init__(self, *args: Any, reset_after: bool = True, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.reset_after = truth("reset_after", reset_after)
+
+    @property
+    def _page(self) -> str:
+        return self.page if self.reset_after else f"{self.page}_before"
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        return ({} if self.reset_after else {"reset_after": False}) | super().chosen
