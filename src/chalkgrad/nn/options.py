@@ -132,7 +132,7 @@ def by_state(zoneout: float | tuple[float, ...], states: Sequence[str]) -> dict[
 
 
 class Beyond:
-    """What a module with such options has: their values, their parameters and their masks."""
+    """A base of modules with such options: their values, their parameters and their masks."""
 
     zoneout: float | tuple[float, ...] = 0.0
     recurrent_dropout: float = 0.0

@@ -57,7 +57,7 @@ def page(name: str) -> str:
 
 
 def torchs_page(name: str) -> str:
-    """The page of a layer as torch.nn has it: ``rnn``, ``lstm``, ``lstm_projection`` or ``gru``."""
+    """The page of a layer in torch.nn's terms, such as ``lstm`` or ``gru_before``: a file in ``torch``."""
     return (files(__name__) / "torch" / f"{name}.chalk").read_text(encoding="utf-8")
 
 
