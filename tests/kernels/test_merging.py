@@ -10,7 +10,7 @@ from chalkgrad.calculus.batch import batch
 from chalkgrad.calculus.normalise import normalise
 from chalkgrad.kernels.eager import Runner
 from chalkgrad.kernels.eager.merging import planned
-from chalkgrad.kernels.eager.steps import Joined, Merged, Parted
+from chalkgrad.kernels.eager.steps import Joined, Looped, Merged, Parted
 from chalkgrad.language.resolve import read
 from chalkgrad.nn.operator import system_of
 
@@ -27,7 +27,9 @@ def steps(text: str, backward: bool = False) -> tuple[Merged, ...]:
 
 
 def joined(found: tuple[Merged, ...]) -> list[tuple[str, ...]]:
-    return [step.parts for step in found if isinstance(step, Joined)]
+    """The parts of all that is put side by side, in loops too."""
+    inside = [parts for step in found if isinstance(step, Looped) for parts in joined(step.body)]
+    return [step.parts for step in found if isinstance(step, Joined)] + inside
 
 
 def test_the_inputs_of_all_gates_are_one_product() -> None:

@@ -16,7 +16,7 @@ from chalkgrad.kernels.c.segment import Matrices, Part, Sum, segment
 from chalkgrad.kernels.eager.merging import intervals_of, planned
 from chalkgrad.kernels.eager.nests import nest_of
 from chalkgrad.kernels.eager.recognition import library_calls
-from chalkgrad.kernels.eager.steps import Joined, Parted, Shared
+from chalkgrad.kernels.eager.steps import Joined, Looped, Parted, Shared, equations_of
 from chalkgrad.kernels.schedule import Block, Compiled, Loop
 
 BYTES = 4
@@ -58,14 +58,12 @@ def account(
                 usual = "a product" if _is_product(e) else "whole, with torch"
                 how = f"C loop nest, vectors along {nest.lanes}" if nest else called or usual
                 found.append(ledger.equation(e, how))
-            case Joined(_, parts, _):
-                found.append(Entry(" | ".join(parts), "put side by side", 0, 2 * ledger.bytes_of(parts)))
-            case Parted(name, parts, _, _):
-                found.append(Entry(f"{', '.join(parts)} are pieces of {name}", "views", 0, 0))
+            case Joined() | Parted():
+                found.append(ledger.placing(step))
             case Shared(equations, how):
                 for k, e in enumerate(equations):
                     found.append(ledger.equation(e, how if k == 0 else "  by the same call"))
-            case Loop():
+            case Loop() | Looped():
                 found += ledger.loop(step)
             case Compiled(steps):
                 used = {n: plan.ranges[n] for n in (*step.made, *step.given)}
@@ -114,10 +112,23 @@ class _Ledger:
         own = self.points(e.over) if isinstance(e, Reduce | ArgMax) else 1
         return own * max((self.most(c) for c in children(e)), default=1)
 
-    def loop(self, loop: Loop) -> Iterator[Entry]:
+    def placing(self, step: Joined | Parted, depth: int = 0) -> Entry:
+        """Names put side by side, or taken apart."""
+        match step:
+            case Joined(_, parts):
+                bytes = 2 * self.bytes_of(parts)
+                return Entry(" | ".join(parts), "put side by side", 0, bytes, depth)
+            case Parted(name, parts):
+                return Entry(f"{', '.join(parts)} are pieces of {name}", "views", 0, 0, depth)
+
+    def loop(self, loop: Loop | Looped) -> Iterator[Entry]:
         """A loop that runs with torch."""
         yield self.head(loop.axis, loop.reverse, loop.equations, "step by step in Python")
-        yield from (self.equation(e, "", 1) for e in loop.equations)
+        for step in loop.body:
+            if isinstance(step, Joined | Parted):
+                yield self.placing(step, 1)
+            else:
+                yield from (self.equation(e, "", 1) for e in equations_of(step))
 
     def head(
         self, axis: str, reverse: bool, equations: Sequence[Equation], how: str, depth: int = 0

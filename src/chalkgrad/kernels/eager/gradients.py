@@ -23,7 +23,7 @@ from chalkgrad.kernels.eager.code import Labels
 from chalkgrad.kernels.eager.convolution import Convolution, Coordinate, Window
 from chalkgrad.kernels.eager.convolving import ends_of
 from chalkgrad.kernels.eager.recognition import lone_convolution
-from chalkgrad.kernels.eager.steps import Plain, Shared, equations_of, made_at
+from chalkgrad.kernels.eager.steps import Merged, Shared, equations_of, made_at
 from chalkgrad.kernels.eager.views import Interval, Layout, View, laid, unlaid
 from chalkgrad.kernels.schedule import Block
 
@@ -242,10 +242,10 @@ def adds_up(e: Equation, g: Geometry, box: Mapping[str, Interval], whole: Sequen
 
 
 def gathered(
-    steps: Sequence[Plain],
+    steps: Sequence[Merged],
     numbers: Mapping[str, int],
     intervals: Mapping[str, tuple[Interval, ...]],
-) -> list[Plain]:
+) -> list[Merged]:
     """The steps, those that are gradients of one convolution in one call, where the first of them stood."""
     ready = made_at(steps)
     alone = Counter(name for step in steps for name in {e.target for e in equations_of(step)})

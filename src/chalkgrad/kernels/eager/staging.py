@@ -16,30 +16,43 @@ from chalkgrad.kernels.eager.code import Frame, Place, Ring, Run, Scope, Stage, 
 from chalkgrad.kernels.eager.nests import Call as NestCall
 from chalkgrad.kernels.eager.nests import called, nest_of
 from chalkgrad.kernels.eager.reads import stacking
-from chalkgrad.kernels.eager.steps import Joined, Merged, Parted, Shared, equations_of, made_by, read_by
+from chalkgrad.kernels.eager.steps import (
+    Joined,
+    Looped,
+    Merged,
+    Parted,
+    Shared,
+    equations_of,
+    made_by,
+    read_by,
+)
 from chalkgrad.kernels.eager.terms import code as staged
 from chalkgrad.kernels.eager.views import Affine, Interval, arranged
-from chalkgrad.kernels.schedule import Block, Compiled, Loop, Step
+from chalkgrad.kernels.schedule import Block, Compiled, Loop
 
 
-def joining(step: Joined) -> Run:
-    """Puts the parts of a name side by side, where a loop has not made them so."""
+def joining(step: Joined, depth: int, dim: int) -> Run:
+    """Puts the parts of a name side by side, where a loop has not made them so.
+
+    ``dim`` is the dimension of what ``depth`` loops make at a step.
+    """
 
     def run(f: Frame) -> None:
-        if step.name in f.store:
-            return
-        f.store[step.name] = {(): torch.cat([f.store[p][()] for p in step.parts], step.dim)}
+        held, key = f.store.setdefault(step.name, {}), tuple(f.at[:depth])
+        if key not in held:
+            held[key] = torch.cat([f.store[p][key] for p in step.parts], dim)
 
     return run
 
 
-def parting(step: Parted) -> Run:
-    """Gives each part its piece of a name."""
+def parting(step: Parted, depth: int, dim: int) -> Run:
+    """Gives each part its piece of a name; ``dim`` is as in :func:`joining`."""
 
     def run(f: Frame) -> None:
-        pieces = f.store[step.name][()].split(step.sizes, step.dim)
+        key = tuple(f.at[:depth])
+        pieces = f.store[step.name][key].split(step.sizes, dim)
         for name, piece in zip(step.parts, pieces, strict=True):
-            f.store[name] = {(): piece}
+            f.store.setdefault(name, {})[key] = piece
 
     return run
 
@@ -92,9 +105,13 @@ class Staging:
     ) -> None:
         self.deepest = max(self.deepest, len(around))
         for step in steps:
-            if isinstance(step, Loop):
+            if isinstance(step, Loop | Looped):
                 ring = self.rings[id(step)] = Ring(step.axis)
                 self._find_loops(step.body, (*around, ring), loops)
+            elif isinstance(step, Joined | Parted):
+                if around:  # they live as what they are made of does
+                    of = read_by(step)[0]
+                    loops |= dict.fromkeys(made_by(step), loops[of])
             elif isinstance(step, Block):
                 e = step.equation
                 found = tuple((ring, e.axes.index(ring.axis)) for ring in around)
@@ -107,8 +124,12 @@ class Staging:
 
         def go(steps: tuple[Merged, ...], around: tuple[Ring, ...]) -> None:
             for step in steps:
-                if isinstance(step, Loop):
+                if isinstance(step, Loop | Looped):
                     go(step.body, (*around, self.rings[id(step)]))
+                    continue
+                if around and isinstance(step, Joined | Parted):
+                    for name in (*read_by(step), *made_by(step)):
+                        needed[name] = min(needed.get(name, len(around)), len(around))
                     continue
                 if not isinstance(step, Block):
                     needed.update(dict.fromkeys((*read_by(step), *made_by(step)), 0))
@@ -128,16 +149,21 @@ class Staging:
         match step:
             case Block(equation):
                 return self.block(equation, around)
-            case Loop():
+            case Loop() | Looped():
                 return self.loop(step, around)
             case Compiled():
                 return self.call(step)
             case Joined():
-                return joining(step)
+                return joining(step, len(around), self.at_a_step(step, around))
             case Parted():
-                return parting(step)
+                return parting(step, len(around), self.at_a_step(step, around))
             case Shared():
                 return sharing(step, self.stage.like)
+
+    def at_a_step(self, step: Joined | Parted, around: tuple[Ring, ...]) -> int:
+        """The dimension of a step where the loops around have taken theirs away."""
+        taken = [position for _, position in self.stage.places[step.name].loops[: len(around)]]
+        return step.dim - sum(position < step.dim for position in taken)
 
     # --- one equation ----------------------------------------------------------------------------------
 
@@ -247,10 +273,10 @@ class Staging:
 
     # --- a loop ----------------------------------------------------------------------------------------
 
-    def loop(self, loop: Loop, around: tuple[Ring, ...]) -> Run:
+    def loop(self, loop: Loop | Looped, around: tuple[Ring, ...]) -> Run:
         """Runs the body for each position, then stacks what is read after the loop."""
         ring, depth = self.rings[id(loop)], len(around)
-        spans = {id(step): self.span(step, loop.axis) for step in loop.body}
+        spans = {id(step): self.span(step, loop.axis, depth) for step in loop.body}
         body = list(zip(loop.body, self.steps(loop.body, (*around, ring)), strict=True))
         low = min(a for a, _ in spans.values())
         high = max(b for _, b in spans.values())
@@ -264,7 +290,7 @@ class Staging:
         if loop.reverse:
             active.reverse()
         before, saved = tuple(ring.before), tuple(ring.saved)
-        made = dict.fromkeys(e.target for e in loop.equations)
+        made = dict.fromkeys(made_by(loop))
         after = [self.gather(name, depth) for name in made if self.needed[name] <= depth]
         drop = [name for name in made if self.needed[name] > 0] if depth == 0 else []
         passing = [(name, reach) for name in drop if (reach := self.reach(name, loop)) is not None]
@@ -292,7 +318,7 @@ class Staging:
 
         return run
 
-    def reach(self, name: str, loop: Loop) -> int | None:
+    def reach(self, name: str, loop: Loop | Looped) -> int | None:
         """How many steps back a name of this loop alone is read; None where that is not one number."""
         place = self.stage.places[name]
         if len(place.loops) != 1:
@@ -308,8 +334,12 @@ class Staging:
                     found = max(found, abs(at.shift))
         return found
 
-    def span(self, step: Step, axis: str) -> tuple[int, int]:
-        """From where to where (exclusive) a step of a loop along ``axis`` has something to do."""
+    def span(self, step: Merged, axis: str, depth: int) -> tuple[int, int]:
+        """From where to where (exclusive) a step of loop number ``depth``, over ``axis``, has to run."""
+        if isinstance(step, Joined | Parted):
+            place = self.stage.places[step.name]
+            low, size = place.intervals[place.loops[depth][1]]
+            return low, low + size
         found = [self.interval(e, axis) for e in equations_of(step)]
         return min(low for low, _ in found), max(low + size for low, size in found)
 

@@ -47,15 +47,35 @@ class Parted:
     dim: int
 
 
+@dataclass(frozen=True, slots=True)
+class Looped:
+    """A loop as the schedule has them, some of the steps in its body put together."""
+
+    axis: str
+    reverse: bool
+    body: tuple[Merged, ...]
+
+    @property
+    def equations(self) -> tuple[Equation, ...]:
+        """Every equation of the body, those of inner loops too."""
+        return tuple(e for step in self.body for e in equations_of(step))
+
+
 Plain = Block | Loop | Compiled | Shared
 """A step before products are put together."""
 
-Merged = Plain | Joined | Parted
+Merged = Plain | Joined | Parted | Looped
 
 
-def equations_of(step: Plain) -> tuple[Equation, ...]:
+def equations_of(step: Merged) -> tuple[Equation, ...]:
     """The equations that a step computes."""
-    return step.equations if isinstance(step, Shared) else schedule.equations_of(step)
+    match step:
+        case Joined() | Parted():
+            return ()
+        case Shared() | Looped():
+            return step.equations
+        case _:
+            return schedule.equations_of(step)
 
 
 def made_by(step: Merged) -> tuple[str, ...]:
@@ -67,6 +87,8 @@ def made_by(step: Merged) -> tuple[str, ...]:
             return parts
         case Shared():
             return step.made
+        case Looped():
+            return tuple(dict.fromkeys(name for inner in step.body for name in made_by(inner)))
         case _:
             return tuple(dict.fromkeys(e.target for e in equations_of(step)))
 
@@ -80,6 +102,8 @@ def read_by(step: Merged) -> tuple[str, ...]:
             return (name,)
         case Shared():
             return step.given
+        case Looped():
+            return tuple(dict.fromkeys(name for inner in step.body for name in read_by(inner)))
         case _:
             return tuple(dict.fromkeys(r.name for e in equations_of(step) for r in reads(e.value)))
 
@@ -91,6 +115,7 @@ def made_at(steps: Iterable[Merged]) -> dict[str, int]:
 
 __all__ = [
     "Joined",
+    "Looped",
     "Merged",
     "Parted",
     "Plain",
