@@ -79,6 +79,14 @@ def test_gates_that_are_stuck_are_named() -> None:
     assert "saturated: o" not in said
 
 
+def test_one_sequence_by_itself_is_a_batch_of_one() -> None:
+    net = chalkgrad.layer("lstm", D=D, H=H)
+    x = torch.randn(T, D)
+    assert {n: v.shape for n, v in gates(net, x).items()} == dict.fromkeys("ifo", (1, T, H))
+    with pytest.raises(chalkgrad.EquationError, match="has 1 axis"):
+        gates(net, x[0])
+
+
 def test_where_it_first_is_no_number_is_said() -> None:
     record = Record()
     see = record._watch("")

@@ -94,11 +94,15 @@ def gates(layer: Layer, *inputs: Tensor) -> dict[str, Tensor]:
 def values(layer: Layer, names: tuple[str, ...], *inputs: Tensor) -> dict[str, Tensor]:
     """What a layer computes for an input, by name: (batch, T, …) each; a state with the step it begins from.
 
+    One sequence by itself is a batch of one. Raises EquationError for what the layer cannot be given.
+
     >>> from chalkgrad import layer
     >>> values(layer("lstm", D=3, H=4), ("c",), torch.zeros(2, 5, 3))["c"].shape
     torch.Size([2, 6, 4])
     """
     tensors, _ = layer._arguments.bound(inputs, None, {})
+    if not layer._arguments.batched(tensors, next(layer.parameters(), None)):
+        tensors = {n: x[None] for n, x in tensors.items()}
     numbers = layer._arguments.solve(tensors)
     first = next(iter(tensors.values()))
     given = {**tensors, **dict(layer.named_parameters()), **layer._states.starts(None, numbers, first, True)}
