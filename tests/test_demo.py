@@ -9,7 +9,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from chalkgrad.demo import convolution, heat, kernel, language, own_cell
+from chalkgrad.demo import convolution, heat, kernel, language, own_cell, vanishing
 from chalkgrad.demo.__main__ import main
 from chalkgrad.demo.board import WIDTH, Grid, broken
 from chalkgrad.demo.shades import RAMP, Shades, shirt
@@ -29,14 +29,14 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def tour(drawn: Path) -> list[str]:
-    """Scenes 1 to 4, each as text; before them the title."""
+    """Scenes 1 to 5, each as text; before them the title."""
     console, page = board()
-    main(["1", "2", "3", "4", "--pictures", str(drawn)], console)
+    main(["1", "2", "3", "4", "5", "--pictures", str(drawn)], console)
     return re.split(r"\n(?=━)", page.getvalue())
 
 
 def test_every_scene_is_a_screenful(tour: list[str]) -> None:
-    assert len(tour) == 5
+    assert len(tour) == 6
     for scene in tour:
         lines = scene.splitlines()
         assert len(lines) <= SCREEN
@@ -130,6 +130,27 @@ def test_the_gates_stand_side_by_side_and_are_checked(tour: list[str]) -> None:
     assert scene.count("all right") == 2
 
 
+def test_gradients_vanish_explode_and_are_kept(tour: list[str]) -> None:
+    scene = tour[5]
+    found = [scene.index(f"\n{kind}: ") for kind in ("vanishing", "exploding", "healthy")]
+    assert found == sorted(found)
+    small, large, kept = (vanishing.reaches(net)[0] for _, net in vanishing.nets())
+    assert small[0] < 1e-4 < 1e-2 < kept[0] < 1 < 1e4 < large[0]
+    rows = [line[8:] for line in scene.splitlines() if line.startswith("  1 ")]
+    assert len(rows) == 3
+    assert (rows[0] + " " * 60)[:20] == " " * 20  # it is below a millionth of what it rises to
+    assert rows[1][:20] == "█" * 20
+
+
+def test_bars_are_drawn_on_a_scale_of_powers_of_ten() -> None:
+    lines = vanishing.bars(torch.tensor([0.0, 1e-8, 1e-4, 1.0, 1e4, 1e8, 1e9]))
+    assert [line.plain for line in lines] == [
+        "  1e+08     ▂██",
+        "  1        ▄███",
+        "  1e-08 ▁▁▆████",
+    ]
+
+
 def test_long_equations_are_cut_between_terms() -> None:
     assert broken("h = a + b (c + d) ⊙ e", 12) == "h = a\n    + b (c + d)\n    ⊙ e"
     assert broken("h = tanh(a b + c d)", 14) == "h = tanh(a b\n    + c d)"
@@ -161,6 +182,6 @@ def test_a_cell_as_a_loop_and_as_equations_is_the_same_layer_timed_twice() -> No
 
 def test_a_scene_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
-        main(["7"])
+        main(["8"])
     assert end.value.code == 2
-    assert "there is no scene 7" in capsys.readouterr().err
+    assert "there is no scene 8" in capsys.readouterr().err

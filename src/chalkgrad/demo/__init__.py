@@ -1,1 +1,1 @@
-"""A tour in six scenes, each a screenful: ``python -m chalkgrad.demo``."""
+"""A tour in seven scenes, each a screenful: ``python -m chalkgrad.demo``."""

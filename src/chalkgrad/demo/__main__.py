@@ -13,9 +13,9 @@ from chalkgrad.demo.board import WIDTH
 
 
 def main(arguments: Sequence[str] | None = None, console: Console | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m chalkgrad.demo", description="A tour in six scenes.")
-    parser.add_argument("scenes", nargs="*", type=int, metavar="SCENE", help="1 to 6; all if none is named")
-    parser.add_argument("--seconds", type=float, default=80, help="how long scene 6 trains (default: 80)")
+    parser = argparse.ArgumentParser(prog="python -m chalkgrad.demo", description="A tour in seven scenes.")
+    parser.add_argument("scenes", nargs="*", type=int, metavar="SCENE", help="1 to 7; all if none is named")
+    parser.add_argument("--seconds", type=float, default=80, help="how long scene 7 trains (default: 80)")
     parser.add_argument(
         "--pictures",
         type=Path,
@@ -24,20 +24,21 @@ def main(arguments: Sequence[str] | None = None, console: Console | None = None)
         help="where scene 2 draws (runs/kernel)",
     )
     chosen = parser.parse_args(arguments)
-    if wrong := [n for n in chosen.scenes if n not in range(1, 7)]:
-        parser.error(f"there is no scene {wrong[0]}; there are 1 to 6")
+    if wrong := [n for n in chosen.scenes if n not in range(1, 8)]:
+        parser.error(f"there is no scene {wrong[0]}; there are 1 to 7")
     console = console or Console(width=min(WIDTH, Console().width), highlight=False)
     console.print("[bold]Chalkgrad[/bold]: equations in, backpropagation shown, PyTorch layer out")
     # torch takes a second or two to load: after the arguments are read, and after the first line is shown.
-    from chalkgrad.demo import convolution, gates, kernel, language, own_cell, recurrence
+    from chalkgrad.demo import convolution, gates, kernel, language, own_cell, recurrence, vanishing
 
     acts = {
         1: convolution.scene,
         2: lambda board: kernel.scene(board, chosen.pictures),
         3: recurrence.scene,
         4: gates.scene,
-        5: own_cell.scene,
-        6: lambda board: language.scene(board, chosen.seconds),
+        5: vanishing.scene,
+        6: own_cell.scene,
+        7: lambda board: language.scene(board, chosen.seconds),
     }
     for number in chosen.scenes or acts:
         acts[number](console)

@@ -1,4 +1,4 @@
-"""Scene 6: a character model learns to write plays."""
+"""Scene 7: a character model learns to write plays."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PROMPT = "HAMLET."
 
 def scene(console: Console, seconds: float = 80, settings: lm.Config = SETTINGS) -> None:
     """Train for some seconds, then write. The model is thrown away."""
-    heading(console, 6, "A language model: the LSTM learns plays, a character at a time")
+    heading(console, 7, "A language model: the LSTM learns plays, a character at a time")
     size = len(lm.read(settings.text or lm.plays()))
     say(
         console,

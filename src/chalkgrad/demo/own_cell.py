@@ -1,4 +1,4 @@
-"""Scene 5: a cell of one's own, as a loop in Python and as equations, timed side by side."""
+"""Scene 6: a cell of one's own, as a loop in Python and as equations, timed side by side."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SIZE = (100, 8, 128)
 def scene(console: Console, size: tuple[int, int, int] = SIZE, seconds: float = 4) -> None:
     """Compute the same by both, and train with both in turn."""
     steps, rows, units = size
-    heading(console, 5, "A cell of your own: a loop in Python, and equations")
+    heading(console, 6, "A cell of your own: a loop in Python, and equations")
     show(console, "# equations\n" + EQUATIONS)
     show(console, "# the same as a loop, the input's products before it\n" + LOOP)
     torch.manual_seed(0)
