@@ -27,8 +27,8 @@ def scene(console: Console) -> None:
     show(console, CELL)
     say(
         console,
-        f"The loss looks at the last of {STEPS} steps alone. Bars: the norm of ∂h[t] at each step, 1 at the last,",
-        "by powers of ten. Below, the verdict on what `with chalkgrad.flow(net) as record` saw.",
+        f"The loss looks at the last of {STEPS} steps alone. Bars: the norm of ∂h[t] at each step, 1 at",
+        "the last, by powers of ten. Below, the verdict on what `with chalkgrad.flow(net) as record` saw.",
     )
     for name, net in nets():
         norms, said = reaches(net)
