@@ -120,6 +120,17 @@ def test_two_layers_of_one_page_keep_their_own_weights() -> None:
     same(trained(net, compiled(both), x), trained(net, both, x))
 
 
+@pytest.mark.parametrize("options", [{"dropout": 0.5, "num_layers": 2}, {"zoneout": 0.5}])
+def test_what_is_drawn_in_training_is_drawn_at_each_call_and_not_after_it(options: dict[str, Any]) -> None:
+    net, x = chalkgrad.RNN(3, 4, **options), torch.randn(5, 2, 3)
+    call = compiled(net)
+    assert not torch.equal(call(x)[0], call(x)[0])
+    net.eval()
+    assert torch.equal(call(x)[0], net(x)[0])
+    net.train()
+    assert not torch.equal(call(x)[0], call(x)[0])
+
+
 def test_hooks_run_once_and_parametrised_weights_are_found() -> None:
     net, x = drawn("rnn")
     nn.utils.parametrizations.weight_norm(net, "W_h")

@@ -83,14 +83,18 @@ def in_one(forward: Callable[..., Any]) -> Callable[..., Any]:
         tensors = {**dict(self.named_parameters()), **dict(self.named_buffers())}
         plain = tuple([tuple(a) if isinstance(a, tuple) else a for a in args])
         named = {n: tuple(a) if isinstance(a, tuple) else a for n, a in kwargs.items()}
-        return self._shaped(_call(id(self), tensors, plain, named))
+        return self._shaped(_call(id(self), self.training, tensors, plain, named))
 
     return call
 
 
 @torch.compiler.allow_in_graph
 def _call(
-    number: int, tensors: dict[str, Tensor], args: tuple[Any, ...], kwargs: dict[str, Any]
+    number: int,
+    training: bool,  # stands here for Dynamo to read: the graph of one is not that of the other
+    tensors: dict[str, Tensor],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
 ) -> tuple[Tensor, ...]:
     """The tensors that a module's call returns, in a row, with these parameters and buffers."""
     body = _Body(_modules[number])
