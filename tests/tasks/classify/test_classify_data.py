@@ -229,6 +229,7 @@ def test_files_that_are_not_there_say_how_to_bring_them(published: dict[str, byt
         gzip.compress(b"\x00\x00\x08\x03"),
         gzip.compress(b"\x00\x00\x08\x01\x00\x00\x00\x09ab"),
     ],
+    ids=["empty", "no gzip", "short", "cut"],
 )
 def test_a_file_that_is_no_idx_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.gz").write_bytes(content)
