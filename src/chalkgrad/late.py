@@ -1,29 +1,30 @@
-"""What comes with torch: the operator of :mod:`chalkgrad.nn.library` is there as soon as both are imported.
+"""What comes with a module that somebody else loads: torch's operator of ours, and what Dynamo is to know.
 
 A file that torch.export has written holds the operator by name, and is read by torch alone. chalkgrad does
-not import torch by itself, which takes seconds; it waits for whoever does.
+not import torch by itself, which takes seconds, nor Dynamo, which takes one; it waits for whoever does.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
 
-_OPERATOR = "chalkgrad.nn.library"
-
 
 class _Waiting(MetaPathFinder):
-    """Finds torch as it is found without it, and has the operator defined once torch is loaded."""
+    """Finds a module as it is found without it, and does something once that is loaded."""
+
+    def __init__(self, name: str, then: Callable[[], object]) -> None:
+        self.name, self.then = name, then
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname != "torch":
+        if fullname != self.name:
             return None
         sys.meta_path.remove(self)
         spec = find_spec(fullname)
@@ -33,15 +34,20 @@ class _Waiting(MetaPathFinder):
 
         def load(module: ModuleType) -> None:
             loaded(module)
-            import_module(_OPERATOR)
+            self.then()
 
         spec.loader.exec_module = load
         return spec
 
 
+def once_loaded(name: str, then: Callable[[], object]) -> None:
+    """Do something now if a module is there, or else as soon as it is."""
+    if name in sys.modules:
+        then()
+    else:
+        sys.meta_path.insert(0, _Waiting(name, then))
+
+
 def define_operator() -> None:
     """Define the operator now if torch is there, or else as soon as it is."""
-    if "torch" in sys.modules:
-        import_module(_OPERATOR)
-    elif not any(isinstance(finder, _Waiting) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Waiting())
+    once_loaded("torch", lambda: import_module("chalkgrad.nn.library"))

@@ -20,6 +20,8 @@ from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.nn import Parameter
 from torch.utils._python_dispatch import _disable_current_modes
 
+from chalkgrad.late import once_loaded
+
 
 def is_recorded(tensors: Iterable[Tensor]) -> bool:
     """Whether any of these stands for a tensor of a graph that is being written down."""
@@ -88,7 +90,6 @@ def in_one(forward: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-@torch.compiler.allow_in_graph
 def _call(
     number: int,
     training: bool,  # stands here for Dynamo to read: the graph of one is not that of the other
@@ -99,6 +100,9 @@ def _call(
     """The tensors that a module's call returns, in a row, with these parameters and buffers."""
     body = _Body(_modules[number])
     return torch.func.functional_call(body, {f"of.{n}": t for n, t in tensors.items()}, args, kwargs)
+
+
+once_loaded("torch._dynamo", lambda: torch.compiler.allow_in_graph(_call))
 
 
 class _Body(nn.Module):
