@@ -29,7 +29,25 @@ MORE = {
     " + hidden_state[t-1] weight_hidden + bias_vector)",
 }
 PAGE = {**MORE, **{name: page.text for name, page in PAGES.items()}, **{name: name for name in names()}}
-STILL = ("C3", "C4", "C6", "conv2d", "conv_lstm", "max pooling", "mlp", "R1", "A2", "X2")
+STILL = (
+    "C3",
+    "C4",
+    "C6",
+    "X2",
+    "A2",
+    "R1",
+    "mlp",
+    "max pooling",
+    "zero outside axis by axis",
+    "conv2d",
+    "conv3d",
+    "conv_transpose2d",
+    "conv_lstm",
+    "conv_pool",
+    "avg_pool2d",
+    "max_pool2d",
+    "scores",
+)
 SLIDING = (
     "C1",
     "C1 from zero",
@@ -40,6 +58,13 @@ SLIDING = (
     "strided and dilated",
     "causal",
     "zero outside by one",
+    "zero outside, more after than before",
+    "infinity outside",
+    "between places",
+    "mean of windows",
+    "conv_transpose1d",
+    "tcn",
+    "wavenet",
 )
 LECTURES = (*MORE, "rnn", "lstm", "gru", "G4", "A1", "last step", "differences", "two steps back")
 EVERY = [(name, None) for name in PAGE] + [
