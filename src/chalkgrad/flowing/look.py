@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from chalkgrad.flowing.measures import Gate, gates, saturation, values
+from chalkgrad.flowing.measures import Gate, gate_names, saturation, values
 from chalkgrad.nn.layer import Layer
 
 
@@ -23,13 +23,16 @@ class Look:
 
 def looked(layer: Layer, inputs: Sequence[Tensor], step: int, prefix: str = "") -> Look:
     """Look at the first sequence of a batch; names are called by a prefix. Nothing here has a gradient."""
-    whole = gates(layer, *inputs)
     along = {s.name: s for s in layer.program.states}
-    found = values(layer, tuple(along), *inputs)
+    names = gate_names(layer.program)
+    found = values(layer, (*names, *along), *inputs)
+    whole = {n: found[n] for n in names}
     # A state's values begin, or end, with those that the sequence starts from.
     states = {
-        n: v.narrow(1 + s.position, s.depth if s.forward else 0, v.shape[1 + s.position] - s.depth)
-        for (n, s), v in zip(along.items(), found.values(), strict=True)
+        n: found[n].narrow(
+            1 + s.position, s.depth if s.forward else 0, found[n].shape[1 + s.position] - s.depth
+        )
+        for n, s in along.items()
     }
     first = [{prefix + n: v[0].detach().flatten(1) for n, v in of.items()} for of in (whole, states)]
     return Look(step, first[0], first[1], {prefix + n: g for n, g in saturation(whole).items()})
