@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import torch
 
-from chalkgrad.equations.ir import Apply, ArgMax, Const, Equation, Expr, Guard, Read, Reduce
+from chalkgrad.equations.ir import Apply, ArgMax, Condition, Const, Equation, Expr, Guard, Range, Read, Reduce
 from chalkgrad.equations.walk import children
 from chalkgrad.kernels.eager.code import Code, Place, Scope, Stage
 from chalkgrad.kernels.eager.convolution import Convolution
@@ -90,16 +91,11 @@ def lone_convolution(
     e: Equation, numbers: Mapping[str, int], intervals: Mapping[str, tuple[Interval, ...]]
 ) -> tuple[Convolution, Mapping[str, Interval]] | None:
     """The convolution that is all of an equation, with the intervals of its axes; None where none is."""
-    stage, domain = _dry(e, numbers, intervals)
-    value = _bare(stage, e.value, domain)
-    if not isinstance(value, Reduce) or value.op != "sum":
+    lone = _lone_sum(e, numbers, intervals)
+    if lone is None or any(isinstance(f, Const) for f in lone.factors):
         return None
-    axes = {r.axis for r in value.over}
-    conditions, factors = factors_of(value.body)
-    conditions, inner = within(stage, value.over, conditions, domain)
-    if any(isinstance(f, Const) for f in factors) or any(not axes & {*c.index.axes} for c in conditions):
-        return None
-    found = as_convolution(stage, factors, conditions, axes, inner)
+    axes, inner = {r.axis for r in lone.over}, lone.inner
+    found = as_convolution(lone.stage, lone.factors, lone.conditions, axes, inner)
     return (found, inner.box) if found else None
 
 
@@ -119,6 +115,26 @@ def lone_scatter(
     e: Equation, numbers: Mapping[str, int], intervals: Mapping[str, tuple[Interval, ...]]
 ) -> tuple[Scattered, Mapping[str, Interval]] | None:
     """What winners are given where that is all of an equation, with the intervals of its axes."""
+    lone = _lone_sum(e, numbers, intervals)
+    if lone is None:
+        return None
+    found = scattered(lone.stage, lone.over, lone.factors, lone.conditions, lone.inner)
+    return (found, {**lone.inner.box, **found.box}) if found else None
+
+
+class _LoneSum(NamedTuple):
+    """A sum of a product that is all of an equation: every condition is about what is summed."""
+
+    stage: Stage
+    over: tuple[Range, ...]
+    factors: list[Expr]
+    conditions: tuple[Condition, ...]
+    inner: Scope
+
+
+def _lone_sum(
+    e: Equation, numbers: Mapping[str, int], intervals: Mapping[str, tuple[Interval, ...]]
+) -> _LoneSum | None:
     stage, domain = _dry(e, numbers, intervals)
     value = _bare(stage, e.value, domain)
     if not isinstance(value, Reduce) or value.op != "sum":
@@ -128,8 +144,7 @@ def lone_scatter(
     conditions, inner = within(stage, value.over, conditions, domain)
     if any(not axes & {*c.index.axes} for c in conditions):
         return None
-    found = scattered(stage, value.over, factors, conditions, inner)
-    return (found, {**inner.box, **found.box}) if found else None
+    return _LoneSum(stage, value.over, factors, conditions, inner)
 
 
 def _bare(stage: Stage, e: Expr, s: Scope) -> Expr:
