@@ -1,0 +1,18 @@
+"""``chalkgrad lm``: train a character language model, write with it, measure texts by it."""
+
+from __future__ import annotations
+
+import typer
+
+from chalkgrad.cli.lm.generate import generate
+from chalkgrad.cli.lm.score import score
+from chalkgrad.cli.lm.train import train
+
+app = typer.Typer(
+    help="Train a character language model with any recurrent cell, write with it, measure texts by it.",
+    no_args_is_help=True,
+)
+for command in (train, generate, score):
+    app.command()(command)
+
+__all__ = ["app"]

@@ -1,0 +1,113 @@
+"""``chalkgrad lm train``."""
+
+from __future__ import annotations
+
+import dataclasses
+from math import log
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from chalkgrad.cli import page
+from chalkgrad.cli.lm.bar import bar
+
+
+def train(
+    text: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE...", help="UTF-8 text to learn, in any script.", show_default="nine plays"
+        ),
+    ] = None,
+    more: Annotated[list[Path] | None, typer.Argument(metavar="FILE...", hidden=True)] = None,
+    cell: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHAT",
+            help="The recurrence: a standard cell (rnn, lstm, lstm_peephole, gru, gru_after), "
+            "a file of equations, or the equations themselves.",
+            show_default="lstm",
+        ),
+    ] = None,
+    layers: Annotated[int | None, typer.Option(help="Cells on top of one another.", show_default="1")] = None,
+    hidden: Annotated[int | None, typer.Option(help="Width of every layer.", show_default="128")] = None,
+    batch: Annotated[
+        int | None, typer.Option(help="Places of the text that are read side by side.", show_default="64")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Updates of the weights.", show_default="2000")] = None,
+    truncate: Annotated[
+        int | None,
+        typer.Option(
+            metavar="K",
+            help="Characters that a gradient goes back through (truncated BPTT).",
+            show_default="32",
+        ),
+    ] = None,
+    clip: Annotated[
+        float | None,
+        typer.Option(metavar="C", help="Largest norm of the gradient; 0: no limit.", show_default="1.0"),
+    ] = None,
+    optimizer: Annotated[
+        str | None, typer.Option(help="rmsprop, adam or sgd.", show_default="rmsprop")
+    ] = None,
+    lr: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="Step size.", show_default="rmsprop 0.004, adam 0.004, sgd 2.0"),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same numbers.", show_default="0")] = None,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Receives config.json, checkpoint.pt and metrics.jsonl.")
+    ] = Path("runs/lm"),
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --out; its settings are kept.")
+    ] = False,
+) -> None:
+    r"""Train a character language model.
+
+    Embedding, recurrent layers, readout: it learns to predict each next character, by truncated
+    back-propagation through time with the state carried from chunk to chunk. The last 5 % of the text are
+    kept to measure on. Ctrl-C saves.
+
+    Examples:
+
+        chalkgrad lm train                                  an LSTM on nine plays of Shakespeare
+
+        chalkgrad lm train --text mine.txt --cell gru --hidden 256 --out runs/mine
+
+        chalkgrad lm train --text *.txt --cell "h\[t] = tanh(x\[t] W + h\[t-1] U + b)"
+
+        chalkgrad lm train --resume --steps 4000            go on, for longer
+    """
+    with page.task_complaints():
+        from chalkgrad.tasks import language_model as lm
+
+        given = {
+            "text": tuple(str(path.resolve()) for path in [*(text or []), *(more or [])]) or None,
+            "cell": cell,
+            "layers": layers,
+            "hidden": hidden,
+            "batch": batch,
+            "steps": steps,
+            "truncate": truncate,
+            "clip": clip,
+            "optimizer": optimizer,
+            "lr": lr,
+            "seed": seed,
+        }
+        settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        config = dataclasses.replace(lm.saved(out), **settings) if resume else lm.Config(**settings)
+        with bar(config.steps) as report:
+            result = lm.train(config, out, resume=resume, report=report)
+    if result.interrupted:
+        print(f"Stopped at step {result.step}; everything is saved. Go on with:")
+        print(f"  chalkgrad lm train --resume --out {out}")
+        raise typer.Exit(130)
+    if result.metrics:
+        bits = result.metrics.validation / log(2)
+        print(f"{out}: step {result.step}, {bits:.3f} bits per character on text it has not seen")
+    print(f"Write with it:  chalkgrad lm generate {out}")
+    print(f"Train on:       chalkgrad lm train --resume --out {out} --steps {2 * result.step}")
+
+
+__all__ = ["train"]
