@@ -106,6 +106,21 @@ def test_a_score_says_how_many_characters_were_unknown(out: Path, tmp_path: Path
     assert "unknown           2, scored as one unknown character: '☃' (2 times)" in shown
 
 
+def test_the_tokens_of_a_score_are_a_line_each_and_sum_to_the_total(out: Path, tmp_path: Path) -> None:
+    file = tmp_path / "text.txt"
+    file.write_text("I sing\nof")
+    lines = lm("score", out, "--text", file, "--tokens", "--shuffle").stdout.splitlines()
+    rows = [line.split(maxsplit=3) for line in lines[1:10]]
+    assert "".join(eval(row[3]) for row in rows) == "I sing\nof"
+    total = re.search(r"log-probability +(-[0-9.]+) nats", "\n".join(lines))
+    assert total
+    assert sum(float(row[1]) for row in rows) == pytest.approx(float(total[1]), abs=2e-3)
+    assert float(rows[-1][2]) == pytest.approx(float(total[1]), abs=1e-3)
+    assert re.match(
+        r"words shuffled +-[0-9.]+ nats, perplexity [0-9.]+: [0-9.]+ nats (lost|gained)", lines[-1]
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -125,6 +140,8 @@ def test_a_score_says_how_many_characters_were_unknown(out: Path, tmp_path: Path
         (["train", "--optimizer", "lion", "--out", "{new}"], "error: optimizer must be one of"),
         (["generate", "{new}"], "error: .*new holds no model"),
         (["generate", "{out}", "--temperature", "-1"], "error: temperature must be"),
+        (["generate", "{out}", "--top-k", "0"], "error: top-k must be"),
+        (["generate", "{out}", "--top-p", "2"], "error: top-p must be"),
         (["score", "{out}", "--text", "{missing}"], "error: cannot read"),
         (["score", "{out}", "--text", "{empty}"], "error: .*empty is empty"),
     ],

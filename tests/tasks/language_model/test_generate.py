@@ -15,10 +15,12 @@ from chalkgrad.tasks.language_model import (
     generate,
     load,
     score,
+    shuffled,
+    token_scores,
     train,
 )
 from chalkgrad.tasks.language_model.data import UNKNOWN
-from chalkgrad.tasks.language_model.generate import draw
+from chalkgrad.tasks.language_model.generate import draw, known
 
 VERSE = "나랏말싸미 듕귁에 달아\nand a line in English\n"
 
@@ -63,22 +65,76 @@ def test_a_long_prompt_is_read_in_chunks_to_the_same_state(trained: Trained) -> 
 def test_the_unknown_character_is_never_drawn(rng: torch.Generator) -> None:
     logits = torch.zeros(3)
     logits[UNKNOWN] = 50.0
-    assert {int(draw(logits, temperature, rng)) for temperature in (0, 0.5, 9.0) for _ in range(40)} == {1, 2}
+    assert {
+        int(draw(known(logits), rng, temperature)) for temperature in (0, 0.5, 9.0) for _ in range(40)
+    } == {1, 2}
 
 
 def test_low_temperatures_sharpen_and_do_not_overflow(rng: torch.Generator) -> None:
     logits = torch.tensor([0.0, 300.0, 301.0])
-    assert int(draw(logits, 1e-6, rng)) == 2
-    drawn = [int(draw(torch.tensor([0.0, 0.0, 1.0]), 1.0, rng)) for _ in range(2000)]
-    assert drawn.count(2) / 2000 == pytest.approx(torch.tensor(1.0).sigmoid().item(), abs=0.04)
+    assert int(draw(logits, rng, 1e-6)) == 2
+    drawn = [int(draw(torch.tensor([0.0, 1.0]), rng)) for _ in range(2000)]
+    assert drawn.count(1) / 2000 == pytest.approx(torch.tensor(1.0).sigmoid().item(), abs=0.04)
 
 
 @pytest.mark.parametrize(
-    ("options", "says"), [({"temperature": -1.0}, "temperature"), ({"length": -1}, "length")]
+    ("options", "says"),
+    [
+        ({"temperature": -1.0}, "temperature"),
+        ({"length": -1}, "length"),
+        ({"top_k": 0}, "top-k"),
+        ({"top_p": 0.0}, "top-p"),
+        ({"top_p": 1.5}, "top-p"),
+    ],
 )
 def test_what_cannot_be_drawn_is_refused(trained: Trained, options: dict[str, float], says: str) -> None:
     with pytest.raises(TaskError, match=says):
         write(trained, **options)
+
+
+def test_top_k_draws_only_from_the_likeliest_and_in_their_proportion(rng: torch.Generator) -> None:
+    logits = torch.tensor([0.1, 0.2, 0.6, 0.1]).log()
+    drawn = [int(draw(logits, rng, top_k=2)) for _ in range(2000)]
+    assert set(drawn) == {1, 2}
+    assert drawn.count(2) / 2000 == pytest.approx(0.75, abs=0.04)
+
+
+@pytest.mark.parametrize(("top_p", "kept"), [(0.5, {2}), (0.55, {2}), (0.7, {1, 2}), (1.0, {0, 1, 2, 3})])
+def test_top_p_keeps_the_fewest_that_have_the_probability_together(
+    top_p: float, kept: set[int], rng: torch.Generator
+) -> None:
+    logits = torch.tensor([0.1, 0.2, 0.6, 0.1], dtype=torch.double).log()
+    assert {int(draw(logits, rng, top_p=top_p)) for _ in range(300)} == kept
+
+
+def test_one_left_to_draw_from_is_the_likeliest(trained: Trained) -> None:
+    likeliest = write(trained, "나랏", length=30, temperature=0)
+    assert write(trained, "나랏", length=30, temperature=3.0, top_k=1) == likeliest
+    assert write(trained, "나랏", length=30, temperature=3.0, top_p=1e-6) == likeliest
+    assert write(trained, "나랏", length=30, temperature=3.0) != likeliest
+
+
+def test_the_scores_of_the_tokens_sum_to_that_of_the_text_across_chunks(trained: Trained) -> None:
+    text = VERSE * 30
+    tokens, found = zip(*token_scores(trained, text), strict=True)
+    assert len(text) > 1024
+    assert "".join(tokens) == text
+    assert -sum(found) == pytest.approx(score(trained, text).nats, rel=1e-12)
+
+
+def test_a_token_is_scored_by_what_stands_before_it_alone(trained: Trained) -> None:
+    one, other = (list(token_scores(trained, "and a l" + end)) for end in ("ine", "한글ß"))
+    assert [t for t, _ in one[:7]] == list("and a l")
+    assert [p for _, p in one[:7]] == pytest.approx([p for _, p in other[:7]], rel=1e-5)
+    assert one[7:] != other[7:]
+
+
+def test_words_in_another_order_are_less_likely(trained: Trained) -> None:
+    text = VERSE * 3
+    other = shuffled(text, seed=1)
+    assert sorted(other) == sorted(text)
+    assert sorted(other.split()) == sorted(text.split())
+    assert score(trained, other).nats > score(trained, text).nats + 10
 
 
 def test_the_score_is_the_sum_over_the_characters_of_their_log_probabilities(trained: Trained) -> None:

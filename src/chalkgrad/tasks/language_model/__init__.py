@@ -3,7 +3,8 @@
 from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.language_model.config import Config, Metrics, saved
 from chalkgrad.tasks.language_model.data import plays, read
-from chalkgrad.tasks.language_model.generate import Score, Trained, generate, load, score
+from chalkgrad.tasks.language_model.generate import Trained, generate, load
+from chalkgrad.tasks.language_model.score import Score, score, shuffled, token_scores
 from chalkgrad.tasks.language_model.train import Progress, Result, train
 
 __all__ = [
@@ -20,5 +21,7 @@ __all__ = [
     "read",
     "saved",
     "score",
+    "shuffled",
+    "token_scores",
     "train",
 ]

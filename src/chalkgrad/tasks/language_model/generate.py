@@ -1,10 +1,9 @@
-"""Reading a trained model back: writing text with it, and measuring text by it."""
+"""Reading a trained model back, and writing text with it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from math import exp, log
 from pathlib import Path
 
 import torch
@@ -13,8 +12,8 @@ from torch import Tensor
 from chalkgrad.tasks.directory import Directory
 from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.language_model.config import Card
-from chalkgrad.tasks.language_model.data import BEFORE, UNKNOWN, Streams, Vocabulary
-from chalkgrad.tasks.language_model.model import LanguageModel, evaluate
+from chalkgrad.tasks.language_model.data import BEFORE, UNKNOWN, Vocabulary
+from chalkgrad.tasks.language_model.model import LanguageModel
 
 # Characters a call of the model reads at a time: bounds the memory that a long text needs.
 CHUNK = 1024
@@ -26,35 +25,6 @@ class Trained:
 
     model: LanguageModel
     vocabulary: Vocabulary
-
-
-@dataclass(frozen=True)
-class Score:
-    """How probable a text is: ``nats`` is -log p of all its characters together.
-
-    A character that the model does not know is scored as what it is to the model, any unknown character;
-    ``unknown`` says how many there were.
-
-    >>> score = Score(nats=20 * log(2), characters=10, unknown=0)
-    >>> f"{score.bits_per_character:.3f} {score.perplexity:.3f}"
-    '2.000 4.000'
-    """
-
-    nats: float
-    characters: int
-    unknown: int
-
-    @property
-    def nats_per_character(self) -> float:
-        return self.nats / self.characters
-
-    @property
-    def bits_per_character(self) -> float:
-        return self.nats_per_character / log(2)
-
-    @property
-    def perplexity(self) -> float:
-        return exp(self.nats_per_character)
 
 
 def load(path: Path | str) -> Trained:
@@ -71,15 +41,26 @@ def load(path: Path | str) -> Trained:
 
 
 def generate(
-    trained: Trained, prompt: str = "", *, length: int = 500, temperature: float = 1.0, seed: int = 0
+    trained: Trained,
+    prompt: str = "",
+    *,
+    length: int = 500,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float = 1.0,
+    seed: int = 0,
 ) -> Iterator[str]:
     """``length`` characters that follow the prompt, one at a time.
 
-    Each is drawn from p^(1/temperature); at temperature 0 the most probable is taken. The unknown character
-    is never drawn. One seed gives one text.
+    Each is drawn from p^(1/temperature), as :func:`draw` says. The unknown character is never drawn. One seed
+    gives one text.
     """
     if not 0 <= temperature < float("inf"):
         raise TaskError(f"temperature must be 0 or a number above it, not {temperature}")
+    if top_k is not None and top_k < 1:
+        raise TaskError(f"top-k must be at least 1, not {top_k}")
+    if not 0 < top_p <= 1:
+        raise TaskError(f"top-p must be above 0 and at most 1, not {top_p}")
     if length < 0:
         raise TaskError(f"length must be at least 0, not {length}")
     random = torch.Generator().manual_seed(seed)
@@ -91,38 +72,40 @@ def generate(
         last = ids[:, -1:]
         for _ in range(length):
             logits, states = trained.model(last, states)
-            last = draw(logits[0, -1], temperature, random).view(1, 1)
+            last = draw(known(logits[0, -1]), random, temperature, top_k, top_p).view(1, 1)
             yield trained.vocabulary.decode([int(last)])
 
 
-def draw(logits: Tensor, temperature: float, random: torch.Generator) -> Tensor:
-    """One index, distributed as softmax(logits / temperature) without the unknown character."""
-    allowed = logits.double().index_fill(0, torch.tensor([UNKNOWN]), float("-inf"))
-    if temperature == 0:
-        return allowed.argmax()
-    # The maximum is taken off first, so that a tiny temperature divides numbers of which the best stays 0.
-    return torch.multinomial(((allowed - allowed.max()) / temperature).softmax(0), 1, generator=random)
+def known(logits: Tensor) -> Tensor:
+    """The same logits (V,), with none for the unknown character."""
+    return logits.double().index_fill(0, torch.tensor([UNKNOWN]), float("-inf"))
 
 
-def score(
-    trained: Trained, text: str, report: Callable[[int, int], object] = lambda _done, _of: None
-) -> Score:
-    """The probability of a text under the model, its state carried from the first character to the last.
+def draw(
+    logits: Tensor,
+    random: torch.Generator,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float = 1.0,
+) -> Tensor:
+    """One index, distributed as softmax(logits / temperature) over the likeliest of them; logits (V,).
 
-    ``report`` is told how many characters of how many have been read, after each chunk.
+    ``top_k`` keeps so many (Fan, Lewis and Dauphin, ACL 2018). ``top_p`` then keeps the fewest whose
+    probabilities come to at least so much together: nucleus sampling, Holtzman et al., arXiv 1904.09751v2,
+    2020. At temperature 0 the likeliest is taken.
+
+    >>> logits = torch.tensor([0.5, 0.3, 0.1, 0.1]).log()
+    >>> drawn = [int(draw(logits, torch.Generator().manual_seed(n), top_p=0.7)) for n in range(50)]
+    >>> sorted(set(drawn))
+    [0, 1]
     """
-    if not text:
-        raise TaskError("there is no text to score")
-
-    def chunks() -> Iterator[tuple[Tensor, Tensor]]:
-        done = 0
-        for ids, targets in Streams.of(text, trained.vocabulary, 1).chunks(CHUNK):
-            yield ids, targets
-            done += targets.numel()
-            report(done, len(text))
-
-    loss = evaluate(trained.model, chunks())
-    return Score(loss.nats, loss.characters, len(trained.vocabulary.unknown(text)))
+    if temperature == 0:
+        return logits.argmax()
+    ranked, order = logits.sort(descending=True, stable=True)
+    # The maximum is taken off first, so that a tiny temperature divides numbers of which the best stays 0.
+    p = ((ranked[:top_k] - ranked[0]) / temperature).softmax(0)
+    before = p.cumsum(0) - p  # what those that are likelier come to together
+    return order[torch.multinomial(p * (before < top_p), 1, generator=random)]
 
 
-__all__ = ["Score", "Trained", "generate", "load", "score"]
+__all__ = ["Trained", "draw", "generate", "load"]
