@@ -85,7 +85,7 @@ def shuffled(text: str, seed: int = 0) -> str:
     It has the same characters as often: what a model scores otherwise, it owes to the order.
 
     >>> shuffled("to be,  or not\\nto be", seed=1)
-    'be to  not to\\nbe, or'
+    'or not  be to\\nto be,'
     """
     parts = re.split(r"(\s+)", text)
     words = parts[::2]
