@@ -325,6 +325,7 @@ def test_an_empty_batch_gives_an_empty_result_and_zero_gradients(name: str) -> N
         "rnn_bidirectional": {"D": 3, "H": 4, "O": 2},
         "tcn": {"C": 2, "K": 3, "P": 2},
         "wavenet": {"C": 2, "K": 3, "S": 4, "O": 2},
+        "attention_decoder": {"D": 3, "H": 4, "E": 2, "A": 5},
     }
     images = ("conv2d", "conv_pool", "scores", "conv_transpose2d", "max_pool2d", "avg_pool2d")
     rows = ("conv1d", "conv_transpose1d", "tcn", "wavenet")
@@ -332,10 +333,13 @@ def test_an_empty_batch_gives_an_empty_result_and_zero_gradients(name: str) -> N
     shapes |= {"conv_lstm": (3, 2, 4, 5), "conv3d": (2, 3, 4, 5)}
     masks = {"gru_zoneout": {"d": (5, 4)}, "lstm_zoneout": {"d_c": (5, 4), "d_h": (5, 4)}}
     masks |= {"lstm_dropout": {"m": (4,)}, "lstm_variational": {"m_x": (3,), "m_h": (4,)}}
+    masks |= {"attention_decoder": {"h": (6, 2), "mask": (6,)}}
     net = chalkgrad.layer(name, **sizes.get(name, {"D": 3, "H": 4}))
     x = torch.zeros(0, *shapes.get(name, (5, 3)), requires_grad=True)
-    result = net(x=x, **{n: torch.zeros(0, *shape) for n, shape in masks.get(name, {}).items()})
+    beside = {n: torch.zeros(0, *shape) for n, shape in masks.get(name, {}).items()}
+    result = net(**{"y" if name == "attention_decoder" else "x": x}, **beside)
     y = result[0] if net.program.states else result
+    y = y if isinstance(y, Tensor) else y[0]
     assert y.shape[0] == 0
     y.sum().backward()
     assert x.grad is not None
