@@ -112,7 +112,7 @@ def test_the_bar_fits_the_terminal_and_keeps_what_matters(width: int) -> None:
     screen = io.StringIO()
     console = Console(file=screen, width=width, force_terminal=True, color_system=None, highlight=False)
     epoch = Metrics(10000, 9, 0.987654, 0.876543)
-    with classify_command.bar(10, console) as report:
+    with classify_command.bar(classify.Config(epochs=10), 2000 * 128, console) as report:
         for step in (9999, 10000):
             report(classify.Progress(step, 20000, 128, 0.9, 112, epoch if step == 10000 else None))
     lines = re.sub(r"\x1b\[[0-9?]*[A-Za-z]", "", screen.getvalue()).replace("\r", "\n").splitlines()
@@ -127,7 +127,7 @@ def test_the_bar_fits_the_terminal_and_keeps_what_matters(width: int) -> None:
 
 
 def test_without_a_terminal_an_epoch_is_said_whole(capsys: pytest.CaptureFixture[str]) -> None:
-    with classify_command.bar(10) as report:
+    with classify_command.bar(classify.Config(epochs=10), 256) as report:
         for step in (1, 2):
             epoch = Metrics(2, 1, 0.5, 0.5) if step == 2 else None
             report(classify.Progress(step, 20, 128, 0.9, 112, epoch))

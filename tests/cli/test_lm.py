@@ -65,8 +65,8 @@ def test_resuming_keeps_the_settings_that_are_not_given(out: Path) -> None:
 def test_ctrl_c_says_how_to_go_on(song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train = language_model.train
 
-    def interrupted(config, out, *, resume, report):
-        return train(config, out, resume=resume, report=press_ctrl_c)
+    def interrupted(config, out, *, resume, report, group):
+        return train(config, out, resume=resume, report=press_ctrl_c, group=group)
 
     monkeypatch.setattr(language_model, "train", interrupted)
     result = lm("train", "--text", song, *SMALL, "--out", tmp_path / "out")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from chalkgrad.cli import page
+from chalkgrad.cli.bar import Devices, Nodes, training_bar
 
 if TYPE_CHECKING:  # torch takes a second to import, so the commands import it, and `--help` does not
     from rich.console import Console
@@ -80,6 +80,8 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --out; its settings are kept.")
     ] = False,
+    devices: Devices = 1,
+    nodes: Nodes = 1,
 ) -> None:
     r"""Train a classifier of pictures.
 
@@ -102,6 +104,7 @@ def train(
     """
     with page.task_complaints():
         from chalkgrad.tasks import classify
+        from chalkgrad.tasks.processes import first, together
 
         given = {
             "data": str(Path(data).resolve()) if data and Path(data).is_dir() else data,
@@ -126,8 +129,12 @@ def train(
             f"{len(pictures.classes)} classes, {'×'.join(map(str, pictures.shape))}",
             file=sys.stderr,
         )
-        with bar(config.epochs) as report:
-            result = classify.train(config, out, resume=resume, report=report, data=pictures)
+        with bar(config, len(pictures.training)) as report:
+            result = classify.train(
+                config, out, resume=resume, report=report, data=pictures, group=together(devices, nodes)
+            )
+    if not first():
+        return
     if result.confusion is None:
         print(f"Stopped at step {result.step}; everything is saved. Go on with:")
         print(f"  chalkgrad classify train --resume --out {out}")
@@ -221,62 +228,22 @@ def confused(result: classify.Result, most: int = 10) -> None:
         print(f"{count:>5} of {result.classes[i]} taken for {result.classes[j]}")
 
 
-@contextmanager
-def bar(epochs: int, console: Console | None = None) -> Iterator[Any]:
-    """A progress bar: loss, accuracy, pictures per second, time left; a line for each epoch.
+def bar(config: classify.Config, pictures: int, console: Console | None = None) -> Any:
+    """The progress bar of a training; a line for each epoch."""
+    steps = ceil(pictures / config.batch)  # an epoch
 
-    A narrow terminal is shown less of it: first the pictures per second go, then the steps.
-    """
-    from time import perf_counter
+    def said(m: Any) -> str:
+        epoch = f"epoch {m.epoch:>{len(str(config.epochs))}} of {config.epochs}"
+        return f"{epoch}: loss {m.loss:.3f}, {m.accuracy:.1%} right"
 
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = console or Console(stderr=True, highlight=False)
-    room = console.width - 33  # beside loss, accuracy and time left
-    with_steps = room >= 12 + 8
-    room -= 12 * with_steps
-    with_rate = room >= 19 + 8
-    room -= 19 * with_rate
-    columns = [
-        BarColumn(max(4, min(20, room))),
-        *([MofNCompleteColumn()] if with_steps else []),
-        TextColumn("{task.fields[shown]}"),
-        TimeRemainingColumn(),
-    ]
-    progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    task = progress.add_task("", total=None, shown="")
-    begun: float | None = None
-    pictures = 0
-    loss = right = 0.0
-
-    def report(now: classify.Progress) -> None:
-        nonlocal begun, pictures, loss, right
-        if begun is None:  # the first step also warms up, so the clocks start after it
-            progress.reset(task, completed=now.step, total=now.steps)
-            begun, loss, right = perf_counter(), now.loss, now.right / now.pictures
-            rate = ""
-        else:
-            pictures += now.pictures
-            rate = f", {pictures / (perf_counter() - begun):,.0f} pictures/s"
-        pace = min(1.0, max(1 / 20, 3 * epochs / now.steps))  # a mean over 20 steps, or a third of an epoch
-        loss += (now.loss - loss) * pace
-        right += (now.right / now.pictures - right) * pace
-        shown = f"loss {loss:.3f}, {right:.1%} right"
-        progress.update(task, completed=now.step, shown=shown + rate * with_rate)
-        progress.start()  # does nothing once it has
-        if now.measured:
-            m = now.measured
-            line = (
-                f"epoch {m.epoch:>{len(str(epochs))}} of {epochs}: loss {m.loss:.3f}, {m.accuracy:.1%} right"
-            )
-            fits = not console.is_terminal or len(line + rate) <= console.width
-            console.print(line + rate * fits, soft_wrap=True)
-
-    try:
-        yield report
-    finally:
-        progress.stop()
+    return training_bar(
+        "pictures",
+        lambda loss, right: f"loss {loss:.3f}, {right:.1%} right",
+        said,
+        loss=False,
+        pace=min(1.0, max(1 / 20, 3 / steps)),  # a mean over 20 steps, or a third of an epoch
+        console=console,
+    )
 
 
 __all__ = ["app"]

@@ -42,14 +42,20 @@ def complaints() -> Iterator[None]:
 
 @contextmanager
 def task_complaints() -> Iterator[None]:
-    """What the user of a task can put right is said in a line, or with a caret, and ends with code 2."""
+    """What the user of a task can put right is said in a line, or with a caret, and ends with code 2.
+
+    Of several processes the first alone says it.
+    """
     from chalkgrad.tasks.errors import TaskError
 
     try:
         with complaints():
             yield
     except TaskError as error:
-        print(f"error: {error}", file=sys.stderr)
+        from chalkgrad.tasks.processes import first
+
+        if first():
+            print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(2) from None
 
 

@@ -81,13 +81,18 @@ class Directory:
         except OSError as error:
             raise TaskError(f"cannot write to {self.path}: {error.strerror or error}") from None
 
-    def create(self, card: str, state: dict[str, Any]) -> None:
-        """A new run here, from its first weights on; what is here already is never overwritten."""
+    def free(self) -> None:
+        """Raise :class:`TaskError` where something is here already: it is never overwritten."""
         with self.writing():
-            self.path.mkdir(parents=True, exist_ok=True)
-            if any(self.path.iterdir()):
+            if self.path.exists() and any(self.path.iterdir()):
                 go_on = "go on with it (--resume) or " if self.card_file.exists() else ""
                 raise TaskError(f"{self.path} is not empty: {go_on}choose another directory (--out)")
+
+    def create(self, card: str, state: dict[str, Any]) -> None:
+        """A new run here, from its first weights on; what is here already is never overwritten."""
+        self.free()
+        with self.writing():
+            self.path.mkdir(parents=True, exist_ok=True)
             self.save(state)
             # Last, because it is what makes the directory a run: no description without its weights.
             write_atomically(self.card_file, card.encode())

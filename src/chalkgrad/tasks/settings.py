@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from chalkgrad.tasks.directory import Directory
 from chalkgrad.tasks.errors import TaskError
 
 Card = TypeVar("Card")
@@ -27,6 +28,21 @@ def differences(now: Any, saved: Any, may_change: frozenset[str] = frozenset()) 
     ]
 
 
+def resumable(
+    directory: Directory,
+    now: Any,
+    saved: Any,
+    other: Sequence[str] = (),
+    may_change: frozenset[str] = frozenset(),
+) -> None:
+    """Raise :class:`TaskError` where the run there was another; ``other`` are differences beside settings."""
+    if differ := [*differences(now, saved, may_change), *other]:
+        raise TaskError(
+            f"cannot resume {directory.path} with other settings: {'; '.join(differ)}. "
+            f"Leave them out, or start anew in another directory (--out)"
+        )
+
+
 def dump(card: Any) -> str:
     """A dataclass as JSON."""
     return json.dumps(dataclasses.asdict(card), ensure_ascii=False, indent=2) + "\n"
@@ -44,4 +60,4 @@ def load(path: Path, read: Callable[[dict[str, Any]], Card]) -> Card:
         raise TaskError(f"{path} is not the description of a model: {error}") from None
 
 
-__all__ = ["differences", "dump", "load"]
+__all__ = ["differences", "dump", "load", "resumable"]

@@ -172,7 +172,7 @@ def test_a_finished_run_resumed_stays_as_it_is(config: Config, tmp_path: Path) -
 def test_the_streams_begin_again_when_they_are_read_to_the_end(config: Config) -> None:
     vocabulary = Vocabulary.of(TEXT)
     streams = Streams.of(TEXT[:60], vocabulary, batch=4)
-    run = Run(config, LanguageModel("rnn", len(vocabulary), hidden=8), streams)
+    run = Run(config, LanguageModel("rnn", len(vocabulary), hidden=8), streams, streams)
     assert [run.advance()[1] for _ in range(4)] == [28, 28, 4, 28]
     assert run.position == 7
 
@@ -181,7 +181,12 @@ def test_the_streams_begin_again_when_they_are_read_to_the_end(config: Config) -
 def test_the_gradient_is_cut_to_the_norm_that_was_asked(config: Config, clip: float, bounded: bool) -> None:
     vocabulary = Vocabulary.of(TEXT)
     model = LanguageModel("rnn", len(vocabulary), hidden=8)
-    run = Run(replace(config, clip=clip), model, Streams.of(TEXT, vocabulary, batch=4))
+    run = Run(
+        replace(config, clip=clip),
+        model,
+        Streams.of(TEXT, vocabulary, batch=4),
+        Streams.of(TEXT, vocabulary, batch=4),
+    )
     run.advance()
     norm = torch.cat([parameter.grad.flatten() for parameter in model.parameters()]).norm().item()
     assert (norm <= 0.01 * (1 + 1e-4)) == bounded

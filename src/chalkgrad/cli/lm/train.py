@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from chalkgrad.cli import page
-from chalkgrad.cli.lm.bar import bar
+from chalkgrad.cli.bar import Devices, Nodes, training_bar
 
 
 def train(
@@ -62,6 +62,8 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --out; its settings are kept.")
     ] = False,
+    devices: Devices = 1,
+    nodes: Nodes = 1,
 ) -> None:
     r"""Train a character language model.
 
@@ -81,6 +83,7 @@ def train(
     """
     with page.task_complaints():
         from chalkgrad.tasks import language_model as lm
+        from chalkgrad.tasks.processes import first, together
 
         given = {
             "text": tuple(str(path.resolve()) for path in [*(text or []), *(more or [])]) or None,
@@ -97,8 +100,11 @@ def train(
         }
         settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         config = dataclasses.replace(lm.saved(out), **settings) if resume else lm.Config(**settings)
-        with bar(config.steps) as report:
-            result = lm.train(config, out, resume=resume, report=report)
+        with bar() as report:
+            group = together(devices, nodes)
+            result = lm.train(config, out, resume=resume, report=report, group=group)
+    if not first():
+        return
     if result.interrupted:
         print(f"Stopped at step {result.step}; everything is saved. Go on with:")
         print(f"  chalkgrad lm train --resume --out {out}")
@@ -108,6 +114,16 @@ def train(
         print(f"{out}: step {result.step}, {bits:.3f} bits per character on text it has not seen")
     print(f"Write with it:  chalkgrad lm generate {out}")
     print(f"Train on:       chalkgrad lm train --resume --out {out} --steps {2 * result.step}")
+
+
+def bar() -> Any:
+    """The progress bar of a training, in bits per character."""
+
+    def said(m: Any) -> str:
+        seen, unseen = m.train / log(2), m.validation / log(2)
+        return f"step {m.step:>6}: {seen:.3f} bits/character, {unseen:.3f} on unseen text"
+
+    return training_bar("tokens", lambda loss, _: f"{loss / log(2):.3f} bits/character", said)
 
 
 __all__ = ["train"]

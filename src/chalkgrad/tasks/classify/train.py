@@ -5,39 +5,30 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil, isfinite
+from math import ceil
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from chalkgrad.tasks import training
 from chalkgrad.tasks.classify.config import Card, Config, Metrics
 from chalkgrad.tasks.classify.data import Data, Part, load
-from chalkgrad.tasks.classify.model import Network, part
+from chalkgrad.tasks.classify.model import Network
+from chalkgrad.tasks.classify.model import part as layer_part
 from chalkgrad.tasks.classify.report import confusion_picture, kernels_picture
 from chalkgrad.tasks.directory import Directory, write_atomically
-from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.extra import extra
-from chalkgrad.tasks.interrupt import stop_on_interrupt
-from chalkgrad.tasks.settings import differences
+from chalkgrad.tasks.processes import ALONE, Group, part
+from chalkgrad.tasks.settings import resumable
 
 WARM_UP = 0.25  # the part of the steps in which the step size grows
 WEIGHT_DECAY = 0.01
 WEIGHTS = "weights.safetensors"
 
 
-@dataclass(frozen=True)
-class Progress:
-    """A step that was made, on so many pictures, of which so many were right; at an epoch's end its means."""
-
-    step: int
-    steps: int
-    pictures: int
-    loss: float
-    right: int
-    measured: Metrics | None = None
+Progress = training.Progress[Metrics]
 
 
 @dataclass(frozen=True)
@@ -58,62 +49,41 @@ class Result:
         return (self.confusion.diagonal().sum() / self.confusion.sum()).item()
 
 
-class Run:
-    """All that changes while training: :meth:`state` is a checkpoint, :meth:`restore` goes back to one."""
+class Run(training.Run[Network, tuple[Tensor, Tensor], Metrics]):
+    """Epochs over the pictures, each in its own order; the step size goes up and down once."""
 
-    NUMBERS = ("step", "order", "total", "right", "seen")
+    KEPT = ("order",)
 
-    def __init__(self, config: Config, model: Network, data: Data, card: Card) -> None:
-        self.config, self.model, self.data, self.card = config, model, data, card
-        self.shift = data.shift if config.shift is None else config.shift
-        self.flip = data.flip if config.flip is None else config.flip
+    def __init__(self, config: Config, model: Network, data: Data, card: Card, group: Group = ALONE) -> None:
+        optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=WEIGHT_DECAY)
         self.an_epoch = ceil(len(data.training) / config.batch)
         self.steps = config.epochs * self.an_epoch
-        self.optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=WEIGHT_DECAY)
-        self.cycle = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, max_lr=config.lr, total_steps=self.steps + 1, pct_start=WARM_UP
+        cycle = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, max_lr=config.lr, total_steps=self.steps + 1, pct_start=WARM_UP
         )
-        self.step = 0
+        super().__init__(model, optimizer, seed=config.seed, schedule=cycle, group=group)
+        self.size, self.data, self.card = config.batch, data, card
+        self.shift = data.shift if config.shift is None else config.shift
+        self.flip = data.flip if config.flip is None else config.flip
         self.order = torch.empty(0, dtype=torch.long)  # the pictures of this epoch, as they are shown
-        self.total, self.right, self.seen = 0.0, 0, 0  # since the epoch began
 
-    def advance(self) -> tuple[float, int, int]:
-        """A step on the next pictures: their mean loss, how many were right, how many they are."""
+    def batch(self) -> tuple[Tensor, Tensor]:
         place = self.step % self.an_epoch
         if place == 0:
-            self.order = torch.randperm(len(self.data.training))
-            self.total, self.right, self.seen = 0.0, 0, 0
-        chosen = self.order[place * self.config.batch : (place + 1) * self.config.batch]
-        pictures = moved(self.data.training.pictures[chosen], self.shift, self.flip)
-        labels = self.data.training.labels[chosen]
-        scores = self.model(scaled(pictures, self.card))
-        loss = cross_entropy(scores, labels)
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        self.cycle.step()
-        self.step += 1
+            self.order = torch.randperm(len(self.data.training), generator=self.random)
+        chosen = self.order[place * self.size : (place + 1) * self.size]
+        pictures = moved(self.data.training.pictures[chosen], self.shift, self.flip, self.random)
+        return part(pictures, self.group), part(self.data.training.labels[chosen], self.group)
+
+    def loss(self, batch: tuple[Tensor, Tensor]) -> training.Loss:
+        pictures, labels = batch
+        scores = self.net(scaled(pictures, self.card))
         right = int((scores.argmax(1) == labels).sum())
-        self.total += loss.item() * len(labels)
-        self.right += right
-        self.seen += len(labels)
-        return loss.item(), right, len(labels)
+        return training.Loss(cross_entropy(scores, labels, reduction="sum"), len(labels), right)
 
-    @property
-    def metrics(self) -> Metrics:
-        return Metrics(self.step, self.step // self.an_epoch, self.total / self.seen, self.right / self.seen)
-
-    def state(self) -> dict[str, Any]:
-        own = {name: getattr(self, name) for name in self.NUMBERS}
-        parts = {name: getattr(self, name).state_dict() for name in ("model", "optimizer", "cycle")}
-        return {**own, **parts, "random": torch.get_rng_state()}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        for name in ("model", "optimizer", "cycle"):
-            getattr(self, name).load_state_dict(state[name])
-        torch.set_rng_state(state["random"])
-        for name in self.NUMBERS:
-            setattr(self, name, state[name])
+    def measure(self) -> Metrics:
+        means = self.means()
+        return Metrics(self.step, self.step // self.an_epoch, means.loss, means.right / max(1, means.items))
 
 
 def scaled(pictures: Tensor, card: Card) -> Tensor:
@@ -122,14 +92,14 @@ def scaled(pictures: Tensor, card: Card) -> Tensor:
     return (pictures / 255 - mean) / deviation
 
 
-def moved(pictures: Tensor, shift: int, flip: bool) -> Tensor:
+def moved(pictures: Tensor, shift: int, flip: bool, random: Generator) -> Tensor:
     """Pictures moved by up to ``shift`` pixels, their edges going on, half of them mirrored (``flip``)."""
     n, _, high, wide = pictures.shape
     rows, columns = torch.arange(high).expand(n, high), torch.arange(wide).expand(n, wide)
     if flip:
-        columns = torch.where(torch.rand(n, 1) < 0.5, wide - 1 - columns, columns)
+        columns = torch.where(torch.rand(n, 1, generator=random) < 0.5, wide - 1 - columns, columns)
     if shift:
-        down, right = torch.randint(-shift, shift + 1, (2, n, 1))
+        down, right = torch.randint(-shift, shift + 1, (2, n, 1), generator=random)
         rows, columns = (rows + down).clamp(0, high - 1), (columns + right).clamp(0, wide - 1)
     if not (shift or flip):
         return pictures
@@ -144,12 +114,14 @@ def train(
     resume: bool = False,
     report: Callable[[Progress], object] | None = None,
     data: Data | None = None,
+    group: Group = ALONE,
 ) -> Result:
     """Train a classifier into the directory ``out``, or go on with the run that is there; then test it.
 
     Ctrl-C ends the run after the step it is in, with everything saved; after any other end, ``resume=True``
     goes on from the last epoch. Both come to the same numbers as a run that was never cut. ``data`` is what
     ``config.data`` names where it has been loaded before. The test pictures are looked at once, at the end.
+    The processes of ``group`` share the pictures of each batch.
 
     Raises :class:`TaskError` for what the user can put right, and :class:`chalkgrad.EquationError` for
     equations that cannot be read.
@@ -157,40 +129,41 @@ def train(
     for module, library in (("safetensors.torch", "safetensors"), ("matplotlib.figure", "matplotlib")):
         extra(module, library)  # what is needed at the end is asked for at the beginning
     directory = Directory(Path(out))
-    if resume:
-        Card.load(directory.card_file)  # what is not there is said before data are read
+    saved = Card.load(directory.card_file) if resume else None  # what is missing is said before data are read
     data = data or load(config.data, config.pixels)
-    with torch.random.fork_rng(devices=[]), stop_on_interrupt() as interrupted:
-        torch.manual_seed(config.seed)
-        card = resumable(directory, config, data) if resume else described(config, data)
-        model = Network(card.parts, card.shape, len(card.classes))
-        run = Run(config, model, data, card)
-        if resume:
-            directory.load(run.restore)
-            directory.metrics(Metrics.of, up_to=run.step)
-        else:
-            directory.create(card.dump(), run.state())
-        while run.step < run.steps and not interrupted.is_set():
-            loss, right, pictures = run.advance()
-            if not isfinite(loss):
-                raise TaskError(
-                    f"the loss became {loss} at step {run.step}: try a smaller lr; "
-                    f"what was saved last is still in {out}"
-                )
-            due = run.step % run.an_epoch == 0
-            if due:
-                directory.add(run.metrics)
-            if due or interrupted.is_set():
-                save(directory, run)
-            if report:
-                report(Progress(run.step, run.steps, pictures, loss, right, run.metrics if due else None))
-        if run.step < run.steps:
-            save(directory, run)
-            return Result(directory.path, run.step, card.classes, None, True)
-        confusion = confused(model, data.test, card)
-        result = Result(directory.path, run.step, card.classes, confusion, False)
-        conclude(directory, result, model)
-    return result
+    if saved:
+        other = [] if data.digest == saved.digest else ["the pictures are not the same"]
+        resumable(directory, config, saved.config, other, frozenset({"data"}))
+    card = saved or described(config, data)
+    results: list[Result] = []
+
+    def begin() -> Run:
+        return Run(config, Network(card.parts, card.shape, len(card.classes)), data, card, group)
+
+    def end(run: Run) -> None:
+        results.append(
+            Result(directory.path, run.step, card.classes, confused(run.model, data.test, card), False)
+        )
+        conclude(directory, results[0], run.model)
+
+    an_epoch = ceil(len(data.training) / config.batch)
+    ended = training.follow(
+        begin,
+        directory,
+        lambda _: card.dump(),
+        Metrics.of,
+        seed=config.seed,
+        steps=config.epochs * an_epoch,
+        every=an_epoch,
+        resume=resume,
+        report=report,
+        group=group,
+        beside=lambda run: save(directory, run),
+        end=end,
+    )
+    return (
+        results[0] if results else Result(directory.path, ended.step, card.classes, None, ended.interrupted)
+    )
 
 
 def described(config: Config, data: Data) -> Card:
@@ -198,7 +171,7 @@ def described(config: Config, data: Data) -> Card:
     values = data.training.pictures / 255
     mean = values.mean((0, 2, 3))
     deviation = values.std((0, 2, 3)).clamp_min(1e-3)  # pictures of one colour have none
-    parts = tuple(part(what) for what in config.net)
+    parts = tuple(layer_part(what) for what in config.net)
     return Card(
         config,
         parts,
@@ -210,23 +183,8 @@ def described(config: Config, data: Data) -> Card:
     )
 
 
-def resumable(directory: Directory, config: Config, data: Data) -> Card:
-    """The description of the run that is there; an error naming what differs where it is not the same run."""
-    card = Card.load(directory.card_file)
-    differ = differences(config, card.config, frozenset({"data"}))
-    if data.digest != card.digest:
-        differ.append("the pictures are not the same")
-    if differ:
-        raise TaskError(
-            f"cannot resume {directory.path} with other settings: {'; '.join(differ)}. "
-            f"Leave them out, or start anew in another directory (--out)"
-        )
-    return card
-
-
 def save(directory: Directory, run: Run) -> None:
-    """The checkpoint to go on from, and the weights by themselves to recognise with."""
-    directory.save(run.state())
+    """The weights by themselves, to recognise with."""
     content = extra("safetensors.torch", "safetensors").save(run.model.state_dict())
     with directory.writing():
         write_atomically(directory.path / WEIGHTS, content)
