@@ -6,6 +6,7 @@ all of them count, and the gradients are added (data parallelism, by Lightning F
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any, Protocol
 
@@ -39,7 +40,7 @@ class Group(Protocol):
         ...
 
     def gather(self, rows: Tensor) -> Tensor:
-        """The parts of all processes under one another: the reverse of :func:`part`."""
+        """The parts of all processes, of one size, under one another: the reverse of :func:`part`."""
         ...
 
     def wait(self) -> None:
@@ -98,7 +99,9 @@ class Together:
         return self.fabric.all_reduce(torch.tensor(values, dtype=torch.float64), reduce_op="sum").tolist()
 
     def gather(self, rows: Tensor) -> Tensor:
-        return self.fabric.all_gather(rows).flatten(0, 1)
+        parts = [torch.empty_like(rows) for _ in range(self.count)]
+        torch.distributed.all_gather(parts, rows.contiguous())
+        return torch.cat(parts)
 
     def wait(self) -> None:
         self.fabric.barrier()
@@ -127,10 +130,21 @@ def together(devices: int = 1, nodes: int = 1) -> Group:
     if devices == nodes == 1:
         return ALONE
     library = extra("lightning_fabric", "Lightning Fabric")
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it greets at length
     fabric = library.Fabric(accelerator="cpu", strategy="ddp", devices=devices, num_nodes=nodes)
     fabric.launch()
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // devices))
     return Together(fabric)
+
+
+def first() -> bool:
+    """Whether this process is the first of its run, the one that writes and speaks.
+
+    >>> first()
+    True
+    """
+    rank = os.environ.get("RANK") or os.environ.get("LOCAL_RANK", "0")
+    return rank == "0" and os.environ.get("NODE_RANK", "0") == "0"
 
 
 def part(rows: Tensor, group: Group) -> Tensor:
@@ -145,4 +159,4 @@ def part(rows: Tensor, group: Group) -> Tensor:
     return rows[n * group.rank // group.count : n * (group.rank + 1) // group.count]
 
 
-__all__ = ["ALONE", "Alone", "Group", "Together", "part", "together"]
+__all__ = ["ALONE", "Alone", "Group", "Together", "first", "part", "together"]

@@ -1,0 +1,58 @@
+"""Two processes that train one model come to what one comes to, and go on with what one has begun."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TEXT = "In winter, when the fields are white, I sing this song for your delight.\n" * 12
+
+PROGRAM = """
+import sys
+from chalkgrad.tasks.language_model import Config, train
+from chalkgrad.tasks.processes import together
+
+if __name__ == "__main__":
+    count, steps, text, out = int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:5]
+    config = Config(
+        text=(text,), cell="lstm", hidden=8, batch=4, steps=steps, truncate=7, evaluate_every=10
+    )
+    train(config, out, group=together(count), resume="resume" in sys.argv)
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> list[str]:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    (tmp_path / "song.txt").write_text(TEXT)
+    return [sys.executable, str(tmp_path / "program.py")]
+
+
+def run(program: list[str], count: int, steps: int, out: Path, *words: str) -> list[dict[str, float]]:
+    text = out.parent / "song.txt"
+    done = subprocess.run(
+        [*program, str(count), str(steps), str(text), str(out), *words], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def close(a: list[dict[str, float]], b: list[dict[str, float]]) -> bool:
+    return len(a) == len(b) and all(x[k] == pytest.approx(y[k], rel=1e-5) for x, y in zip(a, b) for k in x)
+
+
+def test_two_processes_lose_what_one_loses_and_each_goes_on_with_the_others_run(
+    program: list[str], tmp_path: Path
+) -> None:
+    alone = run(program, 1, 20, tmp_path / "alone")
+    assert close(run(program, 2, 10, tmp_path / "two"), alone[:1])
+    assert close(run(program, 1, 20, tmp_path / "two", "resume"), alone)
+
+
+@pytest.mark.slow
+def test_torchrun_starts_the_processes_where_it_is_used(program: list[str], tmp_path: Path) -> None:
+    alone = run(program, 1, 10, tmp_path / "alone")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", program[1]]
+    assert close(run(torchrun, 1, 10, tmp_path / "two"), alone)
