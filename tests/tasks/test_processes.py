@@ -40,7 +40,9 @@ def run(program: list[str], count: int, steps: int, out: Path, *words: str) -> l
 
 
 def close(a: list[dict[str, float]], b: list[dict[str, float]]) -> bool:
-    return len(a) == len(b) and all(x[k] == pytest.approx(y[k], rel=1e-5) for x, y in zip(a, b) for k in x)
+    return len(a) == len(b) and all(
+        x[k] == pytest.approx(y[k], rel=1e-5) for x, y in zip(a, b, strict=True) for k in x
+    )
 
 
 def test_two_processes_lose_what_one_loses_and_each_goes_on_with_the_others_run(
