@@ -121,6 +121,22 @@ def test_the_tokens_of_a_score_are_a_line_each_and_sum_to_the_total(out: Path, t
     )
 
 
+def test_rescoring_prefers_what_was_sung(out: Path, tmp_path: Path) -> None:
+    nbest, said, picked = (tmp_path / name for name in ("nbest.tsv", "said.tsv", "picked.tsv"))
+    lines = [f"{k}\t-1.0\tzzqxvvjk zzqxvvjk zzqxvvjk\n{k}\t-1.5\tI sing of\n" for k in range(4)]
+    nbest.write_text("".join(lines) + "no tabs here\n")
+    said.write_text("".join(f"{k}\tI sing of\n" for k in range(4)))
+    result = lm("rescore", out, "--nbest", nbest, "--reference", said, "--out", picked)
+    assert result.exit_code == 0, result.stderr
+    assert "nbest.tsv: 1 line was skipped (line 9: " in result.stderr
+    assert re.search(
+        r"WER +on 2 other lists\n +before +100.00%\n +after +0.00%\n +best there +0.00%", result.stdout
+    )
+    assert [line.split("\t")[2] for line in picked.read_text().splitlines()] == ["I sing of"] * 4
+    alone = lm("rescore", out, "--nbest", nbest, "--weight", "0")
+    assert alone.stdout == "".join(f"{k}\t-1.0000\tzzqxvvjk zzqxvvjk zzqxvvjk\n" for k in range(4))
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -142,6 +158,8 @@ def test_the_tokens_of_a_score_are_a_line_each_and_sum_to_the_total(out: Path, t
         (["generate", "{out}", "--temperature", "-1"], "error: temperature must be"),
         (["generate", "{out}", "--top-k", "0"], "error: top-k must be"),
         (["generate", "{out}", "--top-p", "2"], "error: top-p must be"),
+        (["rescore", "{out}", "--nbest", "{song}", "--weight", "1"], "error: .* has no line of id"),
+        (["rescore", "{out}", "--nbest", "{missing}", "--weight", "1"], "error: cannot read"),
         (["score", "{out}", "--text", "{missing}"], "error: cannot read"),
         (["score", "{out}", "--text", "{empty}"], "error: .*empty is empty"),
     ],

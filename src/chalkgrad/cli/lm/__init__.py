@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from chalkgrad.cli.lm.generate import generate
+from chalkgrad.cli.lm.rescore import rescore
 from chalkgrad.cli.lm.score import score
 from chalkgrad.cli.lm.train import train
 
@@ -12,7 +13,7 @@ app = typer.Typer(
     help="Train a character language model with any recurrent cell, write with it, measure texts by it.",
     no_args_is_help=True,
 )
-for command in (train, generate, score):
+for command in (train, generate, score, rescore):
     app.command()(command)
 
 __all__ = ["app"]
