@@ -38,8 +38,8 @@ def training_bar(
 
     ``shown`` makes a few words of the mean loss and of the part that was right, both smoothed: a step counts
     ``pace``. ``said`` makes the line that stays of what was measured. A narrow terminal is shown less: first
-    the loss itself goes, then the speed, then the number of steps; the gradient's reach (``∂ 1e-3 at t-31``:
-    what is left of it so many steps back) stays.
+    the loss itself goes, then the speed, then the number of steps, then the gradient's reach
+    (``∂ 1e-3 at t-31``: what is left of it so many steps back).
     """
     console = console or Console(stderr=True, highlight=False)
     columns = (BarColumn(None), TextColumn("{task.fields[shown]}"), TimeRemainingColumn())
@@ -82,13 +82,13 @@ def fitted(now: training.Progress[Any], shown: str, loss: str, rate: str, width:
     if now.reach:
         left, back = now.reach
         reach = f", ∂ {left:.0e} at t-{back}".replace("e-0", "e-").replace("e+0", "e+")
-    room = width - NARROWEST - len(" ") - len(shown + reach) - len(" 0:00:00")
-    with_steps = len(steps) <= room
-    room -= len(steps) * with_steps
-    with_rate = len(rate) <= room
-    room -= len(rate) * with_rate
-    with_loss = len(loss) <= room
-    return steps * with_steps + loss * with_loss + shown + rate * with_rate + reach
+    room = width - NARROWEST - len(" ") - len(shown) - len(" -:--:--")
+    kept: set[str] = set()
+    for part in (reach, steps, rate, loss):  # the most wanted first
+        if len(part) <= room:
+            kept.add(part)
+            room -= len(part)
+    return "".join(part for part in (steps, loss, shown, rate, reach) if part in kept or part is shown)
 
 
 __all__ = ["Devices", "Nodes", "training_bar"]
