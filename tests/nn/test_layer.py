@@ -326,6 +326,10 @@ def test_an_empty_batch_gives_an_empty_result_and_zero_gradients(name: str) -> N
         "tcn": {"C": 2, "K": 3, "P": 2},
         "wavenet": {"C": 2, "K": 3, "S": 4, "O": 2},
         "attention_decoder": {"D": 3, "H": 4, "E": 2, "A": 5},
+        "attention": {},
+        "attention_causal": {},
+        "attention_multihead": {"H": 2, "C": 4, "D": 3},
+        "layer_norm": {"D": 3},
     }
     images = ("conv2d", "conv_pool", "scores", "conv_transpose2d", "max_pool2d", "avg_pool2d")
     rows = ("conv1d", "conv_transpose1d", "tcn", "wavenet")
@@ -334,10 +338,15 @@ def test_an_empty_batch_gives_an_empty_result_and_zero_gradients(name: str) -> N
     masks = {"gru_zoneout": {"d": (5, 4)}, "lstm_zoneout": {"d_c": (5, 4), "d_h": (5, 4)}}
     masks |= {"lstm_dropout": {"m": (4,)}, "lstm_variational": {"m_x": (3,), "m_h": (4,)}}
     masks |= {"attention_decoder": {"h": (6, 2), "mask": (6,)}}
+    masks |= {"attention": {"K": (2, 6, 3), "V": (2, 6, 4), "B": (2, 5, 6)}}
+    masks |= {"attention_causal": {"K": (2, 5, 3), "V": (2, 5, 4)}}
+    masks |= {"attention_multihead": {"u": (6, 4), "B": (2, 5, 6)}}
+    shapes |= {"attention": (2, 5, 3), "attention_causal": (2, 5, 3), "attention_multihead": (5, 4)}
+    first = {"attention_decoder": "y", "attention": "Q", "attention_causal": "Q"}
     net = chalkgrad.layer(name, **sizes.get(name, {"D": 3, "H": 4}))
     x = torch.zeros(0, *shapes.get(name, (5, 3)), requires_grad=True)
     beside = {n: torch.zeros(0, *shape) for n, shape in masks.get(name, {}).items()}
-    result = net(**{"y" if name == "attention_decoder" else "x": x}, **beside)
+    result = net(**{first.get(name, "x"): x}, **beside)
     y = result[0] if net.program.states else result
     y = y if isinstance(y, Tensor) else y[0]
     assert y.shape[0] == 0
