@@ -82,7 +82,7 @@ def fitted(now: training.Progress[Any], shown: str, loss: str, rate: str, width:
     if now.reach:
         left, back = now.reach
         reach = f", ∂ {left:.0e} at t-{back}".replace("e-0", "e-").replace("e+0", "e+")
-    room = width - NARROWEST - len(" ") - len(shown) - len(" -:--:--")
+    room = width - NARROWEST - len("  ") - len(shown) - len(" -:--:--")
     kept: set[str] = set()
     for part in (reach, steps, rate, loss):  # the most wanted first
         if len(part) <= room:
