@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 import chalkgrad
+from chalkgrad.flowing.record import Record
 from chalkgrad.zoo import page
 
 F64 = {"dtype": torch.float64}
@@ -85,6 +86,63 @@ def test_a_path_that_truncation_cuts_is_exactly_zero(net: chalkgrad.Layer, x: Te
         net(x, truncate=3)[0].sum().backward()
     from_later = torch.stack([p[0] for n, p in record.paths["h"].items() if n != "loss"]).sum(0)
     assert (from_later == 0).nonzero().flatten().tolist() == [2, 5, 6]
+
+
+ASKED = {
+    "truncate": {"truncate": T},
+    "lengths": {"lengths": [T] * B},
+    "resets": {"resets": torch.zeros(B, T, dtype=torch.bool)},
+    "all": {"truncate": T, "lengths": [T] * B, "resets": torch.zeros(B, T, dtype=torch.bool)},
+}
+
+
+@pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru", "lstm_peephole", "mgu"])
+def test_paths_are_the_same_where_what_is_asked_changes_nothing(name: str, asked: str, x: Tensor) -> None:
+    torch.manual_seed(0)
+    net = chalkgrad.layer(page(name), D=D, H=H, **F64)
+    weight = torch.randn(B, T, H, generator=torch.Generator().manual_seed(2), **F64)
+    with chalkgrad.flow(net) as record:
+        for how in ({}, ASKED[asked]):
+            y, state = net(x, **how)
+            ((y * weight).sum() + state.h.sum()).backward()
+    for state, paths in record.paths.items():
+        torch.testing.assert_close(record.norm[state][1], record.norm[state][0])
+        for path, table in paths.items():
+            torch.testing.assert_close(table[1], table[0], msg=f"{state} by {path}")
+
+
+def test_a_path_that_a_pass_does_not_have_keeps_its_rows_in_their_places() -> None:
+    record = Record()
+    see = record._watch("")
+    for k in range(70):  # more than wait to be reduced
+        at = torch.full((2, 4 - k % 2), float(k), **F64) ** 2
+        see({"h": at}, {"h": {"i[t+1]" if k % 3 else "j[t+1]": at}})
+    paths = record.paths["h"]
+    assert len(record) == 70
+    for k in range(70):
+        own, other = ("i[t+1]", "j[t+1]") if k % 3 else ("j[t+1]", "i[t+1]")
+        assert (
+            paths[own][k, : 4 - k % 2].tolist()
+            == record.norm["h"][k, : 4 - k % 2].tolist()
+            == [k] * (4 - k % 2)
+        )
+        assert paths[other][k].isnan().all()
+    assert record.norm["h"][1::2, 3].isnan().all()
+    assert record.verdict().kind == "healthy"
+
+
+def test_a_state_along_two_indices_has_an_axis_for_each_and_no_verdict() -> None:
+    page = "h[i,j] = tanh(x[i,j] W + h[i-1,j] U + h[i,j-1] V + b)"
+    net = chalkgrad.layer(page, x=2, h=3)
+    with chalkgrad.flow(net) as record:
+        for size in (4, 3):
+            net(torch.randn(2, size, 5, 2))[0].sum().backward()
+    assert record.norm["h"].shape == (2, 4, 5)
+    assert record.norm["h"][1, 3].isnan().all()
+    assert list(record.paths["h"]) == ["h[i+1,j]", "h[i,j+1]", "loss"]
+    with pytest.raises(ValueError, match="along 2 indices"):
+        record.verdict()
 
 
 def test_what_lies_after_a_sequence_ends_gets_no_gradient(net: chalkgrad.Layer, x: Tensor) -> None:

@@ -31,10 +31,18 @@ def reach(record: Record) -> tuple[float, int] | None:
 
 
 def carried(record: Record) -> dict[str, Carry]:
-    """How each state hands its gradient on. Raises ValueError for a record that has seen nothing."""
+    """How each state hands its gradient on. Raises ValueError for a record that has seen nothing, and for
+    states along several indices.
+    """
     if not len(record):
         raise ValueError("no backward pass was seen: call backward() inside `with chalkgrad.flow(…)`")
     paths = record.paths
+    for state, table in record.norm.items():
+        if table.dim() != 2:
+            raise ValueError(
+                f"{state} recurs along {table.dim() - 1} indices, so that there is no one time: "
+                "see record.norm and record.paths, which have an axis for each"
+            )
     return {state: Carry(state, table, paths.get(state, {})) for state, table in record.norm.items()}
 
 
@@ -50,7 +58,8 @@ class Carry:
         self.norms = norms[-max(1, len(norms) // 4) :]
         self.all = norms
         later = [p[-len(self.norms) :] for path, p in paths.items() if re.search(r"[+-]\d", path)]
-        self.later = torch.stack(later).square().sum(0).sqrt() if later else torch.zeros_like(self.norms)
+        # A path that a pass did not have is NaN, and adds nothing.
+        self.later = torch.stack(later).square().nansum(0).sqrt() if later else torch.zeros_like(self.norms)
         self.backward = not any(re.search(r"-\d", path) for path in paths)
 
     @property

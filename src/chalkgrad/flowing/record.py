@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from torch.utils.hooks import RemovableHandle
 from chalkgrad.drawing.draw import needs_matplotlib
 from chalkgrad.flowing.look import Look, looked
 from chalkgrad.flowing.measures import Gate
+from chalkgrad.flowing.passes import Passes
 from chalkgrad.flowing.verdict import Verdict, verdict
 from chalkgrad.language.source import EquationError
 from chalkgrad.nn.function import Watch
@@ -25,18 +26,16 @@ if TYPE_CHECKING:  # only the figure needs matplotlib
 
     from chalkgrad.flowing.board import Writer
 
-_Path = tuple[str, str]  # a state and a path to it; "" is the whole
-
 
 class Record:
     """What was seen: for every state, a row for each backward pass, a column for each step in time.
 
-    Sequences of several lengths may follow each other: a row is filled up with NaN at its end. A norm that
-    is NaN itself is infinite here.
+    Sequences of several lengths may follow each other: a row is filled up with NaN at its end, and a path
+    that a pass does not have is a row of NaN. A norm that is NaN itself is infinite here.
     """
 
     def __init__(self) -> None:
-        self._passes: dict[str, list[tuple[Sequence[_Path], Tensor]]] = {}  # by layer: (paths, T) each
+        self._passes: dict[str, Passes] = {}  # by layer
         self._scalars: dict[str, list[float]] = {}
         self._updates: dict[str, list[float]] = {}
         self._layers: dict[str, Layer | Level] = {}  # by what their states are called by
@@ -69,20 +68,19 @@ class Record:
                 of[path] = table
         return found
 
-    def _tables(self) -> dict[_Path, Tensor]:
-        rows: dict[_Path, list[Tensor]] = {}
-        for layer, passes in self._passes.items():
-            for paths, means in passes:
-                for (state, path), row in zip(paths, means, strict=True):
-                    rows.setdefault((layer + state, path), []).append(_numbers(row))
-        return {path: _table(of) for path, of in rows.items()}
+    def _tables(self) -> dict[tuple[str, str], Tensor]:
+        return {
+            (layer + state, path): table
+            for layer, passes in self._passes.items()
+            for (state, path), table in passes.tables().items()
+        }
 
     def last(self) -> dict[str, dict[str, Tensor]]:
         """The last backward pass alone, by state and path, (T,) each; ``""`` is the whole."""
         found: dict[str, dict[str, Tensor]] = {}
         for layer, passes in self._passes.items():
-            for (state, path), row in zip(*passes[-1], strict=True) if passes else ():
-                found.setdefault(layer + state, {})[path] = _numbers(row)
+            for (state, path), row in passes.rows[-1].items() if len(passes) else ():
+                found.setdefault(layer + state, {})[path] = row
         return found
 
     @property
@@ -205,18 +203,7 @@ class Record:
         ]
 
     def _watch(self, layer: str) -> Watch:
-        passes = self._passes.setdefault(layer, [])
-
-        def seen(whole: Mapping[str, Tensor], paths: Mapping[str, Mapping[str, Tensor]]) -> None:
-            names = [(state, "") for state in whole]
-            squares = [*whole.values()]
-            for state, of in paths.items():
-                names += [(state, path) for path in of]
-                squares += of.values()
-            # All at once: a small layer's step takes as long as a few dozen calls of torch.
-            passes.append((names, torch.stack(squares).sqrt_().mean(1).cpu()))
-
-        return seen
+        return self._passes.setdefault(layer, Passes()).add
 
 
 @contextmanager
@@ -262,16 +249,6 @@ def flow(module: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> I
             hook.remove()
         for name, m in layers.items():
             m.watch = before[name]
-
-
-def _numbers(row: Tensor) -> Tensor:
-    """Infinite is also what is NaN: that says where a sequence has ended."""
-    return row.nan_to_num(nan=float("inf"), posinf=float("inf"))
-
-
-def _table(rows: list[Tensor]) -> Tensor:
-    """Rows of several lengths under each other."""
-    return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=float("nan"))
 
 
 __all__ = ["Record", "flow"]
