@@ -1,24 +1,17 @@
-"""The progress bar of every training, and how many processes it is given."""
+"""The progress bar of every training."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:  # torch takes a second to import, so the commands import it, and `--help` does not
     from chalkgrad.tasks import training
-
-Devices = Annotated[
-    int,
-    typer.Option(metavar="N", help="Processes that share each batch, on this machine (Lightning Fabric)."),
-]
-Nodes = Annotated[int, typer.Option(metavar="N", help="Machines that run as many processes each.")]
 
 NARROWEST = 4
 """Characters of the bar itself, at least."""
@@ -91,4 +84,4 @@ def fitted(now: training.Progress[Any], shown: str, loss: str, rate: str, width:
     return "".join(part for part in (steps, loss, shown, rate, reach) if part in kept or part is shown)
 
 
-__all__ = ["Devices", "Nodes", "training_bar"]
+__all__ = ["training_bar"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from math import ceil
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chalkgrad.cli import page
-from chalkgrad.cli.bar import Devices, Nodes, training_bar
+from chalkgrad.cli.bar import training_bar
+from chalkgrad.cli.training import Devices, Nodes, Resume, Seed, settled, stopped
 
 if TYPE_CHECKING:  # torch takes a second to import, so the commands import it, and `--help` does not
     from rich.console import Console
@@ -51,7 +51,7 @@ def train(
     lr: Annotated[
         float | None, typer.Option(metavar="X", help="The largest step size.", show_default="0.004")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Same seed, same numbers.", show_default="0")] = None,
+    seed: Seed = None,
     shift: Annotated[
         int | None,
         typer.Option(
@@ -77,9 +77,7 @@ def train(
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Receives weights, settings, figures and pictures.")
     ] = Path("runs/classify"),
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in --out; its settings are kept.")
-    ] = False,
+    resume: Resume = False,
     devices: Devices = 1,
     nodes: Nodes = 1,
 ) -> None:
@@ -117,9 +115,7 @@ def train(
             "flip": flip,
             "pixels": pixels,
         }
-        settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        before = classify.saved(out) if resume else classify.Config()
-        config = dataclasses.replace(before, **settings)
+        config = settled(classify.Config, given, (lambda: classify.saved(out)) if resume else None)
         with page.waiting("pictures") as read:
             pictures = classify.load(config.data, config.pixels, read)
         for note in pictures.notes:
@@ -136,9 +132,7 @@ def train(
     if not first():
         return
     if result.confusion is None:
-        print(f"Stopped at step {result.step}; everything is saved. Go on with:")
-        print(f"  chalkgrad classify train --resume --out {out}")
-        raise typer.Exit(130)
+        stopped("classify train", result.step, out)
     table(result)
     right, tested = int(result.confusion.diagonal().sum()), int(result.confusion.sum())
     print(f"{out}: {result.accuracy:.2%} of the test pictures recognised ({right:,} of {tested:,})")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from math import log
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from chalkgrad.cli import page
-from chalkgrad.cli.bar import Devices, Nodes, training_bar
+from chalkgrad.cli.bar import training_bar
+from chalkgrad.cli.training import Clip, Devices, Nodes, Resume, Seed, settled, stopped
 
 
 def train(
@@ -44,10 +44,7 @@ def train(
             show_default="32",
         ),
     ] = None,
-    clip: Annotated[
-        float | None,
-        typer.Option(metavar="C", help="Largest norm of the gradient; 0: no limit.", show_default="1.0"),
-    ] = None,
+    clip: Clip = None,
     optimizer: Annotated[
         str | None, typer.Option(help="rmsprop, adam or sgd.", show_default="rmsprop")
     ] = None,
@@ -55,13 +52,11 @@ def train(
         float | None,
         typer.Option(metavar="X", help="Step size.", show_default="rmsprop 0.004, adam 0.004, sgd 2.0"),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Same seed, same numbers.", show_default="0")] = None,
+    seed: Seed = None,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Receives config.json, checkpoint.pt and metrics.jsonl.")
     ] = Path("runs/lm"),
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in --out; its settings are kept.")
-    ] = False,
+    resume: Resume = False,
     devices: Devices = 1,
     nodes: Nodes = 1,
 ) -> None:
@@ -98,17 +93,14 @@ def train(
             "lr": lr,
             "seed": seed,
         }
-        settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        config = dataclasses.replace(lm.saved(out), **settings) if resume else lm.Config(**settings)
+        config = settled(lm.Config, given, (lambda: lm.saved(out)) if resume else None)
         with bar() as report:
             group = together(devices, nodes)
             result = lm.train(config, out, resume=resume, report=report, group=group)
     if not first():
         return
     if result.interrupted:
-        print(f"Stopped at step {result.step}; everything is saved. Go on with:")
-        print(f"  chalkgrad lm train --resume --out {out}")
-        raise typer.Exit(130)
+        stopped("lm train", result.step, out)
     if result.metrics:
         bits = result.metrics.validation / log(2)
         print(f"{out}: step {result.step}, {bits:.3f} bits per character on text it has not seen")

@@ -1,0 +1,44 @@
+"""What every ``train`` command has: options, settings of which some are given, a word when it was stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+
+Seed = Annotated[int | None, typer.Option(help="Same seed, same numbers.", show_default="0")]
+Clip = Annotated[
+    float | None,
+    typer.Option(metavar="C", help="Largest norm of the gradient; 0: no limit.", show_default="1.0"),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out; its settings are kept.")]
+Devices = Annotated[
+    int, typer.Option(metavar="N", help="Processes on this machine that share each batch (Lightning Fabric).")
+]
+Nodes = Annotated[int, typer.Option(metavar="N", help="Machines that run as many processes each.")]
+
+Config = TypeVar("Config")
+
+
+def settled(kind: type[Config], given: dict[str, Any], saved: Callable[[], Config] | None) -> Config:
+    """The settings of a run: those given (not None), the others as ``saved`` or by default.
+
+    >>> from chalkgrad.tasks.classify import Config
+    >>> settled(Config, {"epochs": 3, "batch": None}, None).epochs
+    3
+    """
+    named = {name: value for name, value in given.items() if value is not None}
+    return dataclasses.replace(saved(), **named) if saved else kind(**named)  # type: ignore[type-var]
+
+
+def stopped(command: str, step: int, out: Path) -> NoReturn:
+    """Say how to go on after Ctrl-C, and end with code 130, as the shell expects."""
+    print(f"Stopped at step {step}; everything is saved. Go on with:")
+    print(f"  chalkgrad {command} --resume --out {out}")
+    raise typer.Exit(130)
+
+
+__all__ = ["Clip", "Devices", "Nodes", "Resume", "Seed", "settled", "stopped"]
