@@ -14,8 +14,9 @@ from peers import F64, agree, normal, pair, refused, refused_alike
 from torch import Tensor, nn
 from torch.autograd import gradcheck, gradgradcheck
 from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
-from chalkgrad import EquationError
+from chalkgrad import Conv1d, Conv2d, EquationError
 
 IMAGES = {1: (11,), 2: (7, 8), 3: (5, 6, 4)}
 
@@ -475,3 +476,52 @@ def test_the_layer_is_the_function_of_torch() -> None:
     x = image(2).float()
     wanted = functional.conv2d(x, ours.weight, ours.bias, 2, 1, 1, 2)
     assert torch.equal(ours(x), wanted)
+
+
+class Calls(TorchFunctionMode):
+    """Notes which of torch's functions are called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.functions: list[object] = []
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        made = func(*args, **(kwargs or {}))
+        self.functions += [func] if isinstance(made, Tensor) else []
+        return made
+
+
+def test_groups_cost_no_reshapes_once_a_call_is_known() -> None:
+    ours, theirs = Conv2d(4, 6, 3, groups=2), nn.Conv2d(4, 6, 3, groups=2)
+    theirs.load_state_dict(ours.state_dict())
+    for seed in range(3):
+        x = torch.randn(2, 4, 5, 5, generator=torch.Generator().manual_seed(seed))
+        assert torch.equal(ours(x), theirs(x))
+    x = torch.randn(2, 4, 5, 5)
+    with Calls() as calls:
+        ours(x)
+    assert calls.functions == [functional.conv2d]
+
+
+def test_a_layer_that_is_changed_between_calls_computes_what_it_is_now() -> None:
+    ours, theirs = Conv1d(4, 6, 3), nn.Conv1d(4, 6, 3)
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(2, 4, 9)
+    changes: list[tuple[str, Any]] = [
+        ("stride", (2,)),
+        ("padding", (1,)),
+        ("dilation", (2,)),
+        ("weight", nn.Parameter(torch.randn(5, 4, 3))),
+        ("bias", None),
+        ("padding_mode", "reflect"),
+    ]
+    for name, value in [("stride", (1,)), *changes]:
+        for net in (ours, theirs):
+            setattr(net, name, value)
+            net._reversed_padding_repeated_twice = [net.padding[0]] * 2  # of torch's constructor
+        if name == "weight":
+            ours.bias = theirs.bias = nn.Parameter(torch.randn(5))
+        for _ in range(3):
+            torch.testing.assert_close(ours(x), theirs(x))

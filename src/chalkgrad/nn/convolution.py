@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from chalkgrad.nn.page import REFUSALS, Page, Written, page, refuse
+from chalkgrad.nn.prepared import Prepared
 from chalkgrad.nn.recording import Recorded, in_one
 from chalkgrad.nn.windows import (
     IMAGE,
@@ -105,46 +106,90 @@ def _margins(kernel: Numbers, dilation: Numbers, padding: str | Numbers) -> tupl
             return tuple((n, n) for n in each(padding, len(kernel)))
 
 
-@lru_cache(maxsize=512)
-def _text(
-    kernel: Numbers,
-    stride: Numbers,
-    dilation: Numbers,
-    padding: str | Numbers,
-    within: bool,
-    grouped: bool,
-    bias: bool,
-) -> str:
-    """The equations of a layer with these numbers; ``within`` says that it pads with zeros."""
-    n = len(kernel)
-    margins = _margins(kernel, dilation, padding) if within else ((0, 0),) * n
-    return convolution(each(stride, n), each(dilation, n), margins, grouped, bias)
+class _Numbers(NamedTuple):
+    """What the equations of a layer depend on; ``within`` says that it pads with zeros.
+
+    ``more`` is a transposed layer's output padding, None for others.
+    """
+
+    kernel: Numbers
+    stride: Numbers
+    dilation: Numbers
+    padding: str | Numbers
+    more: Numbers | None
+    within: bool
+    groups: int
+    bias: bool
+
+    @property
+    def text(self) -> str:
+        """The equations."""
+        n = len(self.kernel)
+        stride, dilation = each(self.stride, n), each(self.dilation, n)
+        if self.more is not None:
+            assert not isinstance(self.padding, str)
+            paddings = each(self.padding, n), each(self.more, n)
+            return transposed_convolution(stride, dilation, *paddings, self.groups != 1, self.bias)
+        margins = _margins(self.kernel, self.dilation, self.padding) if self.within else ((0, 0),) * n
+        return convolution(stride, dilation, margins, self.groups != 1, self.bias)
 
 
 @lru_cache(maxsize=512)
-def _page(
-    kernel: Numbers,
-    stride: Numbers,
-    dilation: Numbers,
-    padding: str | Numbers,
-    within: bool,
-    grouped: bool,
-    bias: bool,
-) -> Page:
-    """The page of ``_text``. Raises EquationError where windows with these numbers are none."""
-    text = _text(kernel, stride, dilation, padding, within, grouped, bias)
-    _hold(text, kernel, stride, dilation, () if isinstance(padding, str) else padding)
+def _page(n: _Numbers) -> Page:
+    """The page of a layer with these numbers. Raises EquationError where such windows are none."""
+    text, axes = n.text, len(n.kernel)
+    numbers = {
+        "kernel_size": (1, n.kernel),
+        "stride": (1, each(n.stride, axes)),
+        "dilation": (1, each(n.dilation, axes)),
+        "padding": (0, () if isinstance(n.padding, str) else each(n.padding, axes)),
+    }
+    hold(text, axes, numbers)
+    if n.more is not None:
+        more, stride, dilation = (each(v, axes) for v in (n.more, n.stride, n.dilation))
+        hold(text, axes, {"output_padding": (0, more)})
+        if any(m >= max(s, d) for m, s, d in zip(more, stride, dilation, strict=True)):
+            problem = f"output_padding is {more}, and stride {stride}, dilation {dilation}"
+            raise no_window(text, problem, "give less than a stride or a dilation")
     return page(text)
 
 
-def _hold(text: str, kernel: Numbers, stride: Numbers, dilation: Numbers, padding: Numbers) -> None:
-    numbers = {
-        "kernel_size": (1, kernel),
-        "stride": (1, each(stride, len(kernel))),
-        "dilation": (1, each(dilation, len(kernel))),
-        "padding": (0, each(padding, len(kernel))),
-    }
-    hold(text, len(kernel), numbers)
+_prepared = Prepared()
+
+
+def _again(numbers: _Numbers, x: Any, weight: Tensor, bias: Tensor | None) -> Tensor | None:
+    """The output where it is library calls that an earlier one has prepared; None where it is not."""
+    if not isinstance(x, Tensor):
+        return None
+    return _prepared(numbers, (x, weight) if bias is None else (x, weight, bias))
+
+
+def _computed(page: Page, groups: int, x: Tensor, weight: Tensor, *bias: Tensor) -> tuple[Tensor, bool]:
+    """The page's output, and whether that was library calls alone, prepared by an earlier call.
+
+    Where there are groups the page has an axis for them, and the tensors have them among the channels. Raises
+    EquationError.
+    """
+    if x.dim() < weight.dim():
+        y, whole = _computed(page, groups, x.unsqueeze(0), weight, *bias)
+        return y.squeeze(0), whole
+    if groups == 1:
+        y = page.again(x, weight, *bias)
+        return (page(x, weight, *bias), False) if y is None else (y, True)
+    if groups < 1:
+        raise no_window(page.text, f"groups is {groups}, and 1 is the least it can be", "give groups=1")
+    (batch, channels, *sizes), (out, *rest) = x.shape, weight.shape
+    if channels % groups or out % groups:
+        page.fail(
+            f"`x` has {channels} channels and `w` {out}: not both are {groups} groups",
+            "x",
+            "w",
+            help="give channels that make whole groups",
+        )
+    x = x.reshape(batch, groups, channels // groups, *sizes)
+    weight = weight.reshape(groups, out // groups, *rest)
+    y, whole = _computed(page, 1, x, weight, *(b.reshape(groups, -1) for b in bias))
+    return y.reshape(batch, y.shape[1] * y.shape[2], *y.shape[3:]), whole
 
 
 class _Layer(Written, Recorded):
@@ -158,40 +203,28 @@ class _Layer(Written, Recorded):
     dilation: Any
     groups: Any
 
-    def _called(self, page: Page, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def _numbers(self) -> _Numbers:
+        raise NotImplementedError
+
+    @property
+    def equations(self) -> str:
+        """The text of the page, with the numbers of this layer."""
+        return self._numbers().text
+
+    def _called(
+        self, page: Page, numbers: _Numbers | None, x: Tensor, weight: Tensor, bias: Tensor | None
+    ) -> Tensor:
         """The page's output for a call. Raises EquationError."""
-        rank, groups = 2 + len(self.kernel_size), self.groups
-        if x.dim() < rank:
-            return self._called(page, x.unsqueeze(0), weight, bias).squeeze(0)
+        parameters = (weight,) if bias is None else (weight, bias)
         if not x.is_meta and torch.is_autocast_enabled(x.device.type):
             dtype = torch.get_autocast_dtype(x.device.type)
-            x, weight, bias = x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
             with torch.autocast(x.device.type, enabled=False):
-                return self._called(page, x, weight, bias)
-        if groups != 1:
-            return self._grouped(page, x, weight, bias, groups)
-        parameters = (weight,) if bias is None else (weight, bias)
-        y = page.again(x, *parameters)
-        return page(x, *parameters) if y is None else y
-
-    def _grouped(self, page: Page, x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> Tensor:
-        """The output where the page has an axis for groups, and the tensors have them among the channels."""
-        if groups < 1:
-            raise no_window(page.text, f"groups is {groups}, and 1 is the least it can be", "give groups=1")
-        (batch, channels, *sizes), (out, *rest) = x.shape, weight.shape
-        if channels % groups or out % groups:
-            page.fail(
-                f"`x` has {channels} channels and `w` {out}: not both are {groups} groups",
-                "x",
-                "w",
-                help="give channels that make whole groups",
-            )
-        x = x.reshape(batch, groups, channels // groups, *sizes)
-        weight = weight.reshape(groups, out // groups, *rest)
-        parameters = (weight,) if bias is None else (weight, bias.reshape(groups, -1))
-        y = page.again(x, *parameters)
-        y = page(x, *parameters) if y is None else y
-        return y.reshape(batch, y.shape[1] * y.shape[2], *y.shape[3:])
+                return _computed(page, self.groups, x.to(dtype), *(p.to(dtype) for p in parameters))[0]
+        y, whole = _computed(page, self.groups, x, *parameters)
+        if whole and numbers is not None:
+            groups = self.groups
+            _prepared.add(numbers, (x, *parameters), lambda *given: _computed(page, groups, *given)[0])
+        return y
 
     def _checked(self, page: Page, x: Any, weight: Tensor) -> None:
         """Refuse what is no image, and a weight that is no kernel for one. Raises EquationError."""
@@ -224,22 +257,30 @@ class _Convolution(_Layer):
         """How many places before and after each axis are read; `"same"` gives the odd one to the end."""
         return _margins(self.kernel_size, self.dilation, self.padding)
 
-    @property
-    def equations(self) -> str:
-        """The text of the page, with the numbers of this layer."""
-        return _text(*self._numbers(), self.padding_mode == "zeros", self.groups != 1, self.bias is not None)
-
-    def _numbers(self) -> tuple[Any, ...]:
-        return self.kernel_size, self.stride, self.dilation, self.padding
+    def _numbers(self) -> _Numbers:
+        return _Numbers(
+            self.kernel_size,
+            self.stride,
+            self.dilation,
+            self.padding,
+            None,
+            self.padding_mode == "zeros",
+            self.groups,
+            self.bias is not None,
+        )
 
     @in_one
     def forward(self, input: Tensor) -> Tensor:
         """y, as torch.nn's layer of the same name and numbers has it."""
-        weight, bias, within = self.weight, self.bias, self.padding_mode == "zeros"
+        weight, bias = self.weight, self.bias
         try:
-            own = _page(*self._numbers(), within, self.groups != 1, bias is not None)
+            numbers = self._numbers()
+            if numbers.within and (y := _again(numbers, input, weight, bias)) is not None:
+                return y
+            own = _page(numbers)
             self._checked(own, input, weight)
-            return self._called(own, input if within else self._padded(own, input), weight, bias)
+            x, numbers = (input, numbers) if numbers.within else (self._padded(own, input), None)
+            return self._called(own, numbers, x, weight, bias)
         except REFUSALS as error:
             refuse(error, super().forward, input, module=self)  # pyright: ignore
 
@@ -262,25 +303,29 @@ class _Transposed(_Layer):
     output_padding: Any
     _output_padding: Any
 
-    @property
-    def equations(self) -> str:
-        """The text of the page, with the numbers of this layer."""
-        numbers = (*self._numbers(), self.output_padding)
-        return _transposed_text(*numbers, self.groups != 1, self.bias is not None)
-
-    def _numbers(self) -> tuple[Any, ...]:
-        return self.kernel_size, self.stride, self.dilation, self.padding
+    def _numbers(self, more: Numbers | None = None) -> _Numbers:
+        return _Numbers(
+            self.kernel_size,
+            self.stride,
+            self.dilation,
+            self.padding,
+            self.output_padding if more is None else more,
+            True,
+            self.groups,
+            self.bias is not None,
+        )
 
     @in_one
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """y, as torch.nn's layer of the same name and numbers has it."""
-        weight, bias, more = self.weight, self.bias, self.output_padding
+        weight, bias = self.weight, self.bias
         try:
-            if output_size is not None:
-                more = tuple(self._more(input, output_size))
-            own = _transposed_page(*self._numbers(), more, self.groups != 1, bias is not None)
+            numbers = self._numbers(None if output_size is None else tuple(self._more(input, output_size)))
+            if (y := _again(numbers, input, weight, bias)) is not None:
+                return y
+            own = _page(numbers)
             self._checked(own, input, weight)
-            return self._called(own, input, weight, bias)
+            return self._called(own, numbers, input, weight, bias)
         except REFUSALS as error:
             refuse(error, super().forward, input, output_size, module=self)  # pyright: ignore
 
@@ -288,42 +333,6 @@ class _Transposed(_Layer):
         """The output padding that makes the output as large as is asked for."""
         n, kernel = len(self.kernel_size), self.kernel_size
         return self._output_padding(x, size, self.stride, self.padding, kernel, n, self.dilation)
-
-
-@lru_cache(maxsize=512)
-def _transposed_text(
-    kernel: Numbers,
-    stride: Numbers,
-    dilation: Numbers,
-    padding: Numbers,
-    more: Numbers,
-    grouped: bool,
-    bias: bool,
-) -> str:
-    """The equations of a transposed layer with these numbers, ``more`` of them its output padding."""
-    numbers = (each(n, len(kernel)) for n in (stride, dilation, padding, more))
-    return transposed_convolution(*numbers, grouped, bias)
-
-
-@lru_cache(maxsize=512)
-def _transposed_page(
-    kernel: Numbers,
-    stride: Numbers,
-    dilation: Numbers,
-    padding: Numbers,
-    more: Numbers,
-    grouped: bool,
-    bias: bool,
-) -> Page:
-    """The page of ``_transposed_text``. Raises EquationError where windows with these numbers are none."""
-    text = _transposed_text(kernel, stride, dilation, padding, more, grouped, bias)
-    _hold(text, kernel, stride, dilation, padding)
-    hold(text, len(kernel), {"output_padding": (0, each(more, len(kernel)))})
-    numbers = (each(n, len(kernel)) for n in (more, stride, dilation))
-    if any(m >= max(s, d) for m, s, d in zip(*numbers, strict=True)):
-        problem = f"output_padding is {tuple(more)}, and stride {tuple(stride)}, dilation {tuple(dilation)}"
-        raise no_window(text, problem, "give less than a stride or a dilation")
-    return page(text)
 
 
 class Conv1d(_Convolution, nn.Conv1d):

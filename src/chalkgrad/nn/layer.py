@@ -15,7 +15,6 @@ from chalkgrad.calculus.normalise import normalise
 from chalkgrad.equations.ir import Equation, Name, Program, Read
 from chalkgrad.equations.walk import free_axes
 from chalkgrad.kernels.backends import BACKENDS, Backend
-from chalkgrad.kernels.eager import Plan
 from chalkgrad.language.resolve import Resolved, read
 from chalkgrad.language.source import EquationError, EquationWarning
 from chalkgrad.nn.arguments import Arguments
@@ -24,6 +23,7 @@ from chalkgrad.nn.function import Watch
 from chalkgrad.nn.initial import initialise
 from chalkgrad.nn.masks import Variants
 from chalkgrad.nn.operator import System, system_of
+from chalkgrad.nn.prepared import Prepared
 from chalkgrad.nn.recording import Recorded, exporting, in_one, is_recorded
 from chalkgrad.nn.sizes import Given, Numbers, own_cuts, own_names, own_part, with_own_parts
 from chalkgrad.nn.states import States, named_tuple
@@ -32,9 +32,6 @@ from chalkgrad.zoo import source_of
 
 if TYPE_CHECKING:
     from chalkgrad.calculus.explain import Derivation
-
-_SHAPES = 256
-"""For how many shapes of the input a plan is kept."""
 
 Init = Mapping[str, float | Tensor | Callable[[Tensor], Any]]
 
@@ -133,7 +130,7 @@ class Layer(Recorded):
         self._streaming: Streaming | None = None
         fields = self._states.fields
         self._kinds = (named_tuple("Output", self.program.outputs), named_tuple("State", fields), len(fields))
-        self._whole: dict[object, Plan] = {}  # by shape, dtype and device of the input
+        self._whole = Prepared()
         self.watch: Watch | None = None  # is told of gradients: chalkgrad.flow
 
     # Plans and programs are made anew from the page: a pickle holds text, sizes and tensors.
@@ -346,16 +343,13 @@ class Layer(Recorded):
 
     def _again(self, x: Any) -> Tensor | None:
         """The output where it is library calls that an earlier one has prepared; None where it is not."""
-        plan = self._whole.get((x.shape, x.dtype, x.device)) if type(x) in (Tensor, nn.Parameter) else None
-        if plan is None or torch.is_autocast_enabled(x.device.type):
+        if not isinstance(x, Tensor):
             return None
-        given = {self._arguments.names[0]: x}
-        for n in self._parameter_names:
-            own = self._parameters.get(n)
-            p = given[n] = getattr(self, n) if own is None else own
-            if p.dtype is not x.dtype or p.device != x.device:
-                return None  # for the checks to name
-        return plan(given)[plan.wanted[0]]
+        given = [x]
+        for name in self._parameter_names:
+            own = self._parameters.get(name)
+            given.append(getattr(self, name) if own is None else own)
+        return self._whole(None, given)
 
     def _run(
         self, tensors: dict[str, Tensor], state: Any, like: Tensor | None, asked: dict[str, Any] | None
@@ -376,9 +370,8 @@ class Layer(Recorded):
         elif batched and len(tensors) == len(program.outputs) == 1 and not (asked or program.states or own):
             plan = system.whole(given, numbers, program.outputs)
             if plan and program.outputs[0] not in self._copies:
-                if len(self._whole) >= _SHAPES:
-                    self._whole.clear()
-                self._whole[(first.shape, first.dtype, first.device)] = plan
+                names = (self._arguments.names[0], *self._parameter_names)
+                self._whole.add(None, [given[n] for n in names], plan.of(names))
         if asked is not None:
             variant, masks = self._variants.masks(asked, numbers, first, batched)
             given |= masks

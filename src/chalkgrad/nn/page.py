@@ -15,11 +15,11 @@ from chalkgrad.calculus.derive import with_winners
 from chalkgrad.calculus.normalise import normalise
 from chalkgrad.equations.ir import Program
 from chalkgrad.equations.size import ONE
-from chalkgrad.kernels.eager import Plan
 from chalkgrad.language.resolve import read
 from chalkgrad.language.source import EquationError
 from chalkgrad.nn.arguments import short
 from chalkgrad.nn.operator import System, system_of
+from chalkgrad.nn.prepared import Prepared
 from chalkgrad.nn.recording import is_open, is_recorded
 from chalkgrad.nn.sizes import Numbers
 from chalkgrad.nn.windows import no_window
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from chalkgrad.calculus.explain import Derivation
 
 _SHAPES = 256
-"""For how many shapes solved sizes and plans are kept."""
+"""For how many shapes solved sizes are kept."""
 
 
 class Page:
@@ -45,7 +45,7 @@ class Page:
         self.names = (self.input.name, *(n.name for n in self.parameters))
         self._unsolved = Numbers(self.resolved, {})
         self._solved: dict[tuple[torch.Size, ...], dict[str, int]] = {}
-        self._whole: dict[object, Plan] = {}  # what is one library call, by shapes, dtype and device
+        self._whole = Prepared()  # what is library calls alone
 
     def __call__(self, x: Tensor, *parameters: Tensor) -> Tensor:
         """The output; ``x`` comes in a batch, the parameters in the order of the page.
@@ -58,23 +58,13 @@ class Page:
         given, numbers = self._bound(x, parameters)
         plan = None if is_recorded(given.values()) else self.system.whole(given, numbers, (self.output,))
         if plan is not None:
-            if len(self._whole) >= _SHAPES:
-                self._whole.clear()
-            self._whole[(x.shape, x.dtype, x.device, *(p.shape for p in parameters))] = plan
+            self._whole.add(None, (x, *parameters), plan.of(self.names))
         (y,) = self.system(given, numbers, (self.output,))
         return y
 
     def again(self, x: Tensor, *parameters: Tensor) -> Tensor | None:
-        """The output where it is one library call that an earlier one has prepared; None where it is not."""
-        if is_recorded((x, *parameters)):
-            return None
-        plan = self._whole.get((x.shape, x.dtype, x.device, *[p.shape for p in parameters]))
-        if plan is None:
-            return None
-        for p in parameters:
-            if p.dtype is not x.dtype or p.device != x.device:
-                return None
-        return plan(dict(zip(self.names, (x, *parameters), strict=True)))[self.output]
+        """The output where it is library calls that an earlier one has prepared; None where it is not."""
+        return self._whole(None, (x, *parameters)) if self._whole else None
 
     def with_winners(self, x: Tensor) -> tuple[Tensor, ...]:
         """The output, a maximum, and for each of its axes which tap of the window it is at."""

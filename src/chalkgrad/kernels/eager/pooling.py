@@ -31,6 +31,8 @@ _MAX: tuple[Callable[..., Tensor], ...] = (
     functional.max_pool2d,
     functional.max_pool3d,
 )
+_MAX_ALONE: tuple[Callable[..., Tensor], ...] = (torch.max_pool1d, torch.max_pool2d, torch.max_pool3d)
+"""Without the winners."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +177,7 @@ def _keeps_inside(stage: Stage, e: Read, conditions: Sequence[Condition], s: Sco
 def pooled(stage: Stage, p: Pool, s: Scope) -> Code:
     """The code that finds the maxima."""
     code, shape, how = _ready(stage, p, s)
-    call = _MAX[len(p.spans) - 1]
+    call = _MAX_ALONE[len(p.spans) - 1]
     return _called(code, p, lambda x: call(x, **how), shape)
 
 

@@ -27,6 +27,7 @@ from chalkgrad.kernels.eager.merging import planned
 from chalkgrad.kernels.eager.recognition import is_call, is_torchs
 from chalkgrad.kernels.eager.staging import Staging
 from chalkgrad.kernels.eager.steps import Merged, made_by, read_by
+from chalkgrad.kernels.eager.straight import Straight
 from chalkgrad.kernels.schedule import Block, Compiled
 
 _PLANS = 64
@@ -130,6 +131,10 @@ class Plan:
         for step in self.steps:
             step(frame)
         return {name: frame.store[name][()] for name in self.wanted}
+
+    def of(self, names: Sequence[str]) -> Straight:
+        """The first of what is wanted as a function of the tensors of these names."""
+        return lambda *tensors: self(dict(zip(names, tensors, strict=True)))[self.wanted[0]]
 
 
 def _may_compile(tensors: Iterable[Tensor], like: Tensor) -> bool:
