@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._dynamo.exc import Unsupported
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.library import opcheck
+from torch.nn.utils.rnn import PackedSequence, pack_sequence
 from torch.utils._pytree import tree_leaves
 
 import chalkgrad
@@ -129,6 +131,75 @@ def test_what_is_drawn_in_training_is_drawn_at_each_call_and_not_after_it(option
     assert torch.equal(call(x)[0], net(x)[0])
     net.train()
     assert not torch.equal(call(x)[0], call(x)[0])
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "values"),
+    [
+        (lambda: chalkgrad.RNN(3, 4, dtype=F64), "zoneout", [0.5, 0.25, (0.125,), 0.75, 0.0]),
+        (lambda: chalkgrad.RNN(3, 4, dtype=F64), "nonlinearity", ["relu"]),
+        (lambda: chalkgrad.LSTM(3, 4, bidirectional=True, dtype=F64), "batch_first", [True, False]),
+        (lambda: chalkgrad.GRU(3, 4, dtype=F64), "reset_after", [False]),
+        (lambda: chalkgrad.AvgPool1d(2), "kernel_size", [(3,)]),
+        (lambda: chalkgrad.Conv1d(5, 4, 3, dtype=F64), "padding", [(2,)]),
+    ],
+)
+def test_what_is_set_anew_after_compiling_is_seen(
+    make: Callable[[], nn.Module], name: str, values: list[Any]
+) -> None:
+    torch.manual_seed(0)
+    net, x = make().eval(), torch.randn(5, 5, 3, dtype=F64)
+    call = compiled(net)
+    before = tree_leaves(call(x))[0]
+    for value in values:
+        setattr(net, name, value)
+        found, expected = (tree_leaves(m(x))[0] for m in (call, net))
+        assert torch.equal(found, expected)
+        assert before.shape != found.shape or not torch.equal(before, found)
+        before = found
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # Dynamo's, of any input that is no leaf
+@pytest.mark.parametrize("enforce_sorted", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("LSTM", {"num_layers": 2, "bidirectional": True, "proj_size": 2}), ("GRU", {"batch_first": True})],
+)
+def test_a_packed_sequence_goes_through_one_graph(
+    kind: str, options: dict[str, Any], enforce_sorted: bool
+) -> None:
+    torch.manual_seed(0)
+    net = getattr(chalkgrad, kind)(3, 4, dtype=F64, **options)
+    lengths = (6, 4, 4, 1) if enforce_sorted else (4, 1, 6, 4)
+    rows = [torch.randn(n, 3, dtype=F64).requires_grad_() for n in lengths]
+    h, c = (torch.randn(net._deep, 4, n, dtype=F64) for n in (net.proj_size or 4, 4))
+    for hx in ((h, c) if kind == "LSTM" else h, None)[: 1 if enforce_sorted else 2]:
+        found: list[list[Tensor]] = []
+        for call in (compiled(net), net):
+            y, last = call(pack_sequence(rows, enforce_sorted), hx)
+            assert isinstance(y, PackedSequence)
+            results = [t for t in (*y, *tree_leaves(last)) if t is not None]
+            loss = torch.stack([(k + t.square()).sum() for k, t in enumerate((y.data, *tree_leaves(last)))])
+            found.append([*results, *torch.autograd.grad(loss.sum(), [*rows, *net.parameters()])])
+        same(*found)
+
+
+def test_a_graph_says_what_a_packed_sequence_keeps_from_it() -> None:
+    net, rows = chalkgrad.RNN(3, 4), [torch.randn(n, 3) for n in (4, 2)]
+    with pytest.raises(Unsupported, match=r"(?s)Pack with enforce_sorted=False, give the initial states.*lengths="):
+        compiled(net)(pack_sequence(rows))
+    y, _ = torch.compile(net, backend="aot_eager")(pack_sequence(rows))  # where a graph may break it does
+    torch.testing.assert_close(y.data, net(pack_sequence(rows))[0].data)
+
+
+def test_stacks_and_both_directions_are_one_graph_without_a_warning(recwarn: pytest.WarningsRecorder) -> None:
+    torch.manual_seed(0)
+    first = chalkgrad.Bidirectional("gru", D=3, H=4, dtype=F64)
+    net = chalkgrad.Stack(first, chalkgrad.layer("rnn", D=8, H=3, dtype=F64), dropout=0.5).eval()
+    x = torch.randn(2, 5, 3, dtype=F64)
+    for asked in ({}, {"lengths": [5, 2]}):
+        same(trained(net, compiled(net), x, **asked), trained(net, net, x, **asked))
+    assert not [str(w.message) for w in recwarn]
 
 
 def test_hooks_run_once_and_parametrised_weights_are_found() -> None:

@@ -21,6 +21,8 @@ from chalkgrad.nn.states import named_tuple
 DIRECTIONS = ("onward", "reverse")
 """What the layer from the first step and the one from the last are called."""
 
+_State = named_tuple("State", DIRECTIONS)
+
 
 def mirrored(source: str, letter: str = "t") -> str:
     """The equations in which every step before is a step after: ``h[t-1]`` is ``h[t+1]``.
@@ -85,7 +87,7 @@ class Bidirectional(nn.Module):
             joined = torch.cat([a, b], -1)
         else:
             joined = a._make(torch.cat(both, -1) for both in zip(a, b, strict=True))
-        return joined, named_tuple("State", DIRECTIONS)(onward, reverse)
+        return joined, _State(onward, reverse)
 
     def step(self, *args: Any, **named: Any) -> Any:
         """Raises EquationError: the layer from the last step cannot begin before that has come."""

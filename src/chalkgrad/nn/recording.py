@@ -62,9 +62,21 @@ class Recorded(nn.Module):
         enter(made)
         return made
 
+    @property
+    def settings(self) -> tuple[Any, ...]:
+        """What was said when the module was made, and may be set anew: a graph is of one such tuple."""
+        return tuple([getattr(self, name) for name in getattr(self, "__constants__", ())])
+
     def _shaped(self, found: tuple[Tensor, ...]) -> Any:
         """What a call returns, of its tensors in a row."""
         return found[0]
+
+    def _recorded(self, *args: Any, **kwargs: Any) -> Any:
+        """A call in a graph that Dynamo writes down; it reads this."""
+        tensors = {**dict(self.named_parameters()), **dict(self.named_buffers())}
+        plain = tuple([tuple(a) if isinstance(a, tuple) else a for a in args])
+        named = {n: tuple(a) if isinstance(a, tuple) else a for n, a in kwargs.items()}
+        return self._shaped(_call(id(self), self.training, self.settings, tensors, plain, named))
 
 
 _modules: WeakValueDictionary[int, Recorded] = WeakValueDictionary()
@@ -82,17 +94,15 @@ def in_one(forward: Callable[..., Any]) -> Callable[..., Any]:
     def call(self: Recorded, *args: Any, **kwargs: Any) -> Any:
         if not torch.compiler.is_dynamo_compiling():
             return forward(self, *args, **kwargs)
-        tensors = {**dict(self.named_parameters()), **dict(self.named_buffers())}
-        plain = tuple([tuple(a) if isinstance(a, tuple) else a for a in args])
-        named = {n: tuple(a) if isinstance(a, tuple) else a for n, a in kwargs.items()}
-        return self._shaped(_call(id(self), self.training, tensors, plain, named))
+        return self._recorded(*args, **kwargs)
 
     return call
 
 
 def _call(
     number: int,
-    training: bool,  # stands here for Dynamo to read: the graph of one is not that of the other
+    training: bool,  # this and the next stand here for Dynamo to read: the graph of one is not another's
+    settings: tuple[Any, ...],
     tensors: dict[str, Tensor],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],

@@ -23,6 +23,7 @@ from chalkgrad.nn.options import (
     rates_of,
     truth,
 )
+from chalkgrad.nn.packing import packing
 from chalkgrad.nn.page import Written, refuse
 from chalkgrad.nn.recording import in_one
 from chalkgrad.nn.recurrence import Asked, Recurrence, recurrence
@@ -37,6 +38,10 @@ class _Layers(Gates, Beyond, nn.RNNBase):
     """
 
     torchs: ClassVar[type[nn.RNNBase]]
+    __constants__: ClassVar[list[str]] = [
+        *nn.RNNBase.__constants__,
+        *("nonlinearity", "zoneout", "recurrent_dropout"),
+    ]
     watches: Mapping[int, Watch | None] = {}  # by layer, are told of gradients: chalkgrad.flow
 
     num_layers: Any
@@ -103,6 +108,22 @@ class _Layers(Gates, Beyond, nn.RNNBase):
     def _shaped(self, found: tuple[Tensor, ...]) -> Any:
         return found[0], self.as_torchs(found[1:])
 
+    def _recorded(self, *args: Any, **kwargs: Any) -> Any:
+        """Packed sequences are padded outside of the call: a graph cannot take them as a whole."""
+        if not (args and isinstance(args[0], PackedSequence)):
+            return super()._recorded(*args, **kwargs)
+        if kwargs.get("lengths") is not None or kwargs.get("resets") is not None:
+            raise RuntimeError("a packed sequence has lengths of its own, and no place for resets")
+        hx = args[1] if len(args) > 1 else kwargs.get("hx")
+        how = packing(args[0], hx)
+        x = how.padded()
+        order, back = args[0].sorted_indices, args[0].unsorted_indices
+        given = {"lengths": how.lengths, "truncate": kwargs.get("truncate")}
+        y, last = super()._recorded(
+            x.transpose(0, 1) if self.batch_first else x, _ordered(hx, order), **given
+        )
+        return how.again(y.transpose(0, 1) if self.batch_first else y), _ordered(last, back)
+
     def _padded(self, own: Recurrence, x: Tensor, hx: Any, asked: Asked | None) -> Any:
         check_input(own, x, (2, 3), "(steps, features), with one axis more for the batch")
         batched = x.dim() == 3
@@ -136,16 +157,12 @@ class _Layers(Gates, Beyond, nn.RNNBase):
         padded, lengths = pad_packed_sequence(PackedSequence(data, sizes))
         starts = None
         if hx is not None:
-            starts = self.checked_states(own, hx, self._deep, padded.shape[1])
-            if order is not None:
-                starts = tuple(h.index_select(1, order) for h in starts)
+            starts = _ordered(self.checked_states(own, hx, self._deep, padded.shape[1]), order)
         if lengths[0] != lengths[-1]:
             asked = {"lengths": lengths, "resets": None, "truncate": asked and asked["truncate"]}
         y, last = self._run(own, padded.transpose(0, 1), starts, asked, True, lengths)
-        if back is not None:
-            last = [h.index_select(1, back) for h in last]
         data = pack_padded_sequence(y.transpose(0, 1), lengths).data
-        return PackedSequence(data, sizes, order, back), self.as_torchs(last)
+        return PackedSequence(data, sizes, order, back), self.as_torchs(_ordered(last, back))
 
     @property
     def _deep(self) -> int:
@@ -199,6 +216,15 @@ class _Layers(Gates, Beyond, nn.RNNBase):
             return dropout(x.transpose(0, 1), self.dropout).transpose(0, 1)
         data, sizes, _, _ = pack_padded_sequence(x.transpose(0, 1), packing)
         return pad_packed_sequence(PackedSequence(dropout(data, self.dropout), sizes), batch_first=True)[0]
+
+
+def _ordered(states: Any, order: Tensor | None) -> Any:
+    """States of the sequences in another order."""
+    if states is None or order is None:
+        return states
+    if isinstance(states, tuple | list):
+        return tuple([h.index_select(1, order) for h in states])
+    return states.index_select(1, order)
 
 
 class Level(Written):
@@ -279,6 +305,7 @@ class LSTM(_Layers):
     """
 
     torchs, page, gates, states = nn.LSTM, "lstm", "ifgo", ("h", "c")
+    __constants__: ClassVar[list[str]] = [*_Layers.__constants__, "peephole", "layer_norm"]
 
     peephole: bool = False
     layer_norm: bool = False
@@ -323,6 +350,7 @@ class GRU(_Layers):
     """
 
     torchs, page, gates = nn.GRU, "gru", "rzn"
+    __constants__: ClassVar[list[str]] = [*_Layers.__constants__, "reset_after"]
 
     reset_after: bool = True
 
