@@ -1,4 +1,4 @@
-"""A loop both ways: compiled and step by step, with all that comes out of it."""
+"""What kernels are compared by: a loop compiled and step by step, and which calls a layer makes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from chalkgrad import layer
+from chalkgrad.kernels.backends import Backend
 from chalkgrad.kernels.c import loops
+from chalkgrad.nn.layer import Layer
 from chalkgrad.nn.operator import System
 
 F64 = torch.float64
@@ -17,6 +21,34 @@ F64 = torch.float64
 
 def normal(*shape: int, dtype: torch.dtype = F64, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def drawn(text: str, backend: Backend | None = None, **sizes: Any) -> Layer:
+    """A layer whose parameters are all drawn, its biases too."""
+    net = layer(text, dtype=F64, backend=backend, **sizes)
+    for k, p in enumerate(net.parameters()):
+        torch.nn.init.normal_(p, generator=torch.Generator().manual_seed(k))
+    return net
+
+
+class Calls(TorchDispatchMode):
+    """Which operators are run, by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.append(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+    def starting(self, start: str) -> list[str]:
+        """The names that begin so."""
+        return [n for n in self.names if n.startswith(start)]
+
+    def counts(self, *parts: str) -> list[int]:
+        """How many names each of these is a part of."""
+        return [sum(part in n for n in self.names) for part in parts]
 
 
 def count_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:

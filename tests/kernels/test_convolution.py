@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,9 +11,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.kernels.comparing import F64, Calls, normal
 from torch import Tensor
 from torch.nn import functional
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from chalkgrad import layer
 from chalkgrad.calculus.batch import batch
@@ -26,34 +25,8 @@ from chalkgrad.kernels.eager import Runner
 from chalkgrad.language.resolve import read
 from naive import evaluate
 
-F64 = torch.float64
 FORWARD = (functional.conv1d, functional.conv2d, functional.conv3d)
 TRANSPOSED = (functional.conv_transpose1d, functional.conv_transpose2d, functional.conv_transpose3d)
-
-
-class Calls(TorchDispatchMode):
-    """Which operators are run, by name."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: list[str] = []
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.names.append(func.overloadpacket.__name__)
-        return func(*args, **(kwargs or {}))
-
-    def convolutions(self) -> list[str]:
-        return [n for n in self.names if n.startswith("convolution")]
-
-
-@contextmanager
-def calls() -> Iterator[Calls]:
-    with Calls() as found:
-        yield found
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=F64)
 
 
 def close(ours: Tensor, theirs: Tensor) -> None:
@@ -155,17 +128,17 @@ def test_what_torch_has_is_torchs_forward_and_both_gradients(case: Case) -> None
         dilation=case.dilation,
         groups=case.groups,
     )
-    with calls() as found:
+    with Calls() as found:
         y = net(x)
         seed = normal(*y.shape, seed=1)
         grads = torch.autograd.grad(y, [x, w], seed)
     # The layer is one call, and so is its backward pass; what is derived is one call too.
     kernel, positions = math.prod(case.kernel), math.prod(y.shape[-n:])
     if kernel <= positions:
-        assert found.convolutions() == ["convolution", "convolution_backward"]
-    with calls() as found:
+        assert found.starting("convolution") == ["convolution", "convolution_backward"]
+    with Calls() as found:
         derived = gradients(case.text, {"x": x.detach(), "w": w.detach()}, seed, case.sizes)
-    assert found.convolutions() == ["convolution_backward"] or kernel >= positions
+    assert found.starting("convolution") == ["convolution_backward"] or kernel >= positions
     close(y, peer.reshape(y.shape))
     wanted = torch.autograd.grad(peer, theirs, seed.reshape(peer.shape))
     for ours, other, theirs in zip(grads, derived, wanted, strict=True):
@@ -187,9 +160,9 @@ def test_a_transposed_convolution_is_the_derived_gradient_of_a_strided_one(case:
     y = normal(2, *case.axes(g + o), *positions)
     w = normal(*case.axes(g + o + c), *case.kernel, seed=1)
     (seed,) = (s.name for s in system.given("seed"))
-    with calls() as found:
+    with Calls() as found:
         (x,) = Runner(system)({seed: y, "w": w}, {"batch": 2, **case.sizes}, ["∂x"]).values()
-    assert found.convolutions() == ["convolution"]
+    assert found.starting("convolution") == ["convolution"]
     full = TRANSPOSED[n - 1](
         y.reshape(2, case.groups * case.outgoing, *positions),
         w.reshape(case.groups * case.outgoing, case.incoming, *case.kernel),
@@ -244,7 +217,7 @@ def numbers(program: Program, seed: int = 0) -> dict[str, np.ndarray]:
 def agrees(program: Program, arrays: Mapping[str, np.ndarray]) -> Calls:
     """The operators that are run for the program's outputs, once they are those of the oracle."""
     wanted = list(program.outputs)
-    with calls() as found:
+    with Calls() as found:
         ours = Runner(program)({k: torch.as_tensor(v) for k, v in arrays.items()}, {}, wanted)
     for name, value in evaluate(program, dict(arrays), {}, wanted).items():
         close(ours[name], torch.as_tensor(value))
@@ -278,7 +251,7 @@ def test_whichever_coordinate_can_be_solved_for_the_library_is_called(
 ) -> None:
     sizes = (2, 7, 8) if call == "convolution_backward" else (6, 3, 8)
     program = tied(*tie, sizes)
-    assert agrees(program, numbers(program)).convolutions() == [call]
+    assert agrees(program, numbers(program)).starting("convolution") == [call]
 
 
 # --- near misses ---------------------------------------------------------------------------------------
@@ -298,7 +271,7 @@ def test_whichever_coordinate_can_be_solved_for_the_library_is_called(
 )
 def test_what_is_no_convolution_is_not_given_to_one(text: str) -> None:
     program = normalise(read(text).program)
-    assert agrees(program, numbers(program)).convolutions() == []
+    assert agrees(program, numbers(program)).starting("convolution") == []
 
 
 def test_a_guard_that_keeps_away_from_more_than_the_outside_is_a_mask() -> None:
@@ -307,7 +280,7 @@ def test_a_guard_that_keeps_away_from_more_than_the_outside_is_a_mask() -> None:
     inside = Guard((Condition(Index.of({"i": -1, "p": -1}, 5)),), e.value.body)  # type: ignore[union-attr]
     value = Reduce("sum", e.value.over, inside)  # type: ignore[union-attr]
     less = Program((Equation("y", e.domain, value),), program.names, program.outputs)
-    assert agrees(less, numbers(less)).convolutions() == []
+    assert agrees(less, numbers(less)).starting("convolution") == []
 
 
 # --- where it stands -----------------------------------------------------------------------------------
@@ -317,11 +290,11 @@ def test_convolutions_of_one_input_share_its_axes_in_any_order() -> None:
     net = layer("y[i,k,j] = Σ[q,c,p] x[j+q,c,2i+p] w[p,k,q,c] where x: input 6×2×7, w: 3×4×2×2").double()
     w = dict(net.named_parameters())["w"]
     x = normal(3, 6, 2, 7)
-    with calls() as found:
+    with Calls() as found:
         y = net(x)
     peer = functional.conv2d(x.permute(0, 2, 3, 1), w.permute(1, 3, 0, 2), stride=(2, 1))
     close(y, peer.permute(0, 2, 1, 3))
-    assert found.convolutions() == ["convolution"]
+    assert found.starting("convolution") == ["convolution"]
 
 
 def test_a_second_derivative_goes_through_the_library_too() -> None:
@@ -332,9 +305,9 @@ def test_a_second_derivative_goes_through_the_library_too() -> None:
     assert torch.autograd.gradgradcheck(net, x)
     y = net(x)
     (slope,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
-    with calls() as found:
+    with Calls() as found:
         slope.square().sum().backward()
-    assert len(found.convolutions()) >= 3
+    assert len(found.starting("convolution")) >= 3
     peer = functional.conv1d(x.detach().requires_grad_(), w, stride=2, padding=1)
     close(y, peer)
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
+from tests.kernels.comparing import Calls
 from torch import Tensor
 from torch.nn import functional
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from chalkgrad import layer
 from chalkgrad.calculus.batch import batch
@@ -17,19 +16,6 @@ from chalkgrad.calculus.normalise import normalise
 from chalkgrad.kernels.account import account
 from chalkgrad.language.resolve import read
 from chalkgrad.nn.operator import System
-
-
-class Calls(TorchDispatchMode):
-    """Which operators are run, by name."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: list[str] = []
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.names.append(func.overloadpacket.__name__)
-        return func(*args, **(kwargs or {}))
-
 
 POOLS: dict[str, tuple[str, tuple[int, ...], Callable[[Tensor], Tensor]]] = {
     "halves": (

@@ -6,46 +6,14 @@ from typing import Any
 
 import pytest
 import torch
+from tests.kernels.comparing import Calls, drawn, normal
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from chalkgrad import layer
 from chalkgrad.calculus.batch import batch
 from chalkgrad.calculus.normalise import normalise
 from chalkgrad.kernels.account import account
-from chalkgrad.kernels.backends import Backend
 from chalkgrad.language.resolve import read
-from chalkgrad.nn.layer import Layer
 from chalkgrad.nn.operator import System
-
-F64 = torch.float64
-
-
-class Calls(TorchDispatchMode):
-    """Which operators are run, by name."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: list[str] = []
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.names.append(func.overloadpacket.__name__)
-        return func(*args, **(kwargs or {}))
-
-    def counts(self, *parts: str) -> list[int]:
-        return [sum(part in n for n in self.names) for part in parts]
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=F64)
-
-
-def drawn(text: str, backend: Backend | None = None, **sizes: Any) -> Layer:
-    net = layer(text, dtype=F64, backend=backend, **sizes)
-    for k, p in enumerate(net.parameters()):
-        torch.nn.init.normal_(p, generator=torch.Generator().manual_seed(k))
-    return net
-
 
 # elu is none of the functions whose slope is left to torch: what is derived is what runs.
 CONVOLUTIONS: dict[str, tuple[str, dict[str, Any], tuple[int, ...]]] = {

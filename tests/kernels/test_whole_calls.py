@@ -9,40 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+from tests.kernels.comparing import Calls, drawn, normal
 from torch import Tensor
 from torch.nn import functional
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from chalkgrad import layer
-from chalkgrad.kernels.backends import BACKENDS, Backend
+from chalkgrad.kernels.backends import BACKENDS
 from chalkgrad.language.source import EquationError
-from chalkgrad.nn.layer import Layer
-
-F64 = torch.float64
-
-
-class Calls(TorchDispatchMode):
-    """Which operators are run, by name, and how many of their arguments are tensors."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: list[str] = []
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.names.append(func.overloadpacket.__name__)
-        return func(*args, **(kwargs or {}))
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=F64)
-
-
-def drawn(text: str, backend: Backend | None = None, **sizes: Any) -> Layer:
-    net = layer(text, dtype=F64, backend=backend, **sizes)
-    for k, p in enumerate(net.parameters()):
-        torch.nn.init.normal_(p, generator=torch.Generator().manual_seed(k))
-    return net
-
 
 Peer = Callable[..., Tensor]
 

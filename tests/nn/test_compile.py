@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_sequence
 from torch.utils._pytree import tree_leaves
 
 import chalkgrad
-from zoo_layers import NAMES, drawn
+from zoo_layers import NAMES, SEVERAL, drawn, drawn_with_all
 
 F64 = torch.float64
 SOME = ("lstm", "gru_after", "rnn_bidirectional", "conv1d", "conv_pool", "max_pool2d", "wavenet")
@@ -52,6 +52,19 @@ def same(found: list[Tensor], expected: list[Tensor]) -> None:
 def test_a_compiled_layer_trains_as_it_does_uncompiled(name: str) -> None:
     net, x = drawn(name)
     same(trained(net, compiled(net), x), trained(net, net, x))
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_a_compiled_layer_with_masks_has_their_gradients_too(name: str) -> None:
+    net, given = drawn_with_all(name)
+    masks = {n: m.requires_grad_() for n, m in given.items() if n != "x"}
+    found: list[list[Tensor]] = []
+    for call in (compiled(net), net):
+        for m in masks.values():
+            m.grad = None
+        found.append(trained(net, call, given["x"], **masks) + [m.grad for m in masks.values()])
+    same(*found)
+    assert all(m.grad.any() for m in masks.values())
 
 
 class Model(nn.Module):
@@ -186,7 +199,9 @@ def test_a_packed_sequence_goes_through_one_graph(
 
 def test_a_graph_says_what_a_packed_sequence_keeps_from_it() -> None:
     net, rows = chalkgrad.RNN(3, 4), [torch.randn(n, 3) for n in (4, 2)]
-    with pytest.raises(Unsupported, match=r"(?s)Pack with enforce_sorted=False, give the initial states.*lengths="):
+    with pytest.raises(
+        Unsupported, match=r"(?s)Pack with enforce_sorted=False, give the initial states.*lengths="
+    ):
         compiled(net)(pack_sequence(rows))
     y, _ = torch.compile(net, backend="aot_eager")(pack_sequence(rows))  # where a graph may break it does
     torch.testing.assert_close(y.data, net(pack_sequence(rows))[0].data)

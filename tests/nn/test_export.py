@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 import chalkgrad
 from chalkgrad.equations.stored import restored, stored
-from zoo_layers import NAMES, drawn
+from zoo_layers import NAMES, SEVERAL, drawn, drawn_with_all
 
 F64 = torch.float64
 
@@ -77,6 +77,20 @@ def test_an_exported_layer_can_be_trained_on() -> None:
         torch.testing.assert_close(found[n], p.grad)
 
 
+@pytest.mark.parametrize("name", SEVERAL)
+def test_a_layer_with_masks_is_exported_with_all_of_its_inputs(name: str) -> None:
+    net, given = drawn_with_all(name)
+    inputs = tuple(given.values())
+    shapes = tuple({0: Dim("B"), 1: Dim("T")} if x.dim() == 3 else {0: Dim("B")} for x in inputs)
+    program = torch.export.export(net, inputs, strict=True, dynamic_shapes={"args": shapes}).module()
+    # Another batch, and another length; what is one for the whole sequence has none.
+    more = [torch.cat([x, x[:1]]) for x in inputs]
+    other = tuple(torch.cat([x, x], 1) if x.dim() == 3 else x for x in more)
+    for these in (inputs, other):
+        y, state = net(*these)
+        torch.testing.assert_close(tree_leaves(program(*these)), [y, *state], rtol=1e-12, atol=1e-12)
+
+
 def test_a_length_at_which_nothing_is_left_is_refused_by_the_graph() -> None:
     net = chalkgrad.layer("y[i] = tanh(Σ[p] w[p] x[i+p]) where x: input", w=4, dtype=F64)
     x = torch.randn(2, 9, dtype=F64)
@@ -88,9 +102,9 @@ def test_a_length_at_which_nothing_is_left_is_refused_by_the_graph() -> None:
         torch.ops.chalkgrad.run(text, asked, [torch.randn(2, 2, dtype=F64), net.w], [*small.values()])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *SEVERAL])
 def test_programs_come_back_from_their_text(name: str) -> None:
-    system = drawn(name)[0]._system
+    system = drawn_with_all(name)[0]._system
     derived = system.derived(tuple(n.name for n in system.program.given()))
     for program in (system.program, derived.program):
         assert restored(stored(program)) == program
