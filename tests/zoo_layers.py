@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -12,7 +14,7 @@ from chalkgrad.zoo import names, source_of
 
 NAMES = tuple(n for n in names() if len(read(source_of(n)).program.given("input")) == 1)
 SEVERAL = tuple(n for n in names() if n not in NAMES)
-"""Those that are given masks beside the input."""
+"""Those that are given more than one: masks, or what is attended to."""
 
 
 def drawn(
@@ -42,3 +44,8 @@ def drawn_with_all(
         x.name: (batch, *(r.size.value(numbers) for r in x.ranges)) for x in resolved.program.given("input")
     }
     return net, {n: torch.randn(shape, generator=generator, dtype=dtype) for n, shape in shapes.items()}
+
+
+def flat(found: Any) -> list[Tensor]:
+    """All tensors that a call gives: outputs, then states."""
+    return [y for part in found for y in flat(part)] if isinstance(found, tuple) else [found]

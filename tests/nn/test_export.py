@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 import chalkgrad
 from chalkgrad.equations.stored import restored, stored
-from zoo_layers import NAMES, SEVERAL, drawn, drawn_with_all
+from zoo_layers import NAMES, SEVERAL, drawn, drawn_with_all, flat
 
 F64 = torch.float64
 
@@ -78,17 +78,27 @@ def test_an_exported_layer_can_be_trained_on() -> None:
 
 
 @pytest.mark.parametrize("name", SEVERAL)
-def test_a_layer_with_masks_is_exported_with_all_of_its_inputs(name: str) -> None:
+def test_a_layer_of_several_inputs_is_exported_with_all_of_them(name: str) -> None:
     net, given = drawn_with_all(name)
     inputs = tuple(given.values())
-    shapes = tuple({0: Dim("B"), 1: Dim("T")} if x.dim() == 3 else {0: Dim("B")} for x in inputs)
+    open_axes = {
+        n: {
+            k: str(r.size)
+            for k, r in enumerate(net.program[n].ranges, 1)
+            if not {*r.size.symbols} <= {*net.sizes}
+        }
+        for n in given
+    }
+    shapes = tuple({0: Dim("B"), **{k: Dim(s) for k, s in axes.items()}} for axes in open_axes.values())
     program = torch.export.export(net, inputs, strict=True, dynamic_shapes={"args": shapes}).module()
-    # Another batch, and another length; what is one for the whole sequence has none.
-    more = [torch.cat([x, x[:1]]) for x in inputs]
-    other = tuple(torch.cat([x, x], 1) if x.dim() == 3 else x for x in more)
+    other = []  # another batch, and other lengths; what is one for the whole sequence has none
+    for x, axes in zip(inputs, open_axes.values(), strict=True):
+        x = torch.cat([x, x[:1]])
+        for k in axes:
+            x = torch.cat([x, x], k)
+        other.append(x)
     for these in (inputs, other):
-        y, state = net(*these)
-        torch.testing.assert_close(tree_leaves(program(*these)), [y, *state], rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(flat(program(*these)), flat(net(*these)), rtol=1e-12, atol=1e-12)
 
 
 def test_a_length_at_which_nothing_is_left_is_refused_by_the_graph() -> None:

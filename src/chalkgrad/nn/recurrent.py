@@ -110,14 +110,15 @@ class _Layers(Gates, Beyond, nn.RNNBase):
 
     def _recorded(self, *args: Any, **kwargs: Any) -> Any:
         """Packed sequences are padded outside of the call: a graph cannot take them as a whole."""
-        if not (args and isinstance(args[0], PackedSequence)):
+        packed, *rest = args or (None,)
+        if not isinstance(packed, PackedSequence):
             return super()._recorded(*args, **kwargs)
         if kwargs.get("lengths") is not None or kwargs.get("resets") is not None:
             raise RuntimeError("a packed sequence has lengths of its own, and no place for resets")
-        hx = args[1] if len(args) > 1 else kwargs.get("hx")
-        how = packing(args[0], hx)
+        hx = rest[0] if rest else kwargs.get("hx")
+        how = packing(packed, hx)
         x = how.padded()
-        order, back = args[0].sorted_indices, args[0].unsorted_indices
+        order, back = packed.sorted_indices, packed.unsorted_indices
         given = {"lengths": how.lengths, "truncate": kwargs.get("truncate")}
         y, last = super()._recorded(
             x.transpose(0, 1) if self.batch_first else x, _ordered(hx, order), **given
