@@ -67,7 +67,7 @@ def test_the_page_holds_what_was_measured(record: Record) -> None:
 def test_words_equations_and_numbers_are_there_without_a_script(record: Record) -> None:
     text = page(record, "seen").partition("<script")[0]
     for f in record.verdict().findings:
-        assert f.words.replace("'", "&#x27;") in text
+        assert f"<p>{f.words[0].upper()}{f.words[1:]}.</p>" in text
         assert all(a.code.replace('"', "&quot;") in text for a in f.advice)
     assert "c[t] = f[t] ⊙ c[t-1] + i[t] ⊙ g[t]" in text
     assert re.search(r"^∂c\[t\] += ", text, re.MULTILINE)

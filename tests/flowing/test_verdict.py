@@ -163,3 +163,44 @@ def test_memory_ends_where_a_hundredth_is_left() -> None:
 def test_a_verdict_has_its_worst_first() -> None:
     found = verdict(trained(turning(0.7)), saturation({"f": torch.ones(4)}))
     assert [f.kind for f in found.findings] == ["vanishing", "saturated"]
+
+
+def test_the_two_directions_are_judged_apart() -> None:
+    page = (
+        "h[t] = f h[t-1] + x[t] W\ng[t] = b g[t+1] + x[t] V\ny[t] = h[t] + g[t]\nwhere f: scalar, b: scalar"
+    )
+    net = chalkgrad.layer(page, x=D, h=H, init={"f": 0.99, "b": 0.5})
+    with chalkgrad.flow(net) as record:
+        net(torch.randn(B, T, D))[0].sum().backward()
+    found = verdict(record).findings
+    assert [f.kind for f in found] == ["vanishing"]
+    assert found[0].words.startswith("the gradient of g keeps 0.50 of its norm a step on")
+
+
+def test_a_gradient_that_never_leaves_its_step_is_cut_off() -> None:
+    found = verdict(trained(turning(1.0), last=False, truncate=1))
+    assert str(found).startswith("truncated: nothing comes back to h from another step")
+
+
+def test_a_state_that_no_loss_needs_is_said_to_have_no_gradient() -> None:
+    net = chalkgrad.layer("rnn", D=D, H=H)
+    with chalkgrad.flow(net) as record:
+        (net(torch.randn(B, T, D))[0] * 0).sum().backward()
+    assert str(verdict(record)) == "vanishing: no gradient comes to h at all: the loss does not need it"
+
+
+def test_one_step_hands_nothing_on_and_is_well() -> None:
+    net = chalkgrad.layer("rnn", D=D, H=H)
+    with chalkgrad.flow(net) as record:
+        net(torch.randn(B, 1, D))[0].sum().backward()
+    assert str(verdict(record)) == "healthy: sequences of one step hand no gradient on"
+
+
+@pytest.mark.parametrize(("scale", "says"), [(0.99, "keeps 0.99"), (1.02, "grows to 1.02")])
+def test_what_is_well_is_said_with_its_numbers(scale: float, says: str) -> None:
+    found = verdict(trained(turning(scale)))
+    kept = f"{scale ** (T - 1):.2g}"
+    assert (
+        str(found)
+        == f"healthy: the gradient of h {says} of its norm a step back, {kept} of it over all 40 steps"
+    )

@@ -142,3 +142,99 @@ def test_a_report_and_a_verdict_know_its_equations(tmp_path: Path) -> None:
     assert "the gradient of l1.h keeps" in str(record.verdict())
     page = record.report(tmp_path / "flow.html").read_text()
     assert "h[t] = (1 - z[t]) ⊙ n[t] + z[t] ⊙ h[t-1]" in page
+
+
+def test_gates_and_states_of_every_layer_and_direction_are_looked_at() -> None:
+    torch.manual_seed(0)
+    net = chalkgrad.GRU(D, H, 2, bidirectional=True, dropout=0.5, batch_first=True, **F64)
+    x = drawn(B, T, D)
+    with chalkgrad.flow(net) as record:
+        before = torch.get_rng_state()
+        record.look(net, x)
+        record.look(net, x[0])
+    assert torch.equal(torch.get_rng_state(), before)
+    assert net.training
+    net.eval()
+    output = net(x)[0][0]
+    for look in record.looks:
+        torch.testing.assert_close(look.states["l1.h"], output[:, :H])
+        torch.testing.assert_close(look.states["l1.h_reverse"], output[:, H:])
+        z = torch.sigmoid(
+            x[0, 0] @ net.weight_ih_l0[H : 2 * H].T + (net.bias_ih_l0 + net.bias_hh_l0)[H : 2 * H]
+        )
+        torch.testing.assert_close(look.gates["l0.z"][0], z)
+        assert sorted(look.gates) == sorted(
+            f"l{k}.{g}{way}" for k in (0, 1) for g in "rz" for way in ("", "_reverse")
+        )
+
+
+def test_a_packed_batch_is_looked_at_by_its_longest_sequence() -> None:
+    net = chalkgrad.LSTM(D, H, **F64)
+    x = drawn(T, 2, D)
+    packed = nn.utils.rnn.pack_padded_sequence(x, [T, 3])
+    with chalkgrad.flow(net) as record:
+        record.look(net, packed)
+    torch.testing.assert_close(record.looks[0].states["h"], net(x[:, 0])[0].detach())
+
+
+class Model(nn.Module):
+    """Layers of all kinds, one on the other, with parts that draw numbers between them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        both = chalkgrad.Bidirectional("gru", D=D, H=H, **F64)
+        self.low = chalkgrad.Stack(both, nn.Dropout(0.5), chalkgrad.layer("lstm", D=2 * H, H=H, **F64))
+        self.high = chalkgrad.RNN(H, H, batch_first=True, **F64)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.high(self.low(x, lengths=[T - 1] * len(x))[0])[0]
+
+
+def test_a_model_is_looked_at_in_all_layers_that_it_calls() -> None:
+    net, x = Model(), drawn(B, T, D)
+    with chalkgrad.flow(net) as record:
+        record.look(net, x)
+        record.look(net.high, drawn(B, T, H))
+    first, second = record.looks
+    assert [*first.states] == ["low.0.onward.h", "low.0.reverse.h", "low.2.c", "low.2.h", "high.h"]
+    assert [*second.states] == ["high.h"]
+    assert all(m.training for m in net.modules())
+    torch.testing.assert_close(first.states["high.h"][: T - 1], net.eval()(x)[0, : T - 1].detach())
+    with pytest.raises(chalkgrad.EquationError, match="none of the layers that are watched"):
+        record.look(nn.Linear(D, H, **F64), x)
+
+
+def test_advice_for_a_module_of_torchs_form_is_code_that_runs_on_it() -> None:
+    torch.manual_seed(0)
+    net = nn.ModuleDict({"low": chalkgrad.LSTM(D, H, 2, bidirectional=True)})
+    with torch.no_grad():
+        for name, p in net.named_parameters():
+            if name.startswith("low.bias"):
+                p[H : 2 * H] = -3.0  # f
+    with chalkgrad.flow(net) as record:
+        net["low"](torch.randn(60, B, D))[0].sum().backward()
+    findings = record.verdict().findings
+    assert [f.kind for f in findings] == ["vanishing"] * 4  # each layer, each direction
+    for f in findings:
+        starts = [a.code for a in f.advice if a.code.startswith(("net.", "for "))]
+        assert len(starts) == 2
+        for code in starts:
+            exec(code, {"net": net, "torch": torch})
+    for k, way in ((k, way) for k in (0, 1) for way in ("", "_reverse")):
+        bias = net["low"].get_parameter(f"bias_ih_l{k}{way}").detach()
+        assert (bias == 2).tolist() == [False] * H + [True] * H + [False] * 2 * H
+        for w in net["low"].get_parameter(f"weight_hh_l{k}{way}").detach().chunk(4):
+            torch.testing.assert_close(w @ w.T, torch.eye(H))
+
+
+def test_stuck_gates_of_a_module_of_torchs_form_are_named_by_its_parameters() -> None:
+    net = chalkgrad.GRU(D, H)
+    with torch.no_grad():
+        net.bias_ih_l0[H : 2 * H] = 9.0  # z
+    x = torch.randn(20, B, D)
+    with chalkgrad.flow(net) as record:
+        net(x)[0].sum().backward()
+        record.look(net, x)
+    (found,) = (f for f in record.verdict().findings if f.kind == "saturated")
+    assert found.words.startswith("gate z is open")
+    assert found.advice[0].code == f"net.bias_ih_l0.data[{H}:{2 * H}] = 0.0, or smaller weights"

@@ -20,13 +20,11 @@ FAINT = 0.01
 def reach(record: Record) -> tuple[float, int] | None:
     """What of a gradient at the last step is left at the first, and how many steps that is back.
 
-    By the state of each layer that keeps most, of the layer that keeps least. None where there is one step.
+    By the state of each recurrence that keeps most, of the recurrence that keeps least. None where there is
+    one step.
     """
-    best: dict[str, Carry] = {}
-    for c in carried(record).values():
-        if c.layer not in best or c.kept > best[c.layer].kept:
-            best[c.layer] = c
-    least = min(best.values(), key=lambda c: c.kept)
+    best = (max(states, key=lambda c: c.kept) for states in recurrences(record))
+    least = min(best, key=lambda c: c.kept)
     return (least.kept, least.steps - 1) if least.steps > 1 else None
 
 
@@ -44,6 +42,17 @@ def carried(record: Record) -> dict[str, Carry]:
                 "see record.norm and record.paths, which have an axis for each"
             )
     return {state: Carry(state, table, paths.get(state, {})) for state, table in record.norm.items()}
+
+
+def recurrences(record: Record) -> list[list[Carry]]:
+    """The states of each recurrence together: those of one layer that look the same way.
+
+    Raises ValueError as :func:`carried` does.
+    """
+    found: dict[tuple[str, bool], list[Carry]] = {}
+    for c in carried(record).values():
+        found.setdefault((c.layer, c.backward), []).append(c)
+    return [*found.values()]
 
 
 class Carry:
@@ -68,8 +77,13 @@ class Carry:
         return self.norms.shape[1]
 
     @property
+    def way(self) -> str:
+        """Where its gradient goes: ``back`` in time, or ``on`` where the state looks ahead."""
+        return "back" if self.backward else "on"
+
+    @property
     def gain(self) -> float:
-        """How much of the norm comes from one step to the one before, the geometric mean; 0 if none does."""
+        """How much of the norm a step hands on to the next on the way, the geometric mean; 0 if nothing."""
         whole, later = (self.norms, self.later) if self.backward else (self.norms.flip(1), self.later.flip(1))
         ratio = later[:, :-1] / whole[:, 1:]
         ratio = ratio[ratio.isfinite() & (ratio > 0)]
@@ -84,7 +98,7 @@ class Carry:
 
     @property
     def reach(self) -> int | None:
-        """After how many steps back a hundredth is left, by the gain; None where that never happens."""
+        """After how many steps a hundredth is left, by the gain; None where that never happens."""
         if not 0 < self.gain < 1:
             return None
         return math.ceil(math.log(FAINT) / math.log(self.gain))
@@ -111,4 +125,4 @@ class Carry:
         return run + 1 if later[first] > 1e-12 * whole.max() else None
 
 
-__all__ = ["FAINT", "Carry", "carried", "reach"]
+__all__ = ["FAINT", "Carry", "carried", "reach", "recurrences"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -91,16 +92,18 @@ def gates(layer: Layer, *inputs: Tensor) -> dict[str, Tensor]:
     return values(layer, gate_names(layer.program), *inputs)
 
 
-def values(layer: Layer, names: tuple[str, ...], *inputs: Tensor) -> dict[str, Tensor]:
+def values(layer: Layer, names: tuple[str, ...], *inputs: Any, **named: Any) -> dict[str, Tensor]:
     """What a layer computes for an input, by name: (batch, T, …) each; a state with the step it begins from.
 
-    One sequence by itself is a batch of one. Raises EquationError for what the layer cannot be given.
+    One sequence by itself is a batch of one, and initial states are zero; what else a call may ask for, such
+    as lengths, is left aside. Raises EquationError for what the layer cannot be given.
 
     >>> from chalkgrad import layer
     >>> values(layer("lstm", D=3, H=4), ("c",), torch.zeros(2, 5, 3))["c"].shape
     torch.Size([2, 6, 4])
     """
-    tensors, _ = layer._arguments.bound(inputs, None, {})
+    own = {n: x for n, x in named.items() if n in layer._arguments.names}
+    tensors, _ = layer._arguments.bound(inputs, named.get("state"), own)
     if not layer._arguments.batched(tensors, next(layer.parameters(), None)):
         tensors = {n: x[None] for n, x in tensors.items()}
     numbers = layer._arguments.solve(tensors)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from chalkgrad.flowing.verdict import Verdict, verdict
 from chalkgrad.language.source import EquationError
 from chalkgrad.nn.function import Watch
 from chalkgrad.nn.layer import Layer
-from chalkgrad.nn.recurrent import Level
+from chalkgrad.nn.levels import Level
 
 if TYPE_CHECKING:  # only the figure needs matplotlib
     from matplotlib.figure import Figure
@@ -104,11 +104,12 @@ class Record:
         """The layers that are watched, by name; a layer alone is called ``""``."""
         return {name.removesuffix("."): layer for name, layer in self._layers.items()}
 
-    def look(self, layer: Layer, *inputs: Tensor) -> None:
-        """Keep the gates and states that a layer computes for inputs, at the training step at hand.
+    def look(self, module: nn.Module, *inputs: Any) -> None:
+        """Keep the gates and states that a module's layers compute for inputs, at the training step at hand.
 
-        Costs a forward pass; of the batch the first sequence is kept, and how far the gates of all stand
-        open. The report shows it beside the gradients.
+        The module is a layer that is watched, or one that calls some. Costs a forward pass; of the batch the
+        first sequence is kept, and how far the gates of all stand open. The report shows it beside the
+        gradients. Raises EquationError where no layer that is watched is called.
 
         >>> from chalkgrad import layer
         >>> net = layer("lstm", D=3, H=4)
@@ -117,8 +118,7 @@ class Record:
         >>> {name: tuple(seen.shape) for name, seen in record.looks[0].gates.items()}
         {'i': (5, 4), 'f': (5, 4), 'o': (5, 4)}
         """
-        prefix = next((name for name, own in self._layers.items() if own is layer), "")
-        self.looks.append(looked(layer, inputs, len(self), prefix))
+        self.looks.append(looked(module, inputs, self._layers, len(self)))
 
     def verdict(self, gates: Mapping[str, Gate] | None = None) -> Verdict:
         """What it means, in words, and what to try; see :func:`chalkgrad.flowing.verdict.verdict`.
@@ -229,7 +229,7 @@ def flow(module: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> I
     layers = {
         (f"{path}." if path else "") + name: of
         for path, m in module.named_modules()
-        for name, of in ({"": m} if isinstance(m, Layer) and m.program.states else Level.of(m)).items()
+        for name, of in ({"": m} if isinstance(m, Layer) and m.program.states else Level.of(m, path)).items()
     }
     if not layers:
         raise EquationError(

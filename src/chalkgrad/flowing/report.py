@@ -66,7 +66,7 @@ def _verdict(record: Record) -> str:
         tried = f'<p class="try">What to try</p><ul>{advice}</ul>' if advice else ""
         found.append(
             f'<article class="finding {f.kind.replace(" ", "")}"><h3>{f.kind}</h3>'
-            f"<p>{escape(f.words)}.</p>{tried}</article>"
+            f"<p>{escape(f.words[:1].upper() + f.words[1:])}.</p>{tried}</article>"
         )
     return "\n".join(found)
 
@@ -74,12 +74,18 @@ def _verdict(record: Record) -> str:
 def _carried(states: dict[str, Carry]) -> str:
     rows: list[tuple[str, ...]] = []
     for s in states.values():
-        reach = "never" if s.reach is None else f"{s.reach} steps back"
-        kept = (f"{s.gain:.3g}", f"{s.kept:.2g}", reach) if s.gain else ("nothing", "nothing", "at once")
+        reach = "never" if s.reach is None else f"{s.reach} steps"
+        kept = (f"{s.gain:.3g}", f"{s.kept:.2g}", reach) if s.gain else ("nothing", "nothing", "one step")
         rows.append((f"∂L/∂{escape(s.name)}", *kept))
     over = max(s.steps for s in states.values()) - 1
-    caption = "What a step hands on to the one before, geometric mean of the last quarter of training"
-    return _rows(caption, ("", "kept a step back", f"over {over} steps", "under 1 %"), rows)
+    ahead = [s.name for s in states.values() if not s.backward]
+    way = "back from a step to the one before" + (
+        f"; of {escape(', '.join(ahead))}, which look{'s' * (len(ahead) == 1)} ahead, on to the one after"
+        if ahead
+        else ""
+    )
+    caption = f"What is handed {way}. Geometric means of the last quarter of training"
+    return _rows(caption, ("", "kept a step", f"over {over} steps", "under 1 % after"), rows)
 
 
 def _rows(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

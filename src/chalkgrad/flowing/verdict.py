@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from textwrap import indent
 from typing import TYPE_CHECKING, Literal
 
-from chalkgrad.flowing.advice import Advice, other_starts
-from chalkgrad.flowing.carry import FAINT, Carry, carried
-from chalkgrad.flowing.measures import Gate, memory_length
+from chalkgrad.flowing.advice import Advice, nearer_the_middle, other_starts
+from chalkgrad.flowing.carry import FAINT, Carry, carried, recurrences
+from chalkgrad.flowing.measures import Gate
 
 if TYPE_CHECKING:
     from chalkgrad.flowing.record import Record
@@ -45,7 +46,9 @@ class Verdict:
         lines: list[str] = []
         for f in self.findings:
             lines.append(f"{f.kind}: {f.words}")
-            lines += [f"  try {a.words}: {a.code}" for a in f.advice]
+            for a in f.advice:  # code of several lines stands below
+                code = a.code if "\n" not in a.code else "\n" + indent(a.code, "    ")
+                lines.append(f"  try {a.words}: {code}")
         return "\n".join(lines)
 
 
@@ -54,7 +57,7 @@ def verdict(record: Record, gates: Mapping[str, Gate] | None = None) -> Verdict:
 
     A state's gain is how much of the norm at t+1 comes back to t, the geometric mean over time; a state whose
     gain keeps less than a hundredth over the whole sequence vanishes, one that makes it a hundred times as
-    large explodes. Gradient reaches far if it does by one state: a cell's vanishes where its best path does.
+    large explodes. Gradient reaches far if it does by one of the states that hand it on together.
 
     Raises ValueError for a record that has seen nothing.
 
@@ -66,33 +69,35 @@ def verdict(record: Record, gates: Mapping[str, Gate] | None = None) -> Verdict:
     >>> print(verdict(record).findings[0].words)
     the gradient of h keeps 0.50 of its norm a step back, and is under 1 % of it after 7 of 20 steps
     """
-    found: list[Finding] = []
-    seen = carried(record)
-    for s in seen.values():
-        if (where := s.not_finite()) is not None:
-            found.append(_not_finite(s.name, *where))
-        elif (k := s.window()) is not None:
-            words = f"nothing comes back to {s.name} from more than {k - 1} steps later"
-            found.append(Finding("truncated", words, (Advice("a longer window", f"truncate={2 * k}"),)))
-    for layer in dict.fromkeys(s.layer for s in seen.values()):
-        states = [s for s in seen.values() if s.layer == layer and s.not_finite() is None and s.gain > 0]
-        if any(f.kind in ("not finite", "truncated") for f in found) or not states:
-            continue
-        loudest = max(states, key=lambda s: s.kept)
-        if loudest.kept > LOUD:
-            found.append(_exploding(loudest, record))
-        elif loudest.kept < FAINT:
-            found.append(_vanishing(loudest, record))
+    found = [f for states in recurrences(record) for f in _of_recurrence(states, record)]
     for name, gate in (gates or {}).items():
         if gate.saturated > STUCK:
             side = "open (over 0.95)" if gate.open > gate.shut else "shut (under 0.05)"
-            words = f"{name} is {side} in {100 * max(gate.open, gate.shut):.0f} % of its values"
-            start = Advice("a start nearer the middle", f'init={{"b_{name}": 0.0}}, or smaller weights')
-            found.append(Finding("saturated", words, (start,)))
+            words = f"gate {name} is {side} in {100 * max(gate.open, gate.shut):.0f} % of its values"
+            holder, _, own = name.rpartition(".")
+            found.append(Finding("saturated", words, (nearer_the_middle(record.layers.get(holder), own),)))
     if not found:
-        found.append(_healthy(list(seen.values())))
+        found.append(_healthy([*carried(record).values()]))
     order = ("not finite", "exploding", "truncated", "vanishing", "saturated", "healthy")
     return Verdict(tuple(sorted(found, key=lambda f: order.index(f.kind))))
+
+
+def _of_recurrence(states: list[Carry], record: Record) -> list[Finding]:
+    """What is the matter with states that hand their gradient on together; nothing where they are well."""
+    found: list[Finding] = []
+    for s in states:
+        if (where := s.not_finite()) is not None:
+            found.append(_not_finite(s.name, *where))
+        elif (k := s.window()) is not None:
+            found.append(_truncated(s, k))
+    if found or states[0].steps == 1:
+        return found
+    best = max(states, key=lambda s: s.kept)
+    if not best.gain:
+        return [_cut_off(best)]
+    if best.kept > LOUD:
+        return [_exploding(best, record)]
+    return [_vanishing(best, record)] if best.kept < FAINT else []
 
 
 def _not_finite(state: str, row: int, time: int) -> Finding:
@@ -102,40 +107,49 @@ def _not_finite(state: str, row: int, time: int) -> Finding:
     )
 
 
+def _truncated(s: Carry, k: int) -> Finding:
+    later = "later" if s.backward else "before"
+    words = f"nothing comes {s.way} to {s.name} from more than {k - 1} steps {later}"
+    return Finding("truncated", words, (Advice("a longer window", f"truncate={2 * k}"),))
+
+
+def _cut_off(s: Carry) -> Finding:
+    if not s.norms.nan_to_num().any():
+        return Finding("vanishing", f"no gradient comes to {s.name} at all: the loss does not need it")
+    words = f"nothing comes {s.way} to {s.name} from another step"
+    return Finding("truncated", words, (Advice("a longer window", "truncate=2"),))
+
+
 def _exploding(s: Carry, record: Record) -> Finding:
     sizes = record.scalars.get("gradient")
     at = f"{float(sizes.quantile(0.9)):.3g}" if sizes is not None and len(sizes) else "1.0"
     why = "clipping at the 90th percentile of what was measured" if sizes is not None else "clipping"
-    words = f"the gradient of {s.name} is {s.gain:.2f} times as large with every step back, "
+    words = f"the gradient of {s.name} is {s.gain:.2f} times as large with every step {s.way}, "
     words += f"{s.kept:.2g} times over {s.steps} steps"
     clip = Advice(why, f"torch.nn.utils.clip_grad_norm_(parameters, {at})")
     return Finding("exploding", words, (clip, *_starts(s, record)))
 
 
 def _vanishing(s: Carry, record: Record) -> Finding:
-    words = f"the gradient of {s.name} keeps {s.gain:.2f} of its norm a step back, "
+    words = f"the gradient of {s.name} keeps {s.gain:.2f} of its norm a step {s.way}, "
     words += f"and is under 1 % of it after {s.reach} of {s.steps} steps"
     window = Advice("no more steps than the gradient goes", f"truncate={s.reach}")
     return Finding("vanishing", words, (*_starts(s, record), window))
 
 
 def _starts(s: Carry, record: Record) -> tuple[Advice, ...]:
-    layer = record.layers.get(s.layer)
-    return other_starts(layer.program if layer else None)
+    return other_starts(record.layers.get(s.layer), s.backward)
 
 
 def _healthy(states: list[Carry]) -> Finding:
     told: list[str] = []
     for s in states:
-        if s.gain <= 0:
-            continue
-        row = s.norms.nanmean(0)
-        reach = memory_length(row if s.backward else row.flip(0))
-        told.append(
-            f"{s.name} keeps {s.gain:.2f} of its norm a step back"
-            + (f", {s.kept:.2g} over {s.steps} steps" if reach is None else "")
-        )
-    return Finding("healthy", "; ".join(told) or "no state hands its gradient on")
+        if s.steps > 1 and s.gain:
+            far = f"under 1 % of it after {s.reach} of" if s.kept < FAINT else f"{s.kept:.2g} of it over all"
+            keeps = "keeps" if s.gain <= 1 else "grows to"
+            kept = f"the gradient of {s.name} {keeps} {s.gain:.2f} of its norm a step {s.way}"
+            told.append(f"{kept}, {far} {s.steps} steps")
+    return Finding("healthy", "; ".join(told) or "sequences of one step hand no gradient on")
 
 
 __all__ = ["Advice", "Finding", "Verdict", "verdict"]

@@ -24,7 +24,7 @@ from chalkgrad.nn.options import (
     truth,
 )
 from chalkgrad.nn.packing import packing
-from chalkgrad.nn.page import Written, refuse
+from chalkgrad.nn.page import refuse
 from chalkgrad.nn.recording import in_one
 from chalkgrad.nn.recurrence import Asked, Recurrence, recurrence
 
@@ -226,35 +226,6 @@ def _ordered(states: Any, order: Tensor | None) -> Any:
     if isinstance(states, tuple | list):
         return tuple([h.index_select(1, order) for h in states])
     return states.index_select(1, order)
-
-
-class Level(Written):
-    """One layer of several in a module, as :func:`chalkgrad.flow` follows it."""
-
-    def __init__(self, module: _Layers, number: int) -> None:
-        self.module, self.number = module, number
-
-    @staticmethod
-    def of(module: nn.Module) -> dict[str, Level]:
-        """The layers of a module, by what goes before their states: ``l0.``, ``l1.``, or nothing for one."""
-        if not isinstance(module, _Layers):
-            return {}
-        several = module.num_layers > 1
-        return {f"l{k}." if several else "": Level(module, k) for k in range(module.num_layers)}
-
-    @property
-    def equations(self) -> str:
-        """The page that every layer of the module computes."""
-        return self.module.equations
-
-    @property
-    def watch(self) -> Watch | None:
-        """Is told of the gradients of this layer."""
-        return self.module.watches.get(self.number)
-
-    @watch.setter
-    def watch(self, watch: Watch | None) -> None:
-        self.module.watches = {**self.module.watches, self.number: watch}
 
 
 class RNN(_Layers):

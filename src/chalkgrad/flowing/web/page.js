@@ -11,6 +11,8 @@
   const power = (k) => "10" + String(k).replace(/./g, (c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? "⁻");
   const said = (x) => x === null || Number.isNaN(x) ? "–" : x === 0 ? "0"
     : Math.abs(x) >= 0.01 && Math.abs(x) < 1000 ? x.toPrecision(3) : x.toExponential(1).replace("e+", "e");
+  /** On an axis: as short as it goes. */
+  const mark = (x) => x >= 0.001 && x < 10000 ? String(+x.toPrecision(3)) : said(x);
   const from = (first, wide, last) => wide > 1 && first < last ? `${first}–${Math.min(first + wide - 1, last)}` : `${first}`;
 
   for (const state of record.states) {
@@ -134,8 +136,10 @@
     const w = Math.min(width - LEFT - RIGHT, 320), [least, most] = state.span;
     image(svg, steps, 1, (k) => heat(k / (steps - 1)), { x: LEFT, y: 4, width: w, height: 10 });
     const marks = whole(Math.ceil(low), Math.floor(high), 5).map((k) => [k, power(k)]);
-    const shown = marks.length > 1 ? marks : [[low, said(10 ** low)], [high, said(10 ** high)]];
-    for (const [k, text] of shown) add(svg, "text", { x: LEFT + (k - low) / (high - low) * w, y: 28, "text-anchor": "middle" }, text);
+    const ends = [[low, mark(10 ** low), "start"], [high, mark(10 ** high), "end"]];
+    for (const [k, text, anchor = "middle"] of marks.length > 1 ? marks : ends) {
+      add(svg, "text", { x: LEFT + (k - low) / (high - low) * w, y: 28, "text-anchor": anchor }, text);
+    }
     const cut = [least < low - 0.01 ? `down to ${said(10 ** least)}` : "", most > high + 0.01 ? `up to ${said(10 ** most)}` : ""].filter(Boolean);
     if (cut.length) add(svg, "text", { x: LEFT, y: 44 }, `measured ${cut.join(" and ")}`);
   }
@@ -152,7 +156,7 @@
     if (few) marks = ticks(10 ** low, 10 ** high, 4).filter((v) => v > 0).map(Math.log10);
     for (const k of marks) {
       add(svg, "line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: y(k), y2: y(k) });
-      add(svg, "text", { x: LEFT - 6, y: y(k) + 4, "text-anchor": "end" }, few ? said(10 ** k) : power(k));
+      add(svg, "text", { x: LEFT - 6, y: y(k) + 4, "text-anchor": "end" }, few ? mark(10 ** k) : power(k));
     }
     time(svg, (t) => x(t / state.wide), state.steps, width, height);
     const value = (path, c) => {
