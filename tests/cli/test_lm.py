@@ -13,7 +13,8 @@ from typer.testing import CliRunner, Result
 
 from chalkgrad.cli import app
 from chalkgrad.tasks import language_model
-from chalkgrad.tasks.language_model.config import OPTIMIZERS, Config
+from chalkgrad.tasks.language_model.config import MODELS, OPTIMIZERS, Config
+from chalkgrad.tasks.tokens import SIZES
 
 SONG = "In winter, when the fields are white, I sing this song for your delight.\n" * 20
 SMALL = ["--cell", "rnn", "--hidden", "8", "--batch", "4", "--steps", "5", "--truncate", "7"]
@@ -52,7 +53,7 @@ def test_several_files_may_follow_one_option(song: Path, tmp_path: Path) -> None
     other = tmp_path / "other.txt"
     other.write_text("Ω" * 2000)
     assert lm("train", "--text", song, other, *SMALL, "--out", tmp_path / "both").exit_code == 0
-    assert "Ω" in language_model.load(tmp_path / "both").vocabulary.characters
+    assert "Ω" in language_model.load(tmp_path / "both").vocabulary.tokens
 
 
 def test_resuming_keeps_the_settings_that_are_not_given(out: Path) -> None:
@@ -62,11 +63,41 @@ def test_resuming_keeps_the_settings_that_are_not_given(out: Path) -> None:
     assert json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])["step"] == 8
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            ("--tokens", "bpe", "--vocabulary", "300"),
+            r"bits/token, [0-9.]+ on unseen text \([0-9.]+/character\)",
+        ),
+        (("--tokens", "words", "--model", "mlp", "--context", "3", "--dropout", "0.1"), "bits/token"),
+        (("--model", "transformer", "--heads", "2", "--layers", "2", "--tied"), "bits/character"),
+    ],
+)
+def test_models_and_tokens_of_every_kind_are_trained_scored_and_write(
+    words: tuple[str, ...], says: str, song: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    trained = lm("train", "--text", song, *SMALL, *words, "--out", out)
+    assert trained.exit_code == 0
+    assert re.search(says, trained.stderr)
+    assert re.search(r"step 5, \d+\.\d\d\d bits per character", trained.stdout)
+    assert lm("generate", out, "--prompt", "In w", "--length", "9").stdout.startswith("In w")
+    assert f"characters        {len(SONG)}\n" in lm("score", out, "--text", song).stdout
+
+
+def test_ngrams_are_counted_and_that_is_all(song: Path, tmp_path: Path) -> None:
+    counted = lm("train", "--text", song, "--model", "ngram", "--context", "3", "--out", tmp_path / "out")
+    assert counted.exit_code == 0
+    assert "order 4, " in counted.stdout
+    assert "--resume" not in counted.stdout
+
+
 def test_ctrl_c_says_how_to_go_on(song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train = language_model.train
 
-    def interrupted(config, out, *, resume, report, group):
-        return train(config, out, resume=resume, report=press_ctrl_c, group=group)
+    def interrupted(config, out, *, resume, report, group, vectors):
+        return train(config, out, resume=resume, report=press_ctrl_c, group=group, vectors=vectors)
 
     monkeypatch.setattr(language_model, "train", interrupted)
     result = lm("train", "--text", song, *SMALL, "--out", tmp_path / "out")
@@ -155,6 +186,16 @@ def test_rescoring_prefers_what_was_sung(out: Path, tmp_path: Path) -> None:
         (["train", "--resume", "--out", "{new}"], "error: .*new holds no model"),
         (["train", "--optimizer", "lion", "--out", "{new}"], "error: optimizer must be one of"),
         (["generate", "{new}"], "error: .*new holds no model"),
+        (
+            ["train", "--tokens", "letters", "--out", "{new}"],
+            "error: tokens must be one of characters, words",
+        ),
+        (["train", "--model", "oracle", "--out", "{new}"], "error: model must be one of ngram, mlp"),
+        (["train", "--context", "3", "--out", "{new}"], "error: a recurrent model has no context"),
+        (
+            ["train", "--vocabulary", "9", "--text", "{song}", "--out", "{new}"],
+            "error: characters are as many",
+        ),
         (["generate", "{out}", "--temperature", "-1"], "error: temperature must be"),
         (["generate", "{out}", "--top-k", "0"], "error: top-k must be"),
         (["generate", "{out}", "--top-p", "2"], "error: top-p must be"),
@@ -201,6 +242,9 @@ def test_the_defaults_that_help_shows_are_those_that_hold() -> None:
     }
     held = {name: str(getattr(Config(), name)) for name in shown if name not in ("text", "lr")}
     held["lr"] = ", ".join(f"{name} {lr}" for name, lr in OPTIMIZERS.items())
+    held["vocabulary"] = ", ".join(f"{name} {size}" for name, size in SIZES.items())
+    held["context"] = ", ".join(f"{name} {n}" for name, n in MODELS.items() if n)
+    held["embedding"] = "as many as hidden"
     assert {name: value for name, value in shown.items() if name != "text"} == held
 
 

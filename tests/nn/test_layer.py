@@ -330,6 +330,7 @@ def test_an_empty_batch_gives_an_empty_result_and_zero_gradients(name: str) -> N
         "attention_causal": {},
         "attention_multihead": {"H": 2, "C": 4, "D": 3},
         "layer_norm": {"D": 3},
+        "neural_ngram": {"K": 2, "E": 3, "H": 4},
     }
     images = ("conv2d", "conv_pool", "scores", "conv_transpose2d", "max_pool2d", "avg_pool2d")
     rows = ("conv1d", "conv_transpose1d", "tcn", "wavenet")

@@ -38,7 +38,7 @@ WITHOUT = (
     *("zero outside axis by axis", "zero outside, more after than before", "infinity outside"),
     *("between places", "mean of windows", "conv1d", "conv2d", "conv3d", "conv_transpose1d"),
     *("conv_transpose2d", "max_pool2d", "avg_pool2d", "conv_pool", "scores", "mlp", "tcn", "wavenet"),
-    *("attention", "attention_causal", "attention_multihead", "layer_norm"),
+    *("attention", "attention_causal", "attention_multihead", "layer_norm", "neural_ngram"),
     *("without a recurrence", "mean without a recurrence"),
 )
 RECURRENT = {n: text for n, text in EVERY.items() if n not in (*WITHOUT, "X2")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -94,6 +95,14 @@ def warn(warnings: tuple[str, ...]) -> None:
     """Say what is probably not meant, beside the result."""
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
+
+
+def skipped(bad: list[str], path: Path, most: int = 3) -> None:
+    """Say how many lines of a file were not used, and why."""
+    if bad:
+        more = f" and {len(bad) - most} more" if len(bad) > most else ""
+        count = "1 line was" if len(bad) == 1 else f"{len(bad)} lines were"
+        print(f"note: {path}: {count} skipped ({'; '.join(bad[:most])}{more})", file=sys.stderr)
 
 
 @contextmanager

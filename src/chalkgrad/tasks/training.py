@@ -22,6 +22,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from chalkgrad.flowing.carry import reach
 from chalkgrad.flowing.guard import trouble
 from chalkgrad.flowing.record import flow
+from chalkgrad.nn.layer import Layer
+from chalkgrad.nn.recurrent import Level
 from chalkgrad.tasks.directory import Directory, Measured
 from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.interrupt import stop_on_interrupt
@@ -111,6 +113,8 @@ class Run(ABC, Generic[N, B, M]):
         self.step = 0
         self.total, self.seen, self.right = 0.0, 0, 0  # since the last measurement
         self.reach: tuple[float, int] | None = None
+        states = (m.program.states if isinstance(m, Layer) else Level.of(m) for m in model.modules())
+        self.watchable = any(states) and group.count == 1
 
     @abstractmethod
     def batch(self) -> B:
@@ -131,8 +135,8 @@ class Run(ABC, Generic[N, B, M]):
         weight is changed.
         """
         batch = self.batch()
-        watched = self.WATCHED and self.step % self.WATCHED == 0 and self.group.count == 1
-        with flow(self.model) if watched else nullcontext() as record:
+        due = self.WATCHED and self.step % self.WATCHED == 0
+        with flow(self.model) if due and self.watchable else nullcontext() as record:
             means = self._gradients(batch)
         if record is not None:
             self.reach = reach(record)
@@ -161,7 +165,7 @@ class Run(ABC, Generic[N, B, M]):
     def _lost(self, loss: float, norm: float, batch: B) -> TaskError:
         """What to say of a step that gave no numbers: it is done again, and watched."""
         found = None
-        if self.group.count == 1:
+        if self.watchable:
             with flow(self.model) as record:
                 self._gradients(batch)
             found = trouble(self.model, self.step + 1, record)

@@ -33,7 +33,8 @@ class Branch(nn.Module):
 class Attention(Branch):
     """``x + attention(norm(x), u)``: x (B, N, C), u (B, S, C), bias (B, H, N, S) → (B, N, C).
 
-    Without ``u`` the places look at one another. ``bias`` is as :func:`bias` makes it.
+    Without ``u`` the places look at one another, and at places ``before`` (B, S - N, C), whose x was seen in
+    an earlier call. ``bias`` is as :func:`bias` makes it.
     """
 
     def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
@@ -42,9 +43,12 @@ class Attention(Branch):
             raise TaskError(f"{heads} heads do not share a width of {width}: give one that they divide")
         self.attention = layer("attention_multihead", H=heads, C=width, D=width // heads)
 
-    def forward(self, x: Tensor, bias: Tensor, u: Tensor | None = None) -> Tensor:
-        normal = self.norm(x)
-        return x + self.dropout(self.attention(x=normal, u=normal if u is None else u, B=bias))
+    def forward(
+        self, x: Tensor, bias: Tensor, u: Tensor | None = None, before: Tensor | None = None
+    ) -> Tensor:
+        normal = self.norm(x if before is None else torch.cat([before, x], 1))
+        looking = normal[:, -x.shape[1] :]
+        return x + self.dropout(self.attention(x=looking, u=normal if u is None else u, B=bias))
 
 
 class FeedForward(Branch):
@@ -61,7 +65,8 @@ class FeedForward(Branch):
 class EncoderBlock(nn.Module):
     """Self-attention, then the net of each place: x (B, N, C), bias (B, H, N, N) → (B, N, C).
 
-    With a causal bias it is the block of a decoder-only Transformer.
+    With a causal bias it is the block of a decoder-only Transformer, which may look at places ``before``
+    (B, S - N, C) too; then bias is (B, H, N, S).
     """
 
     def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
@@ -69,8 +74,8 @@ class EncoderBlock(nn.Module):
         self.attention = Attention(width, heads, dropout)
         self.net = FeedForward(width, dropout)
 
-    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
-        return self.net(self.attention(x, bias))
+    def forward(self, x: Tensor, bias: Tensor, before: Tensor | None = None) -> Tensor:
+        return self.net(self.attention(x, bias, before=before))
 
 
 class DecoderBlock(nn.Module):
@@ -112,6 +117,22 @@ def causal(places: int, looked_at: int | None = None) -> Tensor:
     return torch.ones(places, total, dtype=torch.bool).tril(total - places)
 
 
+def nearer(places: int, looked_at: int, heads: int, window: int) -> Tensor:
+    """(H, N, S) biases: the last N of S places see themselves and ``window`` before, the nearer the more.
+
+    Head a takes 2^(-8a/H) off a score for each place that lies between: no place needs a number of its own,
+    and what is learned of short texts holds in long ones (Press, Smith and Lewis, "Train short, test long",
+    ICLR 2022).
+
+    >>> nearer(1, 4, heads=2, window=2)[0].tolist()
+    [[-inf, -0.125, -0.0625, -0.0]]
+    """
+    back = torch.arange(looked_at - places, looked_at)[:, None] - torch.arange(looked_at)
+    slopes = 2.0 ** (-8 * torch.arange(1, heads + 1) / heads)
+    seen = (back >= 0) & (back <= window)
+    return (-slopes[:, None, None] * back).masked_fill(~seen, -math.inf)
+
+
 def padded(real: Tensor, places: int) -> Tensor:
     """(B, N, S) booleans: each of N places sees the real ones of (B, S), not the padding."""
     return real[:, None, :].expand(-1, places, -1)
@@ -135,6 +156,7 @@ __all__ = [
     "FeedForward",
     "bias",
     "causal",
+    "nearer",
     "padded",
     "waves",
 ]

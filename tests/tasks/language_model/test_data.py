@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from chalkgrad.tasks.errors import TaskError
-from chalkgrad.tasks.language_model.data import Streams, Vocabulary, plays, read, split
+from chalkgrad.tasks.language_model.data import Streams, plays, read, split
+from chalkgrad.tasks.tokens import Characters
 
 
 def test_the_split_is_by_position_and_loses_nothing() -> None:
@@ -64,23 +65,9 @@ def test_a_directory_is_not_a_text(tmp_path: Path) -> None:
         read([tmp_path])
 
 
-@pytest.mark.parametrize("text", ["hello world\n", "나랏말싸미 듕귁에 달아\n", "𝒽 = σ(𝓌𝓍) 😀"])
-def test_what_is_encoded_is_decoded(text: str) -> None:
-    vocabulary = Vocabulary.of(text)
-    assert vocabulary.decode(vocabulary.encode(text).tolist()) == text
-    assert vocabulary.unknown(text) == []
-    assert len(vocabulary) == len(set(text)) + 1
-
-
-def test_characters_outside_the_vocabulary_are_one_unknown() -> None:
-    vocabulary = Vocabulary.of("abc")
-    assert vocabulary.encode("xay").tolist() == [0, 1, 0]
-    assert vocabulary.unknown("xayx") == ["x", "y", "x"]
-
-
 def test_streams_predict_every_character_from_the_one_before_it() -> None:
     text = "abcdefghij"
-    vocabulary = Vocabulary.of(text + "\n")
+    vocabulary = Characters.of(text + "\n")
     streams = Streams.of(text, vocabulary, batch=2)
     assert [vocabulary.decode(row) for row in streams.inputs.tolist()] == ["\nabcd", "efghi"]
     assert [vocabulary.decode(row) for row in streams.targets.tolist()] == ["abcde", "fghij"]
@@ -88,7 +75,7 @@ def test_streams_predict_every_character_from_the_one_before_it() -> None:
 
 def test_chunks_laid_side_by_side_are_the_streams() -> None:
     text = "abcdefghijklmno"
-    streams = Streams.of(text, Vocabulary.of(text), batch=2)
+    streams = Streams.of(text, Characters.of(text), batch=2)
     inputs, targets = zip(*streams.chunks(3), strict=True)
     assert [chunk.shape[1] for chunk in inputs] == [3, 3, 1]
     assert torch.equal(torch.cat(inputs, 1), streams.inputs)

@@ -19,8 +19,8 @@ from chalkgrad.tasks.language_model import (
     token_scores,
     train,
 )
-from chalkgrad.tasks.language_model.data import UNKNOWN
 from chalkgrad.tasks.language_model.generate import draw, known
+from chalkgrad.tasks.tokens import UNKNOWN
 
 VERSE = "나랏말싸미 듕귁에 달아\nand a line in English\n"
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,9 +16,10 @@ from tests.interrupting import ctrl_c_as_usual, press_ctrl_c
 
 from chalkgrad.tasks import directory as files
 from chalkgrad.tasks.language_model import Config, Progress, TaskError, train
-from chalkgrad.tasks.language_model.data import Streams, Vocabulary
-from chalkgrad.tasks.language_model.model import LanguageModel
+from chalkgrad.tasks.language_model.data import Streams
+from chalkgrad.tasks.language_model.model import net
 from chalkgrad.tasks.language_model.train import Run
+from chalkgrad.tasks.tokens import Characters
 
 TEXT = "In winter, when the fields are white, I sing this song for your delight.\n" * 12
 
@@ -170,17 +172,17 @@ def test_a_finished_run_resumed_stays_as_it_is(config: Config, tmp_path: Path) -
 
 
 def test_the_streams_begin_again_when_they_are_read_to_the_end(config: Config) -> None:
-    vocabulary = Vocabulary.of(TEXT)
+    vocabulary = Characters.of(TEXT)
     streams = Streams.of(TEXT[:60], vocabulary, batch=4)
-    run = Run(config, LanguageModel("rnn", len(vocabulary), hidden=8), streams, streams)
+    run = Run(config, net(Config(hidden=8), "rnn", len(vocabulary)), streams, streams)
     assert [run.advance()[1] for _ in range(4)] == [28, 28, 4, 28]
     assert run.position == 7
 
 
 @pytest.mark.parametrize(("clip", "bounded"), [(0.01, True), (0.0, False)])
 def test_the_gradient_is_cut_to_the_norm_that_was_asked(config: Config, clip: float, bounded: bool) -> None:
-    vocabulary = Vocabulary.of(TEXT)
-    model = LanguageModel("rnn", len(vocabulary), hidden=8)
+    vocabulary = Characters.of(TEXT)
+    model = net(Config(hidden=8), "rnn", len(vocabulary))
     run = Run(
         replace(config, clip=clip),
         model,
@@ -368,3 +370,38 @@ def test_one_character_at_a_time_leaves_nothing_to_go_back_through(config: Confi
 def test_settings_that_make_no_sense_are_named(setting: dict[str, object], says: str) -> None:
     with pytest.raises(TaskError, match=says):
         Config(**setting)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"tokens": "bpe", "vocabulary": 280, "dropout": 0.2},
+        {"model": "transformer", "heads": 2, "dropout": 0.2, "layers": 2},
+        {"model": "mlp", "context": 3},
+        {"tied": True, "layers": 2, "dropout": 0.2},
+    ],
+)
+def test_every_model_cut_and_resumed_comes_to_the_same_numbers(
+    config: Config, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    config = replace(config, **{"lr": None, "context": None, **settings})
+    train(config, tmp_path / "whole")
+    train(replace(config, steps=13), tmp_path / "cut")
+    train(config, tmp_path / "cut", resume=True)
+    whole, cut = metrics(tmp_path / "whole")[-1], metrics(tmp_path / "cut")[-1]
+    assert whole["validation_nats"] == cut["validation_nats"]
+    assert all(torch.equal(v, weights(tmp_path / "cut")[k]) for k, v in weights(tmp_path / "whole").items())
+
+
+def test_a_directory_of_the_version_before_is_refused_with_a_word(config: Config, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    old = {"config": {"text": [], "cell": "lstm"}, "equations": "", "characters": "abc", "digest": ""}
+    (tmp_path / "out" / "config.json").write_text(json.dumps(old))
+    with pytest.raises(TaskError, match="its format is 1, and this version reads 2: train the model anew"):
+        train(config, tmp_path / "out", resume=True)
+
+
+def test_a_loss_of_no_number_is_said_of_a_model_without_time_too(config: Config, tmp_path: Path) -> None:
+    config = replace(config, model="mlp", context=3, optimizer="sgd", lr=1e38, clip=0.0)
+    with pytest.raises(TaskError, match=r"became (nan|inf) at step \d+: try a smaller lr or clip"):
+        train(config, tmp_path / "out")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -59,11 +58,11 @@ def rescore(
 
         trained = lm.load(directory)
         lists, bad = again.read_lists(nbest)
-        note(bad, nbest)
+        page.skipped(bad, nbest)
         references = None
         if reference:
             references, bad = again.read_references(reference)
-            note(bad, reference)
+            page.skipped(bad, reference)
         if weight is None and references is None:
             raise lm.TaskError("give --weight, or --reference to tune it on")
         with page.waiting("candidates") as report:
@@ -96,14 +95,6 @@ def rescore(
             print(f"  {name:<10}{shown.format(value):>9}")
     if out:
         print(f"{out}: what was picked")
-
-
-def note(bad: list[str], path: Path, most: int = 3) -> None:
-    """How many lines were skipped, and the first of them."""
-    if bad:
-        more = f" and {len(bad) - most} more" if len(bad) > most else ""
-        count = "1 line was" if len(bad) == 1 else f"{len(bad)} lines were"
-        print(f"note: {path}: {count} skipped ({'; '.join(bad[:most])}{more})", file=sys.stderr)
 
 
 __all__ = ["rescore"]

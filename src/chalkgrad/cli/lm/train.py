@@ -21,6 +21,18 @@ def train(
         ),
     ] = None,
     more: Annotated[list[Path] | None, typer.Argument(metavar="FILE...", hidden=True)] = None,
+    tokens: Annotated[
+        str | None,
+        typer.Option(help="What is predicted: characters, words or bpe.", show_default="characters"),
+    ] = None,
+    vocabulary: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="How many tokens there are.", show_default="words 8192, bpe 2048"),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="ngram, mlp, recurrent or transformer.", show_default="recurrent"),
+    ] = None,
     cell: Annotated[
         str | None,
         typer.Option(
@@ -30,8 +42,33 @@ def train(
             show_default="lstm",
         ),
     ] = None,
-    layers: Annotated[int | None, typer.Option(help="Cells on top of one another.", show_default="1")] = None,
+    layers: Annotated[
+        int | None, typer.Option(help="Layers on top of one another.", show_default="1")
+    ] = None,
     hidden: Annotated[int | None, typer.Option(help="Width of every layer.", show_default="128")] = None,
+    heads: Annotated[int | None, typer.Option(help="Heads of a transformer.", show_default="4")] = None,
+    context: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Tokens that an n-gram, mlp or transformer looks back on.",
+            show_default="ngram 5, mlp 8, transformer 64",
+        ),
+    ] = None,
+    embedding: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Numbers of a token's vector.", show_default="as many as hidden"),
+    ] = None,
+    embeddings: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.vec", help="Vectors of words to start from (`embed train`)."),
+    ] = None,
+    tied: Annotated[
+        bool | None, typer.Option("--tied", help="The readout has the embedding's weights.")
+    ] = None,
+    dropout: Annotated[
+        float | None, typer.Option(metavar="P", help="Part of the numbers to drop.", show_default="0.0")
+    ] = None,
     batch: Annotated[
         int | None, typer.Option(help="Places of the text that are read side by side.", show_default="64")
     ] = None,
@@ -40,7 +77,7 @@ def train(
         int | None,
         typer.Option(
             metavar="K",
-            help="Characters that a gradient goes back through (truncated BPTT).",
+            help="Tokens that a gradient goes back through (truncated BPTT).",
             show_default="32",
         ),
     ] = None,
@@ -60,11 +97,12 @@ def train(
     devices: Devices = 1,
     nodes: Nodes = 1,
 ) -> None:
-    r"""Train a character language model.
+    r"""Train a language model.
 
-    Embedding, recurrent layers, readout: it learns to predict each next character, by truncated
-    back-propagation through time with the state carried from chunk to chunk. The last 5 % of the text are
-    kept to measure on. Ctrl-C saves.
+    It learns to predict each next token, a character unless --tokens says otherwise. A recurrent net, which
+    reads a state along, Bengio's feed-forward net and a Transformer (--model) learn by truncated
+    back-propagation through time; n-grams are counted, and smoothed by Kneser and Ney's method. The last 5 %
+    of the text are kept to measure on. Ctrl-C saves.
 
     Examples:
 
@@ -74,17 +112,30 @@ def train(
 
         chalkgrad lm train --text *.txt --cell "h\[t] = tanh(x\[t] W + h\[t-1] U + b)"
 
+        chalkgrad lm train --tokens bpe --vocabulary 1000 --model transformer --layers 2
+
+        chalkgrad lm train --model ngram --context 5        six characters at a time, counted
+
         chalkgrad lm train --resume --steps 4000            go on, for longer
     """
     with page.task_complaints():
         from chalkgrad.tasks import language_model as lm
+        from chalkgrad.tasks.embeddings import load
         from chalkgrad.tasks.processes import first, together
 
         given = {
             "text": tuple(str(path.resolve()) for path in [*(text or []), *(more or [])]) or None,
+            "tokens": tokens,
+            "vocabulary": vocabulary,
+            "model": model,
             "cell": cell,
             "layers": layers,
             "hidden": hidden,
+            "heads": heads,
+            "context": context,
+            "embedding": embedding,
+            "tied": tied,
+            "dropout": dropout,
             "batch": batch,
             "steps": steps,
             "truncate": truncate,
@@ -94,28 +145,36 @@ def train(
             "seed": seed,
         }
         config = settled(lm.Config, given, (lambda: lm.saved(out)) if resume else None)
-        with bar() as report:
+        vectors = None
+        if embeddings:
+            vectors, bad = load(embeddings)
+            page.skipped(bad, embeddings)
+        with bar(config.tokens) as report:
             group = together(devices, nodes)
-            result = lm.train(config, out, resume=resume, report=report, group=group)
+            result = lm.train(config, out, resume=resume, report=report, group=group, vectors=vectors)
     if not first():
         return
     if result.interrupted:
         stopped("lm train", result.step, out)
     if result.metrics:
-        bits = result.metrics.validation / log(2)
-        print(f"{out}: step {result.step}, {bits:.3f} bits per character on text it has not seen")
+        bits = result.metrics.bits_per_character
+        made = f"order {result.step}" if config.model == "ngram" else f"step {result.step}"
+        print(f"{out}: {made}, {bits:.3f} bits per character on text it has not seen")
     print(f"Write with it:  chalkgrad lm generate {out}")
-    print(f"Train on:       chalkgrad lm train --resume --out {out} --steps {2 * result.step}")
+    if config.model != "ngram":
+        print(f"Train on:       chalkgrad lm train --resume --out {out} --steps {2 * result.step}")
 
 
-def bar() -> Any:
-    """The progress bar of a training, in bits per character."""
+def bar(tokens: str = "characters") -> Any:
+    """The progress bar of a training, in bits per token, which may be a character."""
+    unit = "character" if tokens == "characters" else "token"
 
     def said(m: Any) -> str:
         seen, unseen = m.train / log(2), m.validation / log(2)
-        return f"step {m.step:>6}: {seen:.3f} bits/character, {unseen:.3f} on unseen text"
+        more = f" ({m.bits_per_character:.3f}/character)" if unit == "token" else ""
+        return f"step {m.step:>6}: {seen:.3f} bits/{unit}, {unseen:.3f} on unseen text{more}"
 
-    return training_bar("tokens", lambda loss, _: f"{loss / log(2):.3f} bits/character", said)
+    return training_bar("tokens", lambda loss, _: f"{loss / log(2):.3f} bits/{unit}", said)
 
 
 __all__ = ["train"]

@@ -21,7 +21,8 @@ from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.experiments import data
 from chalkgrad.tasks.experiments.learn import UNSEEN, Course, answering, learn, made
 from chalkgrad.tasks.experiments.outcome import Tick, counted, silent
-from chalkgrad.tasks.language_model.data import Vocabulary, split
+from chalkgrad.tasks.language_model.data import split
+from chalkgrad.tasks.tokens import Characters
 from chalkgrad.zoo import source_of
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
@@ -70,7 +71,7 @@ def of_text(text: str) -> Task:
     """
     if len(text) < 200:
         raise TaskError(f"the text has {len(text)} characters, and 200 are needed at least")
-    vocabulary = Vocabulary.of(text)
+    vocabulary = Characters.of(text)
 
     def drawing(part: str) -> Callable[[int, int, Generator], tuple[Tensor, Tensor]]:
         ids = vocabulary.encode(part)

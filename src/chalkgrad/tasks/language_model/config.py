@@ -11,19 +11,30 @@ from typing import Any
 from chalkgrad.tasks import settings
 from chalkgrad.tasks.directory import Directory
 from chalkgrad.tasks.errors import TaskError
+from chalkgrad.tasks.tokens import KINDS
 
-# The optimisers, each with a step size that suits it.
+# The optimisers, each with a step size that suits it; a Transformer takes a quarter of it.
 OPTIMIZERS = {"rmsprop": 4e-3, "adam": 4e-3, "sgd": 2.0}
+
+# The models, each with how many tokens back it looks; what a recurrent one remembers is its state.
+MODELS: dict[str, int | None] = {"ngram": 5, "mlp": 8, "recurrent": None, "transformer": 64}
+
+FORMAT = 2
+"""Of config.json. 1 (which had no number) knew characters and recurrent models only."""
 
 
 @dataclass(frozen=True)
 class Config:
     """What fixes a run: two runs with the same settings on one machine give the same numbers.
 
-    ``cell`` is the name of a standard layer, a file of equations, or the equations themselves. ``truncate``
-    counts the characters a gradient goes back through; ``clip`` is the largest norm of all gradients together
-    (0: no limit); ``lr`` left out is the optimiser's own default; ``validation`` is the part of the text, at
-    its end, that is kept for measuring. No ``text`` means the plays that come with the package.
+    ``tokens`` are characters, words or bpe, of which ``vocabulary`` says how many. ``model`` is recurrent,
+    with any ``cell`` (the name of a standard layer, a file of equations, or the equations themselves),
+    transformer, mlp (Bengio's net) or ngram; the last three look ``context`` tokens back. ``embedding`` is
+    how many numbers a token's vector has (left out: ``hidden``); ``tied``: the readout has the embedding's
+    weights. ``truncate`` counts the tokens a gradient goes back through; ``clip`` is the largest norm of all
+    gradients together (0: no limit); ``lr`` left out is the optimiser's own default; ``validation`` is the
+    part of the text, at its end, that is kept for measuring. No ``text`` means the plays that come with the
+    package.
 
     >>> Config(hidden=0)
     Traceback (most recent call last):
@@ -32,9 +43,17 @@ class Config:
     """
 
     text: tuple[str, ...] = ()
+    tokens: str = "characters"
+    vocabulary: int | None = None
+    model: str = "recurrent"
     cell: str = "lstm"
     layers: int = 1
     hidden: int = 128
+    heads: int = 4
+    context: int | None = None
+    embedding: int | None = None
+    tied: bool = False
+    dropout: float = 0.0
     batch: int = 64
     steps: int = 2000
     truncate: int = 32
@@ -46,13 +65,28 @@ class Config:
     validation: float = 0.05
 
     def __post_init__(self) -> None:
-        for name in ("layers", "hidden", "batch", "steps", "truncate", "evaluate_every"):
+        for name in ("layers", "hidden", "heads", "batch", "steps", "truncate", "evaluate_every"):
             if getattr(self, name) < 1:
                 raise TaskError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("vocabulary", "context", "embedding"):
+            least = 0 if name == "context" and self.model == "ngram" else 1
+            if (value := getattr(self, name)) is not None and value < least:
+                raise TaskError(f"{name} must be at least {least}, not {value}")
+        if self.tokens not in KINDS:
+            raise TaskError(f"tokens must be one of {', '.join(KINDS)}, not {self.tokens!r}")
+        if self.model not in MODELS:
+            raise TaskError(f"model must be one of {', '.join(MODELS)}, not {self.model!r}")
+        if self.context is None:
+            object.__setattr__(self, "context", MODELS[self.model])
+        elif self.model == "recurrent":
+            raise TaskError("a recurrent model has no context: what it remembers is its state")
+        if not 0 <= self.dropout < 1:
+            raise TaskError(f"dropout must be at least 0 and below 1, not {self.dropout}")
         if self.optimizer not in OPTIMIZERS:
             raise TaskError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, not {self.optimizer!r}")
         if self.lr is None:
-            object.__setattr__(self, "lr", OPTIMIZERS[self.optimizer])
+            part = 4 if self.model == "transformer" else 1
+            object.__setattr__(self, "lr", OPTIMIZERS[self.optimizer] / part)
         elif not 0 < self.lr < float("inf"):
             raise TaskError(f"lr must be a number above 0, not {self.lr}")
         if not 0 <= self.clip < float("inf"):
@@ -71,13 +105,14 @@ class Card:
     """All that is needed besides the weights to build a trained model again.
 
     ``equations`` is the text of the cell, so that a directory can be moved without the file it came from;
-    ``characters`` are the vocabulary in order; ``digest`` is the sha256 of the training text.
+    ``vocabulary`` is what :func:`chalkgrad.tasks.tokens.load` reads; ``digest`` is the sha256 of the text.
     """
 
     config: Config
     equations: str
-    characters: str
+    vocabulary: dict[str, Any]
     digest: str
+    format: int = FORMAT
 
     def dump(self) -> str:
         return settings.dump(self)
@@ -87,10 +122,15 @@ class Card:
         """Read a card; anything that is not one raises :class:`TaskError`."""
 
         def read(data: dict[str, Any]) -> Card:
+            if (found := 1 if "characters" in data else data["format"]) != FORMAT:
+                raise TaskError(
+                    f"{path} is of another version of chalkgrad: its format is {found}, and this version "
+                    f"reads {FORMAT}: train the model anew"
+                )
             given = data.pop("config")
             card = Card(Config(**{**given, "text": tuple(given["text"])}), **data)
-            if not all(isinstance(value, str) for value in (card.equations, card.characters, card.digest)):
-                raise TypeError("the equations, the characters and the digest are texts")
+            if not all(isinstance(value, str) for value in (card.equations, card.digest)):
+                raise TypeError("the equations and the digest are texts")
             return card
 
         return settings.load(path, read)
@@ -98,11 +138,20 @@ class Card:
 
 @dataclass(frozen=True)
 class Metrics:
-    """A line of ``metrics.jsonl``: losses in nats per character, training's over all since the last line."""
+    """A line of ``metrics.jsonl``: losses in nats per token, training's over all since the last line.
+
+    ``length`` is how many characters of the validation text come to a token.
+    """
 
     step: int
     train: float
     validation: float
+    length: float = 1.0
+
+    @property
+    def bits_per_character(self) -> float:
+        """On the validation text: comparable between models of different tokens."""
+        return self.validation / log(2) / self.length
 
     def line(self) -> str:
         record = {
@@ -111,13 +160,16 @@ class Metrics:
             "train_bits": self.train / log(2),
             "validation_nats": self.validation,
             "validation_bits": self.validation / log(2),
+            "characters_per_token": self.length,
+            "bits_per_character": self.bits_per_character,
         }
         return json.dumps(record) + "\n"
 
     @staticmethod
     def of(line: str) -> Metrics:
         record = json.loads(line)
-        return Metrics(record["step"], record["train_nats"], record["validation_nats"])
+        losses = (record["train_nats"], record["validation_nats"])
+        return Metrics(record["step"], *losses, record["characters_per_token"])
 
 
 def saved(path: Path | str) -> Config:
@@ -125,4 +177,4 @@ def saved(path: Path | str) -> Config:
     return Card.load(Directory(Path(path)).card_file).config
 
 
-__all__ = ["MAY_CHANGE", "OPTIMIZERS", "Card", "Config", "Metrics", "saved"]
+__all__ = ["FORMAT", "MAY_CHANGE", "MODELS", "OPTIMIZERS", "Card", "Config", "Metrics", "saved"]

@@ -1,20 +1,19 @@
-"""Characters in, integers out: reading texts, the vocabulary, and streams of chunks."""
+"""Texts, and the streams of chunks that a model reads."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from chalkgrad.tasks.errors import TaskError
+from chalkgrad.tasks.tokens import Vocabulary
 
-UNKNOWN = 0
-# What stands before the first character of any text: the model has then something to read first, and every
-# character of the text is predicted.
+# What stands before the first token of any text: the model has then something to read first, and every token
+# of the text is predicted.
 BEFORE = "\n"
 
 
@@ -60,46 +59,17 @@ def split(text: str, validation: float) -> tuple[str, str]:
     return text[:cut], text[cut:]
 
 
-@dataclass(frozen=True)
-class Vocabulary:
-    """The characters a model knows, in order; index 0 stands for every other one.
-
-    >>> v = Vocabulary.of("hello")
-    >>> v.encode("hole!").tolist(), v.decode([2, 4, 0])
-    ([2, 4, 3, 1, 0], 'ho�')
-    """
-
-    characters: str
-
-    @staticmethod
-    def of(text: str) -> Vocabulary:
-        return Vocabulary("".join(sorted(set(text))))
-
-    def __len__(self) -> int:
-        return len(self.characters) + 1
-
-    @cached_property
-    def index(self) -> dict[str, int]:
-        return {character: i for i, character in enumerate(self.characters, start=1)}
-
-    def encode(self, text: str) -> Tensor:
-        """(length,) integers."""
-        return torch.tensor([self.index.get(character, UNKNOWN) for character in text], dtype=torch.long)
-
-    def decode(self, ids: Sequence[int]) -> str:
-        return "".join(self.characters[i - 1] if i != UNKNOWN else "�" for i in ids)
-
-    def unknown(self, text: str) -> list[str]:
-        """The characters of the text that the model does not know, each occurrence."""
-        return [character for character in text if character not in self.index]
+def encoded(text: str, vocabulary: Vocabulary) -> Tensor:
+    """(1 + tokens,) integers: what stands before a text, and the text."""
+    return torch.cat([vocabulary.encode(BEFORE)[:1], vocabulary.encode(text)])
 
 
 @dataclass(frozen=True)
 class Streams:
     """A text as ``batch`` streams side by side: each row reads on where it stopped a chunk ago.
 
-    ``inputs`` and ``targets`` are (batch, length); a target is the character after its input. Characters
-    that do not fill a last column are left out (fewer than ``batch``).
+    ``inputs`` and ``targets`` are (batch, length); a target is the token after its input. Tokens that do not
+    fill a last column are left out (fewer than ``batch``).
     """
 
     inputs: Tensor
@@ -107,8 +77,12 @@ class Streams:
 
     @staticmethod
     def of(text: str, vocabulary: Vocabulary, batch: int) -> Streams:
-        ids = vocabulary.encode(BEFORE + text)
-        length = len(text) // batch
+        return Streams.side_by_side(encoded(text, vocabulary), batch)
+
+    @staticmethod
+    def side_by_side(ids: Tensor, batch: int) -> Streams:
+        """The streams of a text's numbers, of which the first is read and not predicted."""
+        length = (len(ids) - 1) // batch
         used = batch * length
         return Streams(ids[:used].view(batch, length), ids[1 : used + 1].view(batch, length))
 
@@ -125,4 +99,4 @@ class Streams:
             yield self.chunk(position, size)
 
 
-__all__ = ["BEFORE", "UNKNOWN", "Streams", "Vocabulary", "plays", "read", "split"]
+__all__ = ["BEFORE", "Streams", "encoded", "plays", "read", "split"]

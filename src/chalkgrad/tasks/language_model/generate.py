@@ -5,39 +5,50 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from chalkgrad.tasks.directory import Directory
 from chalkgrad.tasks.errors import TaskError
-from chalkgrad.tasks.language_model.config import Card
-from chalkgrad.tasks.language_model.data import BEFORE, UNKNOWN, Vocabulary
-from chalkgrad.tasks.language_model.model import LanguageModel
+from chalkgrad.tasks.language_model.config import Card, Config
+from chalkgrad.tasks.language_model.data import encoded
+from chalkgrad.tasks.language_model.model import LanguageModel, net
+from chalkgrad.tasks.language_model.ngram import NGram
+from chalkgrad.tasks.tokens import Vocabulary, written
+from chalkgrad.tasks.tokens import load as vocabulary_of
 
-# Characters a call of the model reads at a time: bounds the memory that a long text needs.
+# Tokens a call of the model reads at a time: bounds the memory that a long text needs.
 CHUNK = 1024
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A model and the characters it knows."""
+    """A model, the tokens it knows, and how it was trained."""
 
     model: LanguageModel
     vocabulary: Vocabulary
+    config: Config
 
 
 def load(path: Path | str) -> Trained:
     """The trained model in a directory that :func:`train` filled; nothing that lies there is executed."""
     directory = Directory(Path(path))
     card = Card.load(directory.card_file)
-    vocabulary = Vocabulary(card.characters)
-    with torch.random.fork_rng(devices=[]):  # first weights are drawn only to be replaced
-        model = LanguageModel(
-            card.equations, len(vocabulary), hidden=card.config.hidden, layers=card.config.layers
-        )
-    directory.load(lambda state: model.load_state_dict(state["model"]))
-    return Trained(model, vocabulary)
+    vocabulary = vocabulary_of(card.vocabulary)
+    models: list[LanguageModel] = []
+
+    def use(state: dict[str, Any]) -> None:
+        if card.config.model == "ngram":
+            models.append(NGram.of_state(state["model"], len(vocabulary)))
+            return
+        with torch.random.fork_rng(devices=[]):  # first weights are drawn only to be replaced
+            models.append(net(card.config, card.equations, len(vocabulary)))
+        models[0].load_state_dict(state["model"])
+
+    directory.load(use)
+    return Trained(models[0].eval(), vocabulary, card.config)
 
 
 def generate(
@@ -50,9 +61,9 @@ def generate(
     top_p: float = 1.0,
     seed: int = 0,
 ) -> Iterator[str]:
-    """``length`` characters that follow the prompt, one at a time.
+    """The text of ``length`` tokens that follow the prompt, as they come, in whole characters.
 
-    Each is drawn from p^(1/temperature), as :func:`draw` says. The unknown character is never drawn. One seed
+    Each is drawn from p^(1/temperature), as :func:`draw` says. The unknown token is never drawn. One seed
     gives one text.
     """
     if not 0 <= temperature < float("inf"):
@@ -64,21 +75,26 @@ def generate(
     if length < 0:
         raise TaskError(f"length must be at least 0, not {length}")
     random = torch.Generator().manual_seed(seed)
-    ids, states = trained.vocabulary.encode(BEFORE + prompt)[None], None
-    with torch.no_grad():
-        for chunk in ids[:, :-1].split(CHUNK, dim=1):
-            if chunk.numel():
-                _, states = trained.model(chunk, states)
-        last = ids[:, -1:]
-        for _ in range(length):
-            logits, states = trained.model(last, states)
-            last = draw(known(logits[0, -1]), random, temperature, top_k, top_p).view(1, 1)
-            yield trained.vocabulary.decode([int(last)])
+
+    def tokens() -> Iterator[int]:
+        ids, states = encoded(prompt, trained.vocabulary)[None], None
+        with torch.no_grad():
+            for chunk in ids[:, :-1].split(CHUNK, dim=1):
+                if chunk.numel():
+                    _, states = trained.model(chunk, states)
+            last = ids[:, -1:]
+            for _ in range(length):
+                logits, states = trained.model(last, states)
+                allowed = known(logits[0, -1], trained.vocabulary.first)
+                last = draw(allowed, random, temperature, top_k, top_p).view(1, 1)
+                yield int(last)
+
+    yield from written(trained.vocabulary, tokens())
 
 
-def known(logits: Tensor) -> Tensor:
-    """The same logits (V,), with none for the unknown character."""
-    return logits.double().index_fill(0, torch.tensor([UNKNOWN]), float("-inf"))
+def known(logits: Tensor, first: int = 1) -> Tensor:
+    """The same logits (V,), with none for tokens before the ``first``: the unknown one, and special ones."""
+    return logits.double().index_fill(0, torch.arange(first), float("-inf"))
 
 
 def draw(

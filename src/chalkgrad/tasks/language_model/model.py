@@ -1,101 +1,95 @@
-"""A character language model: embedding → layers of any recurrent cell → readout.
+"""Language models: what each next token of a text may be, from those before it.
 
-B batch   T time   H hidden   V size of the vocabulary
+B batch   T time   E width of the embedding   H hidden   V size of the vocabulary
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from math import sqrt
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from chalkgrad.language.resolve import read
-from chalkgrad.nn.layer import Layer, layer
 from chalkgrad.tasks.errors import TaskError
-from chalkgrad.zoo import source_of
-
-# One entry per layer: what that layer's cell carries on, each (B, H).
-States = tuple[tuple[Tensor, ...], ...]
+from chalkgrad.tasks.language_model.bodies import Body, FeedForward, Recurrent, States, Transformer
+from chalkgrad.tasks.language_model.config import Config
 
 
-class LanguageModel(nn.Module):
-    """Predicts each next character: ``ids (B, T) → logits (B, T, V)``.
+class LanguageModel(nn.Module, ABC):
+    """Predicts each next token, whatever it is made of: a net or counted n-grams."""
 
-    ``cell`` is a standard layer's name or equations; it must be a recurrence with one input per time step
-    and one output, all vectors. Raises :class:`TaskError` where it is not, and
-    :class:`chalkgrad.EquationError` where the equations themselves cannot be read.
+    @abstractmethod
+    def forward(self, ids: Tensor, states: States | None = None) -> tuple[Tensor, States]:
+        """``ids (B, T) → logits (B, T, V)``, and the states with which the texts go on.
+
+        ``states`` are what an earlier call returned; without them the texts begin here. A token at a time
+        comes to the same as all at once.
+        """
+
+
+class Net(LanguageModel):
+    """Embedding → body → readout.
+
+    Where the embedding (V, E) is not as wide as the body, a matrix stands between. ``tied``: the readout's
+    rows are the embedding's (Press and Wolf, "Using the output embedding to improve language models", 2017).
     """
 
-    def __init__(self, cell: str, characters: int, *, hidden: int, layers: int = 1) -> None:
+    def __init__(
+        self, body: Body, tokens: int, *, width: int, hidden: int, tied: bool = False, dropout: float = 0.0
+    ) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(characters, hidden)
-        self.layers = nn.ModuleList(recurrence(cell, hidden) for _ in range(layers))
-        self.readout = nn.Linear(hidden, characters)
-        self.equations = source_of(cell)
+        self.embedding = nn.Embedding(tokens, width)
+        fits = isinstance(body, FeedForward) or width == hidden
+        self.enter = nn.Identity() if fits else nn.Linear(width, hidden, bias=False)
+        self.body = body
+        self.dropout = nn.Dropout(dropout)
+        self.readout = nn.Linear(hidden, tokens)
+        if tied:
+            if width != hidden:
+                raise TaskError(f"tied weights need an embedding as wide as hidden: {width} is not {hidden}")
+            nn.init.normal_(self.embedding.weight, std=1 / sqrt(width))
+            self.readout.weight = self.embedding.weight
 
     def forward(self, ids: Tensor, states: States | None = None) -> tuple[Tensor, States]:
-        """``states`` are what an earlier call returned; without them the text starts here."""
-        values = self.embedding(ids)
-        carried: list[tuple[Tensor, ...]] = []
-        for cell, state in zip(self.layers, states or (None,) * len(self.layers), strict=True):
-            values, after = cell(values) if state is None else cell(values, state)
-            carried.append(tuple(after))
-        return self.readout(values), tuple(carried)
+        values, states = self.features(ids, states)
+        return self.readout(values), states
+
+    def features(self, ids: Tensor, states: States | None = None) -> tuple[Tensor, States]:
+        """What the readout is given, (B, T, H): what is known of each place from all up to it."""
+        values, carried = self.body(self.dropout(self.enter(self.embedding(ids))), states)
+        return self.dropout(values), carried
 
 
-def recurrence(cell: str, width: int) -> Layer:
-    """The cell as a layer, ``(B, T, width) → (B, T, width)``: everything in it is of one width.
-
-    Raises :class:`TaskError` where the cell is no such thing, or looks at characters to come.
-    """
-    source = source_of(cell)
-    program = read(source).program
-    inputs, outputs = [name.name for name in program.given("input")], program.outputs
-    if not program.states:
-        raise TaskError("this cell is no recurrence: nothing in it is carried from step to step")
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise TaskError(
-            f"a language model's cell has one input and one output, and this one has "
-            f"inputs {', '.join(inputs) or 'none'} and outputs {', '.join(outputs)}"
-        )
-    ranges = (r for name in program.given("parameter") for r in name.ranges)
-    sizes: dict[str, Any] = dict.fromkeys((symbol for r in ranges for symbol in r.size.symbols), width)
-    made = layer(source, **sizes)
-    causal(made, width)
-    return made
-
-
-@torch.no_grad()
-def causal(made: Layer, width: int) -> None:
-    """Raise :class:`TaskError` unless step t of the output depends on inputs up to step t alone.
-
-    It is tried rather than read off the equations: what comes later is changed, what came before must stay.
-    """
-    steps, known = 5, 3
-    values = torch.linspace(-1, 1, steps * width).view(1, steps, width)
-    changed = torch.cat([values[:, :known], -values[:, known:] - 1], 1)
-    before, after = made(values)[0], made(changed)[0]
-    if before.shape != values.shape:
-        raise TaskError(
-            f"a language model's cell has an output of {width} numbers for each step of its input: from "
-            f"{tuple(values.shape)} this one makes {tuple(before.shape)}"
-        )
-    if not torch.equal(before[:, :known], after[:, :known]):
-        raise TaskError("this cell sees characters that it is to predict: it reads ahead in time")
+def net(config: Config, cell: str, tokens: int) -> Net:
+    """The net that the settings say; ``cell`` is that of a recurrent one. Raises as its parts do."""
+    width = config.embedding or config.hidden
+    hidden, layers, dropout = config.hidden, config.layers, config.dropout
+    window = config.context or 1  # a recurrent model has none
+    match config.model:
+        case "recurrent":
+            body: Body = Recurrent(cell, hidden, layers, dropout)
+        case "mlp":
+            body = FeedForward(width, hidden, window, layers, dropout)
+        case "transformer":
+            body = Transformer(hidden, config.heads, window, layers, dropout)
+        case other:
+            raise TaskError(f"{other} is no net")
+    return Net(body, tokens, width=width, hidden=hidden, tied=config.tied, dropout=dropout)
 
 
 class Loss(NamedTuple):
-    """Nats, summed over the characters that were predicted, and how many those are."""
+    """Nats, summed over the tokens that were predicted, and how many those are."""
 
     nats: float
-    characters: int
+    tokens: int
 
     @property
     def mean(self) -> float:
-        return self.nats / self.characters
+        return self.nats / self.tokens
 
 
 def nats(logits: Tensor, targets: Tensor) -> Tensor:
@@ -110,11 +104,17 @@ def detach(states: States) -> States:
 
 @torch.no_grad()
 def evaluate(model: nn.Module, chunks: Iterable[tuple[Tensor, Tensor]]) -> Loss:
-    """The loss over chunks that follow one another, the state carried from each to the next."""
+    """The loss over chunks that follow one another, the state carried from each to the next; no dropout."""
     states: States | None = None
-    total, characters = 0.0, 0
+    total, tokens = 0.0, 0
+    training = model.training
+    model.eval()
     for ids, targets in chunks:
         logits, states = model(ids, states)
         total += nats(logits, targets).item() * targets.numel()
-        characters += targets.numel()
-    return Loss(total, characters)
+        tokens += targets.numel()
+    model.train(training)
+    return Loss(total, tokens)
+
+
+__all__ = ["LanguageModel", "Loss", "Net", "States", "detach", "evaluate", "nats", "net"]

@@ -20,8 +20,8 @@ from chalkgrad.tasks.language_model.model import States
 class Score:
     """How probable a text is: ``nats`` is -log p of all its characters together.
 
-    A character that the model does not know is scored as what it is to the model, any unknown character;
-    ``unknown`` says how many there were.
+    What the model does not know is scored as what it is to the model, any unknown token; ``unknown`` says how
+    many there were. ``tokens`` left out are as many as characters.
 
     >>> score = Score(nats=20 * log(2), characters=10, unknown=0)
     >>> f"{score.bits_per_character:.3f} {score.perplexity:.3f}"
@@ -31,6 +31,7 @@ class Score:
     nats: float
     characters: int
     unknown: int
+    tokens: int | None = None
 
     @property
     def nats_per_character(self) -> float:
@@ -42,41 +43,42 @@ class Score:
 
     @property
     def perplexity(self) -> float:
-        return exp(self.nats_per_character)
+        """As unsure as between so many equally likely tokens."""
+        return exp(self.nats / (self.tokens or self.characters))
 
 
 @torch.no_grad()
 def token_scores(trained: Trained, text: str) -> Iterator[tuple[str, float]]:
-    """Each token of a text, here a character, with its ``log P(x_s | x_<s)`` in nats.
+    """Each token of a text with its ``log P(x_s | x_<s)`` in nats.
 
     By the chain rule they sum to the text's log-probability, ``-score(…).nats``. A text is read as it comes:
     the first of its tokens is known before the last has been looked at.
     """
     states: States | None = None
-    done = 0
     for ids, targets in Streams.of(text, trained.vocabulary, 1).chunks(CHUNK):
         logits, states = trained.model(ids, states)
         found = logits[0].double().log_softmax(1).gather(1, targets[0, :, None])[:, 0].tolist()
-        yield from zip(text[done : done + len(found)], found, strict=True)
-        done += len(found)
+        yield from zip((trained.vocabulary.decode([i]) for i in targets[0].tolist()), found, strict=True)
 
 
 def score(
     trained: Trained, text: str, report: Callable[[int, int], object] = lambda _done, _of: None
 ) -> Score:
-    """The probability of a text under the model, its state carried from the first character to the last.
+    """The probability of a text under the model, its state carried from the first token to the last.
 
     ``report`` is told now and then how many characters of how many have been read.
     """
     if not text:
         raise TaskError("there is no text to score")
-    total, characters = 0.0, 0
-    for _, found in token_scores(trained, text):
+    total, tokens, characters = 0.0, 0, 0
+    for token, found in token_scores(trained, text):
         total += found
-        characters += 1
-        if characters % CHUNK == 0 or characters == len(text):
+        tokens += 1
+        characters = min(characters + len(token), len(text))
+        if tokens % CHUNK == 0:
             report(characters, len(text))
-    return Score(-total, characters, len(trained.vocabulary.unknown(text)))
+    report(len(text), len(text))
+    return Score(-total, len(text), len(trained.vocabulary.unknown(text)), tokens)
 
 
 def shuffled(text: str, seed: int = 0) -> str:

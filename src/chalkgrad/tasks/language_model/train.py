@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from chalkgrad.tasks import training
 from chalkgrad.tasks.directory import Directory
+from chalkgrad.tasks.embeddings import Vectors
 from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.language_model.config import MAY_CHANGE, Card, Config, Metrics
-from chalkgrad.tasks.language_model.data import Streams, Vocabulary, plays, read, split
-from chalkgrad.tasks.language_model.model import LanguageModel, States, detach, evaluate, nats
+from chalkgrad.tasks.language_model.data import Streams, encoded, plays, read, split
+from chalkgrad.tasks.language_model.model import States, detach, evaluate, nats, net
+from chalkgrad.tasks.language_model.ngram import counted
 from chalkgrad.tasks.processes import ALONE, Group, part
 from chalkgrad.tasks.settings import resumable
+from chalkgrad.tasks.tokens import Vocabulary, made
+from chalkgrad.tasks.tokens import load as vocabulary_of
 from chalkgrad.zoo import source_of
 
-# The validation text is read as streams of at least this many characters side by side: fast, and long enough
+# The validation text is read as streams of at least this many tokens side by side: fast, and long enough
 # that the empty state each begins with hardly shows.
 VALIDATION_STREAM = 512
+
+# Tokens that counted n-grams look at together: bounds the memory of their distributions.
+CHUNK = 1024
 
 Progress = training.Progress[Metrics]
 
@@ -40,7 +48,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Chunk:
-    """The next characters of the streams, what follows each, and the states that were carried to them."""
+    """The next tokens of the streams, what follows each, and the states that were carried to them."""
 
     ids: Tensor
     targets: Tensor
@@ -54,11 +62,17 @@ class Run(training.Run[nn.Module, Chunk, Metrics]):
     WATCHED = 20
 
     def __init__(
-        self, config: Config, model: nn.Module, streams: Streams, held_out: Streams, group: Group = ALONE
+        self,
+        config: Config,
+        model: nn.Module,
+        streams: Streams,
+        held_out: Streams,
+        group: Group = ALONE,
+        length: float = 1.0,
     ) -> None:
         optimizer = training.OPTIMIZERS[config.optimizer](model.parameters(), lr=config.lr)
         super().__init__(model, optimizer, seed=config.seed, clip=config.clip, group=group)
-        self.size, self.held_out = config.truncate, held_out
+        self.size, self.held_out, self.length = config.truncate, held_out, length
         self.streams = Streams(part(streams.inputs, group), part(streams.targets, group))
         self.position = 0
         self.carried: States | None = None
@@ -78,7 +92,7 @@ class Run(training.Run[nn.Module, Chunk, Metrics]):
 
     def measure(self) -> Metrics:
         validation = evaluate(self.model, self.held_out.chunks(self.size)).mean
-        return Metrics(self.step, self.means().loss, validation)
+        return Metrics(self.step, self.means().loss, validation, self.length)
 
     def state(self) -> dict[str, Any]:
         every = self.carried and tuple(tuple(self.group.gather(s) for s in layer) for layer in self.carried)
@@ -90,6 +104,28 @@ class Run(training.Run[nn.Module, Chunk, Metrics]):
         self.carried = every and tuple(tuple(part(s, self.group) for s in layer) for layer in every)
 
 
+@dataclass(frozen=True)
+class Material:
+    """What a run learns from: the vocabulary, and the numbers of both parts of the text."""
+
+    vocabulary: Vocabulary
+    learned: Tensor
+    held_out: Tensor
+    length: float  # characters of the held-out text for each of its tokens
+
+    @staticmethod
+    def of(text: str, config: Config, known: Vocabulary | None = None) -> Material:
+        """Of a text; without a vocabulary that is ``known`` one is made of the part to learn from."""
+        learned, held_out = split(text, config.validation)
+        vocabulary = known or made(config.tokens, learned, config.vocabulary)
+        ids, held_ids = encoded(learned, vocabulary), encoded(held_out, vocabulary)
+        return Material(vocabulary, ids, held_ids, len(held_out) / max(1, len(held_ids) - 1))
+
+    @property
+    def validation(self) -> Streams:
+        return Streams.side_by_side(self.held_out, max(1, (len(self.held_out) - 1) // VALIDATION_STREAM))
+
+
 def train(
     config: Config,
     out: Path | str,
@@ -98,23 +134,46 @@ def train(
     report: Callable[[Progress], object] | None = None,
     seconds: float = inf,
     group: Group = ALONE,
+    vectors: Vectors | None = None,
 ) -> Result:
-    """Train a character language model into the directory ``out``, or go on with the one that is there.
+    """Train a language model into the directory ``out``, or go on with the one that is there.
 
     Ctrl-C ends the run after the step it is in, with everything saved; after any other end, ``resume=True``
     goes on from the last measurement. Both come to the same numbers as a run that was never cut. ``report``
     is called after each step; after ``seconds`` the run is measured, saved and left where it is. The
-    processes of ``group`` share the streams of each batch.
+    processes of ``group`` share the streams of each batch. N-grams are counted at once, in one process: their
+    steps are the orders. A model of words may start from ``vectors``.
 
     Raises :class:`TaskError` for what the user can put right, and :class:`chalkgrad.EquationError`
     for equations that cannot be read.
     """
     directory = Directory(Path(out))
+    if vectors:
+        if config.tokens != "words" or config.model == "ngram":
+            raise TaskError("vectors of words start a net of words: give --tokens words")
+        if resume:
+            raise TaskError("a run that goes on has its own vectors: leave --embeddings out")
+        config = replace(config, embedding=vectors.width)
     text = read(config.text or plays())
-    learned, held_out = split(text, config.validation)
-    if len(learned) < config.batch * config.truncate:
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    cell, known = config.cell, None
+    if resume:
+        card = Card.load(directory.card_file)
+        other = ["the text is not the same"] if digest != card.digest else []
+        resumable(directory, config, card.config, other, MAY_CHANGE)
+        if config.model == "ngram":
+            raise TaskError(f"{directory.path} holds counted n-grams: there is nothing to go on with")
+        cell, known = card.equations, vocabulary_of(card.vocabulary)
+    material = Material.of(text, config, known)
+    vocabulary = material.vocabulary
+    card = Card(config, source_of(cell), vocabulary.dump(), digest)
+    if config.model == "ngram":
+        return count(card, directory, material, report)
+    tokens = len(material.learned) - 1
+    if tokens < config.batch * config.truncate:
+        what = "characters" if config.tokens == "characters" else "tokens"
         raise TaskError(
-            f"the text is too short: {len(learned)} characters to train on, but {config.batch} streams "
+            f"the text is too short: {tokens} {what} to train on, but {config.batch} streams "
             f"of {config.truncate} need {config.batch * config.truncate}: give more text, or a smaller batch "
             f"or truncate"
         )
@@ -122,24 +181,18 @@ def train(
         raise TaskError(
             f"a batch of {config.batch} streams cannot be shared equally by {group.count} processes"
         )
-    vocabulary = Vocabulary.of(learned)
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    cell = config.cell
-    if resume:
-        card = Card.load(directory.card_file)
-        other = ["the text is not the same"] if digest != card.digest else []
-        resumable(directory, config, card.config, other, MAY_CHANGE)
-        cell = card.equations
 
     def begin() -> Run:
-        model = LanguageModel(cell, len(vocabulary), hidden=config.hidden, layers=config.layers)
-        validation = Streams.of(held_out, vocabulary, max(1, len(held_out) // VALIDATION_STREAM))
-        return Run(config, model, Streams.of(learned, vocabulary, config.batch), validation, group)
+        model = net(config, cell, len(vocabulary))
+        if vectors:
+            start(model.embedding, vocabulary, vectors)
+        streams = Streams.side_by_side(material.learned, config.batch)
+        return Run(config, model, streams, material.validation, group, material.length)
 
     ended = training.follow(
         begin,
         directory,
-        lambda _: Card(config, source_of(cell), vocabulary.characters, digest).dump(),
+        lambda _: card.dump(),
         Metrics.of,
         seed=config.seed,
         steps=config.steps,
@@ -150,6 +203,44 @@ def train(
         group=group,
     )
     return Result(directory.path, ended.step, ended.measured, ended.interrupted)
+
+
+@torch.no_grad()
+def start(embedding: nn.Embedding, vocabulary: Vocabulary, vectors: Vectors) -> None:
+    """Give tokens the vectors of the words they are, spread as widely as those that were drawn."""
+    scale = embedding.weight.std() / vectors.values.std()
+    for number in range(vocabulary.first, len(vocabulary)):
+        vector = vectors.of(vocabulary.decode([number]).strip())
+        if vector is not None:
+            embedding.weight[number] = vector * scale
+
+
+def count(
+    card: Card, directory: Directory, material: Material, report: Callable[[Progress], object] | None
+) -> Result:
+    """N-grams of a text, in a directory as a net's.
+
+    Their loss in training is that of the learned text's last part, as long as the part held out.
+    """
+    order = (card.config.context or 0) + 1
+    directory.free()
+    said = report or (lambda _: None)
+    model = counted(
+        material.learned,
+        order,
+        len(material.vocabulary),
+        lambda n, of: said(training.Progress(n, of, len(material.learned), 0.0)),
+    )
+    held_out = material.held_out
+    seen, unseen = (
+        evaluate(model, Streams.side_by_side(ids, 1).chunks(CHUNK)).mean
+        for ids in (material.learned[-len(held_out) :], held_out)
+    )
+    metrics = Metrics(order, seen, unseen, material.length)
+    directory.create(card.dump(), {"model": model.state_dict(), "step": order})
+    directory.add(metrics)
+    said(training.Progress(order, order, len(held_out), unseen, measured=metrics))
+    return Result(directory.path, order, metrics, False)
 
 
 __all__ = ["Progress", "Result", "Run", "train"]
