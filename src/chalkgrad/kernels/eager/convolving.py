@@ -12,16 +12,21 @@ from torch.nn import functional, grad
 from chalkgrad.equations.ir import Read
 from chalkgrad.kernels.eager.code import Code, Labels, Scope, Stage, then
 from chalkgrad.kernels.eager.convolution import Convolution
-from chalkgrad.kernels.eager.views import View, arranged
+from chalkgrad.kernels.eager.views import View, arranged, slowest_first
+
+_Call = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 
 def convolved(stage: Stage, c: Convolution, s: Scope, bias: Read | None = None) -> Code:
     """The code that calls the library; ``s`` is the scope inside the sum, ``bias`` what the call adds."""
     s = replace(s, box={**s.box, **c.box})
     reads = {"read": c.read, "other": c.other}
+    role = c.roles.index("result")
+    apart = len(c.batch) if c.layouts[role][0] != c.batch else 1  # of a sum over it the order is free
+    layouts = [(*((a,) for a in c.batch), *own[1:]) if apart > 1 else own for own in c.layouts]
     codes = [
-        _laid(stage.tensor(stage.code(reads[which], s)), c.layouts[role], _turned(c, role), s)
-        for role, which in enumerate(c.roles)
+        _laid(stage.tensor(stage.code(reads[which], s)), layouts[k], _turned(c, k), s)
+        for k, which in enumerate(c.roles)
         if which != "result"
     ]
     if bias is not None:
@@ -29,9 +34,10 @@ def convolved(stage: Stage, c: Convolution, s: Scope, bias: Read | None = None) 
         codes.append(_laid(stage.tensor(stage.code(bias, s)), (c.channels,), [], s))
     depth = max(code.depth for code in codes)
     first, second, *third = (stage.lifted(code, depth, s).run for code in codes)
-    role = c.roles.index("result")
     labels = tuple(a for group in c.layouts[role] for a in group)
     call, steps = _call(c, s), list[View]()
+    if apart > 1:
+        call = _put_together(apart, call)
     if turned := _turned(c, role):
         steps.append(lambda x: x.flip(turned))
     if any(len(group) != 1 for group in c.layouts[role]):
@@ -43,9 +49,23 @@ def convolved(stage: Stage, c: Convolution, s: Scope, bias: Read | None = None) 
     return then(Code(lambda f: call(first(f), second(f), None), labels, depth), steps, labels)
 
 
+def _put_together(n: int, call: _Call) -> _Call:
+    """The call of tensors with ``n`` axes of a batch, as one in the order in which they lie in memory.
+
+    A table that a loop has made has its steps slowest; in another order it is copied.
+    """
+
+    def together(x: Tensor, y: Tensor, b: Tensor | None) -> Tensor:
+        order = slowest_first(x if x.numel() > y.numel() else y, range(n))
+        x, y = (v.permute(*order, *range(n, v.ndim)).flatten(0, n - 1) for v in (x, y))
+        return call(x, y, b)
+
+    return together
+
+
 def _turned(c: Convolution, role: int) -> list[int]:
     """The dimensions of a tensor that are turned round; its windows come last."""
-    return [k + 2 for k, w in enumerate(c.windows) if w.coordinates[role].turned]
+    return [k - len(c.windows) for k, w in enumerate(c.windows) if w.coordinates[role].turned]
 
 
 def _laid(code: Code, groups: Sequence[Labels], turned: list[int], s: Scope) -> Code:
@@ -70,7 +90,7 @@ _TRANSPOSED: tuple[Callable[..., Tensor], ...] = (
 _KERNEL: tuple[Callable[..., Tensor], ...] = (grad.conv1d_weight, grad.conv2d_weight, grad.conv3d_weight)
 
 
-def _call(c: Convolution, s: Scope) -> Callable[[Tensor, Tensor, Tensor | None], Tensor]:
+def _call(c: Convolution, s: Scope) -> _Call:
     """The call, of the two tensors that are given, in the order image, positions, kernel, and of a bias."""
     n = len(c.windows) - 1
     stride, dilation = [w.stride for w in c.windows], [w.dilation for w in c.windows]

@@ -106,6 +106,37 @@ def where_positive(factors: tuple[Expr, ...]) -> tuple[tuple[Expr, ...], Expr] |
     return (rest, z) if {*free_axes(Apply("mul", rest))} == {*free_axes(z)} else None
 
 
+def through_sigmoid(
+    factors: tuple[Expr, ...],
+) -> tuple[tuple[Expr, ...], Read, Callable[[Tensor, Tensor], Tensor]] | None:
+    """``x z (1 - z)`` or ``x (1 - z²)``, a sigmoid's or tanh's gradient, as the factors of x, z and the call.
+
+    x and z have the same axes.
+    """
+    for a in factors:
+        match _one_minus(a):
+            case Apply("pow", (Read() as z, Const(2))):
+                rest, call = tuple(b for b in factors if b is not a), torch.ops.aten.tanh_backward
+            case Read() as z if z in factors:
+                k = factors.index(z)
+                rest = tuple(b for n, b in enumerate(factors) if n != k and b is not a)
+                call = torch.ops.aten.sigmoid_backward
+            case _:
+                continue
+        rest = tuple(b for b in rest if not isinstance(b, Const))
+        if rest and {*free_axes(Apply("mul", rest))} == {*free_axes(z)}:
+            return rest, z, call
+    return None
+
+
+def _one_minus(e: Expr) -> Expr | None:
+    match e:
+        case Apply("add", (Const(1), b)) | Apply("add", (b, Const(1))):
+            return negated(b)
+        case _:
+            return None
+
+
 def is_polynomial(e: Expr) -> bool:
     """Whether ``e`` is finite wherever what it reads is."""
     match e:

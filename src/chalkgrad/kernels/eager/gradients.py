@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import permutations
 from math import prod
 
 import torch
@@ -24,7 +25,7 @@ from chalkgrad.kernels.eager.convolution import Convolution, Coordinate, Window
 from chalkgrad.kernels.eager.convolving import ends_of
 from chalkgrad.kernels.eager.recognition import lone_convolution
 from chalkgrad.kernels.eager.steps import Merged, Shared, equations_of, made_at
-from chalkgrad.kernels.eager.views import Interval, Layout, View, laid, unlaid
+from chalkgrad.kernels.eager.views import Interval, Layout, View, laid, slowest_first, unlaid
 from chalkgrad.kernels.schedule import Block
 
 IMAGE, POSITIONS, KERNEL = range(3)
@@ -151,8 +152,8 @@ def together(g: Geometry, members: Sequence[Part], added: Equation | None) -> Sh
     by_input, by_kernel = by_role.get(other), by_role.get(KERNEL)
     given = {KERNEL: by_input.names[KERNEL]} if by_input else {}
     given |= {other: by_kernel.names[other]} if by_kernel else {}
-    there = [laid(own, shape) for own, shape in zip(g.layouts, g.shapes, strict=True)]
-    back = [unlaid(own, shape) for own, shape in zip(g.layouts, g.shapes, strict=True)]
+    batch = g.layouts[side][0]
+    ways = {order: _views(g, order) for order in permutations(range(len(batch)))}
     shapes = [
         [prod(shape[k] for k in group) for group in own]
         for own, shape in zip(g.layouts, g.shapes, strict=True)
@@ -168,7 +169,9 @@ def together(g: Geometry, members: Sequence[Part], added: Equation | None) -> Sh
     crop, cropped = [-v for v in margins], bool(margins) and not g.transposed
 
     def call(values: Mapping[str, Tensor], like: Tensor) -> dict[str, Tensor]:
-        seed = there[side](values[gradient])
+        seed = values[gradient]
+        there, back = ways[slowest_first(seed, batch)]
+        seed = there[side](seed)
         # Of what is not given only the shape is asked for.
         source, kernel = (
             there[role](values[given[role]]) if role in given else seed.new_empty(1).expand(shapes[role])
@@ -198,6 +201,19 @@ def together(g: Geometry, members: Sequence[Part], added: Equation | None) -> Sh
         tuple(e.target for e in equations),
         call,
     )
+
+
+def _views(g: Geometry, order: Sequence[int]) -> tuple[list[View], list[View]]:
+    """How each tensor comes to have the library's dimensions, and back, its batch in this order.
+
+    A table that a loop has made has its steps slowest, and is copied where they are not.
+    """
+    layouts = [
+        own if role == KERNEL else (tuple(own[0][k] for k in order), *own[1:])
+        for role, own in enumerate(g.layouts)
+    ]
+    both = [*zip(layouts, g.shapes, strict=True)]
+    return [laid(*of) for of in both], [unlaid(*of) for of in both]
 
 
 def _sides(g: Geometry) -> tuple[list[int], list[int], list[int]] | None:

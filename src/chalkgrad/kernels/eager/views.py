@@ -162,6 +162,15 @@ def unlaid(layout: Layout, shape: Sequence[int]) -> View:
     return lambda x: x.reshape(sizes).permute(back)
 
 
+def slowest_first(x: Tensor, dims: Sequence[int]) -> tuple[int, ...]:
+    """Which of these dimensions lie how far apart in memory: their places among them, the farthest first.
+
+    >>> slowest_first(torch.zeros(3, 2, 5).transpose(0, 1), (0, 1))
+    (1, 0)
+    """
+    return tuple(sorted(range(len(dims)), key=lambda k: x.stride(dims[k]), reverse=True))
+
+
 def arranged(labels: Sequence[str], wanted: Sequence[str]) -> View | None:
     """How a tensor with ``labels`` is laid to broadcast against ``wanted``; None where it does as it is."""
     present = [a for a in wanted if a in labels]
