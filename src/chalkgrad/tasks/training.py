@@ -23,7 +23,7 @@ from chalkgrad.flowing.carry import reach
 from chalkgrad.flowing.guard import trouble
 from chalkgrad.flowing.record import flow
 from chalkgrad.nn.layer import Layer
-from chalkgrad.nn.recurrent import Level
+from chalkgrad.nn.levels import Level
 from chalkgrad.tasks.directory import Directory, Measured
 from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.interrupt import stop_on_interrupt
