@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -28,6 +29,9 @@ class _Cell(Gates):
     def forward(self, input: Any, hx: Any = None) -> Any:
         """The next state, as torch.nn's cell of the same name has it."""
         own = recurrence(self.equations)
+        again = self._again(own, input, hx)
+        if again is not None:
+            return self.as_torchs(again)
         try:
             check_input(own, input, (1, 2), "(features) or (batch, features)")
             states = () if hx is None else self.checked_states(own, hx, *input.shape[:-1])
@@ -38,7 +42,7 @@ class _Cell(Gates):
         except EquationError as error:
             refuse(error, super().forward, input, hx)  # pyright: ignore
 
-    def _run(self, own: Recurrence, x: Tensor, states: Any) -> list[Tensor]:
+    def _run(self, own: Recurrence, x: Tensor, states: Any) -> Sequence[Tensor]:
         like = self.weight_ih
         if like.is_meta or not torch.is_autocast_enabled(like.device.type):
             return self._step(own, x, states)
@@ -46,12 +50,22 @@ class _Cell(Gates):
         with torch.autocast(like.device.type, enabled=False):
             return self._step(own, in_dtype_of(like, x), states)
 
-    def _step(self, own: Recurrence, x: Tensor, states: Any) -> list[Tensor]:
-        parameters: dict[str, Tensor] = {}
-        self.add_named(parameters, "", "")
-        (y,), last = own.run(x.unsqueeze(1), parameters, dict(zip(self.states, states, strict=False)))
-        # A state is kept from call to call; as a view it would keep its start with it.
-        return [y.squeeze(1), *(last[n].clone() for n in self.states[1:])]
+    def _step(self, own: Recurrence, x: Tensor, states: Sequence[Tensor]) -> Sequence[Tensor]:
+        return own.step(x, self.stacks("", ""), self.states, states)
+
+    def _again(self, own: Recurrence, x: Any, hx: Any) -> Sequence[Tensor] | None:
+        """The next state where a call like this one was made before; None where it is to be checked."""
+        if hx is None:
+            states: Any = ()
+        elif len(self.states) == 1:
+            states = (hx,)
+        elif type(hx) is tuple and len(hx) == len(self.states):
+            states = hx
+        else:
+            return None
+        if torch.is_autocast_enabled("cpu"):
+            return None
+        return own.step_again(x, self.stacks("", ""), self.states, states)
 
 
 class RNNCell(_Cell, nn.RNNCell):

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from chalkgrad.kernels.eager import Plan
 from chalkgrad.nn.library import operator
 from chalkgrad.nn.recording import is_recorded
 
@@ -89,6 +90,10 @@ class Call:
         asked = json.dumps(said, ensure_ascii=False, separators=(",", ":"))
         return tuple(operator(self.system.origin.text, asked, [*tensors], [*numbers.values()]))
 
+    def plan(self, given: Mapping[str, Tensor], numbers: Mapping[str, int]) -> Plan:
+        """What is called, where nothing is known before."""
+        return self._runner.plan(given, numbers, self._missing)
+
     def of_kept(self, results: Sequence[Tensor]) -> list[Tensor]:
         """Those of the results that the gradient needs."""
         return [results[k] for k in self._places]
@@ -106,7 +111,7 @@ class Gradient:
 
     def __init__(self, call: Call, needs: tuple[bool, ...]) -> None:
         wrt = tuple(n for n, needed in zip(call.given, needs, strict=False) if needed)
-        self.call, self.derived = call, call.system.derived(wrt)
+        self.call, self.wrt, self.derived = call, wrt, call.system.derived(wrt)
         saved = call.system.saved_for(wrt, call.winners)
         before = enumerate((*call.known, *call.kept), start=len(call.given))
         self._known = tuple((k, n) for k, n in before if n in saved)
@@ -125,16 +130,23 @@ class Gradient:
         watch: Watch | None = None,
     ) -> list[Tensor | None]:
         """One for each tensor, of those by what is wanted; ``tensors`` are the call's and what it kept."""
-        known = {n: t.detach() if (t := tensors[k]).requires_grad else t for k, n in self._known}
-        given = dict(zip(self.call.given, tensors, strict=False))
-        for k, name, seed in self._seeds:
-            grad = grads[k]
-            given[seed] = self._zeros(name, numbers, tensors[0]) if grad is None else grad
+        given, known = self.bound(numbers, tensors, grads)
         if watch is None:
             found = self.derived(given, numbers, self.derived.program.outputs, known)
         else:
             found = self._watched(given, numbers, known, watch)
         return [None if k is None else found[k] for k in self._places]
+
+    def bound(
+        self, numbers: Mapping[str, int], tensors: Sequence[Tensor], grads: Sequence[Tensor | None]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """What the derived system is given by name, and what it knows already."""
+        known = {n: t.detach() if (t := tensors[k]).requires_grad else t for k, n in self._known}
+        given = dict(zip(self.call.given, tensors, strict=False))
+        for k, name, seed in self._seeds:
+            grad = grads[k]
+            given[seed] = self._zeros(name, numbers, tensors[0]) if grad is None else grad
+        return given, known
 
     def _watched(
         self,
@@ -162,7 +174,7 @@ class Gradient:
         return like.new_zeros(shape[-1:]).expand(shape)
 
 
-class _Differentiated(Function):
+class Differentiated(Function):
     """What both have in common. The context holds the call, its tensors and what it has kept."""
 
     @staticmethod
@@ -180,7 +192,7 @@ class _Differentiated(Function):
         )
 
 
-class Run(_Differentiated):
+class Run(Differentiated):
     """A call in plain autograd."""
 
     @staticmethod
@@ -192,7 +204,7 @@ class Run(_Differentiated):
         return results[: len(call.wanted)]
 
 
-class Transformed(_Differentiated):
+class Transformed(Differentiated):
     """A call inside of torch.func's transforms: what it keeps are results like others, without a gradient."""
 
     @staticmethod

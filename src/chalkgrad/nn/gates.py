@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from chalkgrad.nn.options import Extra, with_recurrent_dropout, with_zoneout
 from chalkgrad.nn.page import Written
 from chalkgrad.nn.recording import Recorded
-from chalkgrad.nn.recurrence import Recurrence
+from chalkgrad.nn.recurrence import Recurrence, Stacks
 from chalkgrad.zoo import torchs_page
 
 REVERSE = "_reverse"
@@ -21,6 +21,7 @@ REVERSE = "_reverse"
 STACKS = (("weight_ih", "W_i"), ("weight_hh", "W_h"), ("bias_ih", "b_i"), ("bias_hh", "b_h"))
 """torch's parameters, all gates one below the other, and how the page begins the name of each gate's own."""
 
+_STACKS = tuple(name for name, _ in STACKS)
 _BIAS = re.compile(r" \+ b_\w+")
 _NAME = re.compile(r"\b([a-zA-Zα]+_\w+|(?!x\b)[a-z](?=\[))")
 """A name on these pages that is not the input's: ``W_ii``, ``h[``."""
@@ -58,6 +59,17 @@ def equations_of(
     return f"{body}\n{from_the_end}\nwhere {', '.join([*sizes, *again])}"
 
 
+@lru_cache(maxsize=256)
+def _parts(
+    gates: str, bias: bool, projected: bool, extras: tuple[Extra, ...], of_page: str
+) -> tuple[tuple[str, ...], ...]:
+    """What the page calls the parts of each parameter, in the order of :meth:`Gates.stacks`."""
+    found = [tuple(f"{part}{gate}" for gate in gates) for _, part in (STACKS if bias else STACKS[:2])]
+    found += [("W_hr",)] if projected else []
+    found += [extra.parts for extra in extras]
+    return tuple(tuple(name + of_page for name in names) for names in found)
+
+
 class Gates(Written, Recorded):
     """What layers and cells share.
 
@@ -80,25 +92,16 @@ class Gates(Written, Recorded):
         """The parameters beside torch's, of each layer and direction."""
         return ()
 
-    def add_named(self, parameters: dict[str, Tensor], of_torch: str, of_page: str) -> None:
-        """Add the parameters of one layer and direction by the names of the page."""
-        gates, own = self.gates, self._parameters
-        for stack, part in STACKS if self.bias else STACKS[:2]:
-            name = stack + of_torch
-            whole = own.get(name)
-            if whole is None:
-                whole = getattr(self, name)  # a parametrised one is a property
-            if len(gates) == 1:
-                parameters[f"{part}{gates}{of_page}"] = whole
-                continue
-            for gate, value in zip(gates, whole.chunk(len(gates)), strict=False):  # no units, no parts
-                parameters[f"{part}{gate}{of_page}"] = value
+    def stacks(self, of_torch: str, of_page: str) -> Stacks:
+        """The parameters of one layer and direction, and what the page calls their parts."""
+        own, extras = self._parameters, self.extras
+        names = [part + of_torch for part in (_STACKS if self.bias else _STACKS[:2])]
         if self.proj_size:
-            parameters["W_hr" + of_page] = getattr(self, "weight_hr" + of_torch)
-        for extra in self.extras:
-            whole = getattr(self, extra.name + of_torch)
-            for part, value in zip(extra.parts, whole.chunk(len(extra.parts)), strict=True):
-                parameters[part + of_page] = value
+            names.append("weight_hr" + of_torch)
+        names += [extra.name + of_torch for extra in extras]
+        # A parametrised one is a property.
+        tensors = [getattr(self, n) if (t := own.get(n)) is None else t for n in names]
+        return Stacks(tensors, _parts(self.gates, bool(self.bias), bool(self.proj_size), extras, of_page))
 
     def checked_states(self, own: Recurrence, hx: Any, *around: int) -> tuple[Tensor, ...]:
         """The states that are given, each of a shape that ends with its size. Raises EquationError."""

@@ -25,9 +25,10 @@ from chalkgrad.nn.masks import Variants
 from chalkgrad.nn.operator import System, system_of
 from chalkgrad.nn.prepared import Prepared
 from chalkgrad.nn.recording import Recorded, exporting, in_one, is_recorded
+from chalkgrad.nn.rows import Rows
 from chalkgrad.nn.sizes import Given, Numbers, own_cuts, own_names, own_part, with_own_parts
 from chalkgrad.nn.states import States, named_tuple
-from chalkgrad.nn.streaming import Streaming, stepped, streaming
+from chalkgrad.nn.streaming import Streaming, one_step, stepped, streaming
 from chalkgrad.zoo import source_of
 
 if TYPE_CHECKING:
@@ -128,6 +129,9 @@ class Layer(Recorded):
         self._copies = {n for n, es in defined if len(es) == 1 and _may_be_a_view(es[0])}
         self._parameter_names = tuple(n.name for n in self.program.given("parameter"))
         self._streaming: Streaming | None = None
+        self._rows: Rows | None = None
+        if self.program.states and self._arguments.names and not self._copies and self._backend == "c":
+            self._rows = Rows(self.program, self._system, self._arguments, self._states, self._own)
         fields = self._states.fields
         self._kinds = (named_tuple("Output", self.program.outputs), named_tuple("State", fields), len(fields))
         self._whole = Prepared()
@@ -149,6 +153,7 @@ class Layer(Recorded):
             "_whole",
             "watch",
             "_kinds",
+            "_rows",
         )
         return {k: v for k, v in self.__dict__.items() if k not in made}
 
@@ -288,6 +293,10 @@ class Layer(Recorded):
             again = self._again(args[0])
             if again is not None:
                 return again
+        if self._rows is not None and not named and lengths is resets is truncate is None:
+            found = self._found(args, state, None)
+            if found is not None:
+                return self._shaped(found)
         beside: dict[str, Any] = {"lengths": lengths, "resets": resets, "truncate": truncate}
         for word in self._variants.inputs:
             if beside[word] is not None:
@@ -306,7 +315,7 @@ class Layer(Recorded):
         with torch.autocast(like.device.type, enabled=False):
             return self._shaped(self._run(tensors, state, like, asked))
 
-    def _shaped(self, found: tuple[Tensor, ...]) -> Any:
+    def _shaped(self, found: Sequence[Tensor]) -> Any:
         """What the caller gets: in named tuples, but in plain ones from a file, which has no classes."""
         n = len(found) - self._kinds[2]
         outputs, states = found[:n], found[n:]
@@ -338,8 +347,46 @@ class Layer(Recorded):
         # An explicit None is a state too: the first of a loop.
         if len(args) + len(named) == len(self._arguments.names) + 1 and args and args[-1] is None:
             args = args[:-1]
+        how = self._streaming
+        if self._rows is not None and not (named or how.back):
+            found = self._found(args, state, how)
+            if found is not None:
+                return self._shaped(found)
         tensors, state = self._arguments.bound(args, state, named)
-        return stepped(self, self._streaming, tensors, state)
+        now, batch = one_step(self, how, tensors)
+        if not how.back and self._is_plain(tensors.values()):
+            like = next(self.parameters(), None)
+            self._arguments.batched(now, like)
+            found = self._in_a_row([*tensors.values()], state, how)
+            if found is not None:
+                return self._shaped(found)
+        return stepped(self, how, now, batch, state)
+
+    def _is_plain(self, tensors: Iterable[Tensor]) -> bool:
+        """Whether a call may be made without :meth:`forward`: nothing is hooked, watched or recorded."""
+        hooked = self._forward_hooks or self._forward_pre_hooks or self._backward_hooks
+        hooked = hooked or self._backward_pre_hooks or self.watch is not None
+        return not (hooked or torch.is_autocast_enabled("cpu") or is_recorded(tensors))
+
+    def _found(self, args: Sequence[Any], state: Any, how: Streaming | None) -> Sequence[Tensor] | None:
+        """Outputs and states where a call with tensors like these was made before, and so is checked."""
+        assert self._rows is not None
+        row = self._rows.given(args, state)
+        if row is None or not isinstance(row[0], Tensor) or not self._is_plain(()):
+            return None
+        return self._rows.calls(row, how).again([*row, *self._values()])
+
+    def _in_a_row(self, args: Sequence[Any], state: Any, how: Streaming | None) -> Sequence[Tensor] | None:
+        """Outputs and states of a call that is checked but for its state; None where that is no tensors."""
+        row = None if self._rows is None else self._rows.given(args, state)
+        if self._rows is None or row is None or not all(isinstance(x, Tensor) for x in row):
+            return None
+        return self._rows.calls(row, how)([*row, *self._values()])
+
+    def _values(self) -> list[Tensor]:
+        """The parameters; a parametrised one is a property."""
+        own = self._parameters
+        return [getattr(self, n) if (p := own.get(n)) is None else p for n in self._parameter_names]
 
     def _again(self, x: Any) -> Tensor | None:
         """The output where it is library calls that an earlier one has prepared; None where it is not."""
@@ -355,13 +402,15 @@ class Layer(Recorded):
         self, tensors: dict[str, Tensor], state: Any, like: Tensor | None, asked: dict[str, Any] | None
     ) -> tuple[Tensor, ...]:
         batched = self._arguments.batched(tensors, like)
+        if asked is None and self.watch is None and not is_recorded(tensors.values()):
+            found = self._in_a_row([*tensors.values()], state, None)
+            if found is not None:
+                return tuple(found)
         if not batched:
             tensors = {n: x.unsqueeze(0) for n, x in tensors.items()}
         numbers = self._arguments.solve(tensors)
         given: dict[str, Tensor] = dict(tensors)
-        for n in self._parameter_names:
-            own = self._parameters.get(n)
-            given[n] = getattr(self, n) if own is None else own  # a parametrised one is a property
+        given |= zip(self._parameter_names, self._values(), strict=True)
         first = next(iter(tensors.values()))
         given |= self._states.starts(state, numbers, first, batched)
         program, system, carried, own = self.program, self._system, {}, self._own

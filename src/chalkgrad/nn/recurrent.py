@@ -26,7 +26,7 @@ from chalkgrad.nn.options import (
 from chalkgrad.nn.packing import packing
 from chalkgrad.nn.page import refuse
 from chalkgrad.nn.recording import in_one
-from chalkgrad.nn.recurrence import Asked, Recurrence, recurrence
+from chalkgrad.nn.recurrence import Asked, Recurrence, joined, recurrence
 
 
 class _Layers(Gates, Beyond, nn.RNNBase):
@@ -193,16 +193,15 @@ class _Layers(Gates, Beyond, nn.RNNBase):
         firsts = [*zip(*(h.unbind(0) for h in starts), strict=True)] if starts else []
         last: list[list[Tensor]] = [[] for _ in self.states]
         for k in range(self.num_layers):
-            parameters: dict[str, Tensor] = {}
+            stacks = joined(*(self.stacks(f"_l{k}{direction}", direction) for direction in directions))
             first: dict[str, Tensor] = {}
             for direction in directions:
-                self.add_named(parameters, f"_l{k}{direction}", direction)
                 if firsts:
                     first |= {n + direction: h for n, h in zip(self.states, firsts.pop(0), strict=True)}
             if k and self.training and self.dropout:
                 x = self._dropped(x, packing)
             masks = self.masks(x, directions)
-            outputs, states = own.run(x, parameters, first, asked, batched, self.watches.get(k), masks)
+            outputs, states = own.run(x, stacks, first, asked, batched, self.watches.get(k), masks)
             x = outputs[0]
             if len(outputs) > 1:
                 x = torch.cat([y.transpose(0, 1) for y in outputs], 2).transpose(0, 1)

@@ -105,11 +105,8 @@ def _refuse(e: Equation, program: Program, position: Mapping[str, int | None], n
             )
 
 
-def stepped(layer: Any, how: Streaming, tensors: Mapping[str, Tensor], state: Any) -> tuple[Any, Any]:
-    """The output of a step and the state after it, by a call of ``layer`` on so many steps as it looks at.
-
-    While there are fewer than the equations look back there is no output: it is None.
-    """
+def one_step(layer: Any, how: Streaming, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], int]:
+    """A step of each input as a sequence of one, and whether there is a batch before it."""
     numbers, program = layer._numbers, layer.program
     batch = 0
     for n, x in tensors.items():
@@ -123,8 +120,17 @@ def stepped(layer: Any, how: Streaming, tensors: Mapping[str, Tensor], state: An
             )
         batch = x.dim() - rank
     now = {n: x.unsqueeze(batch + how.positions[n]) if n in how.positions else x for n, x in tensors.items()}
+    return now, batch
+
+
+def stepped(layer: Any, how: Streaming, now: dict[str, Tensor], batch: int, state: Any) -> tuple[Any, Any]:
+    """The output of a step and the state after it, by a call of ``layer`` on so many steps as it looks at.
+
+    While there are fewer than the equations look back there is no output: it is None.
+    """
+    numbers, program = layer._numbers, layer.program
     if not how.back:
-        result, last = layer(**now, state=state)
+        result, last = layer(*now.values(), state=state)
         return _at_the_step(result, program, batch), last
     if state is not None and (
         not isinstance(state, tuple) or len(state) != len(how.fields) + len(how.carried)
@@ -145,7 +151,7 @@ def stepped(layer: Any, how: Streaming, tensors: Mapping[str, Tensor], state: An
     if min(steps.values()) <= how.back:
         starts = own or [None] * len(how.fields)
         return None, made(*starts, *kept)
-    result, last = layer(**now, state=None if own is None or own[0] is None else own)
+    result, last = layer(*now.values(), state=None if own is None or own[0] is None else own)
     return _at_the_step(result, program, batch), made(*last, *kept)
 
 

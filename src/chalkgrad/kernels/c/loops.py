@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 
@@ -50,17 +51,13 @@ def can_be_compiled(step: Step, numbers: Mapping[str, int]) -> bool:
     return not (large and _operations(equations_of(step), numbers) > matrix.LIBRARY)
 
 
-Call = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
-"""Given tensors by name → what is kept, each with its axes in the order of its name's."""
-
-
 def compiled(
     steps: tuple[Step, ...],
     names: Mapping[str, tuple[Range, ...]],
     wanted: Collection[str],
     numbers: Mapping[str, int],
     dtype: torch.dtype,
-) -> Call:
+) -> Bound:
     """Steps as one call. Raises CompilerError.
 
     ``names`` gives the axes of all that the steps read and make; ``wanted`` is what is read after them.
@@ -126,30 +123,77 @@ def _bound(
     dtype: torch.dtype,
     partial: Collection[str],
     operations: int,
-) -> Call:
+) -> Bound:
     sizes = (ctypes.c_int64 * max(1, len(kernel.numbers)))(*(s.value(numbers) for s in kernel.numbers))
-    made: list[tuple[str, tuple[int, ...], tuple[int, ...], bool]] = []
+    tables: list[Table] = []
     for name, order in kernel.kept:
         shape = tuple(r.size.value(numbers) for r in names[name])
         steps = {j: prod(max(1, shape[i]) for i in order[at + 1 :]) for at, j in enumerate(order)}
-        made.append((name, shape, tuple(steps[j] for j in range(len(shape))), name in partial))
-    parts: list[tuple[str, str, list[tuple[int, int, int]]]] = []
+        tables.append(Table(name, shape, tuple(steps[j] for j in range(len(shape))), name in partial))
+    places = {t.name: Part(t.name, t.name, 0, t.shape, t.strides) for t in tables}
     for name, of in kernel.aliases:
-        cuts = [
-            (dim, mine.low.value(numbers) - theirs.low.value(numbers), mine.size.value(numbers))
-            for dim, (mine, theirs) in enumerate(zip(names[name], names[of], strict=True))
-            if (mine.low, mine.size) != (theirs.low, theirs.size)
-        ]
-        parts.append((name, of, cuts))
-    pointers = ctypes.c_void_p * max(1, len(kernel.given) + len(made))
-    strides = ctypes.c_int64 * max(1, sum(max(0, len(names[n]) - 1) for n in kernel.given))
-    run = runtime(dtype == torch.float64)
-    given_names = kernel.given
+        whole = places[of]
+        first = whole.first
+        for dim, (mine, theirs) in enumerate(zip(names[name], names[of], strict=True)):
+            first += whole.strides[dim] * (mine.low.value(numbers) - theirs.low.value(numbers))
+        shape = tuple(r.size.value(numbers) for r in names[name])
+        places[name] = Part(name, whole.of, first, shape, whole.strides)
+    parts = tuple(part for name, part in places.items() if name != part.of)
+    width = sum(max(0, len(names[n]) - 1) for n in kernel.given)
+    alone = operations < _ALONE
+    return Bound(function, sizes, kernel.given, tuple(tables), parts, width, dtype, alone)
 
-    def call(given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What a call keeps under a name: its shape, how its elements lie, and whether it begins as zeros."""
+
+    name: str
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    zero: bool
+
+    def new(self, dtype: torch.dtype) -> Tensor:
+        """Memory for it."""
+        made = torch.empty_strided(self.shape, self.strides, dtype=dtype)
+        return made.zero_() if self.zero else made
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a table with a name of its own: where it begins and how it lies there."""
+
+    name: str
+    of: str
+    first: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+class Bound:
+    """A compiled function at some sizes: called, it gives what it keeps by name, tables and parts of them."""
+
+    def __init__(
+        self,
+        function: Callable[..., int],
+        sizes: ctypes.Array[ctypes.c_int64],
+        given: tuple[str, ...],
+        tables: tuple[Table, ...],
+        parts: tuple[Part, ...],
+        width: int,
+        dtype: torch.dtype,
+        alone: bool,
+    ) -> None:
+        self.given, self.tables, self.parts, self.dtype = given, tables, parts, dtype
+        self._function, self._sizes, self._alone = function, sizes, alone
+        self._run = runtime(dtype == torch.float64)
+        self._pointers = ctypes.c_void_p * max(1, len(given) + len(tables))
+        self._strides = ctypes.c_int64 * max(1, width)
+
+    def __call__(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
         held: list[Tensor] = []
         steps: list[int] = []
-        for name in given_names:
+        for name in self.given:
             x = given[name]
             along = x.stride()
             if along and along[-1] != 1 and x.shape[-1] > 1:
@@ -157,27 +201,20 @@ def _bound(
                 along = x.stride()
             held.append(x)
             steps += along[:-1]
-        kept: dict[str, Tensor] = {}
-        for name, shape, along, zero in made:
-            table = torch.empty_strided(shape, along, dtype=dtype)
-            if zero:
-                table.zero_()
-            held.append(table)
-            kept[name] = table
-        for name, of, cuts in parts:
-            part = kept[of]
-            for dim, low, size in cuts:
-                part = part.narrow(dim, low, size)
-            kept[name] = part.detach()  # no view of a tensor that autograd knows of
-        failed = function(
-            sizes,
-            pointers(*[x.data_ptr() for x in held]),
-            strides(*steps),
-            count() if operations >= _ALONE else 1,
-            run,
-        )
-        if failed:
-            raise MemoryError("a kernel found no memory for what it keeps during a call")
+        kept = {table.name: table.new(self.dtype) for table in self.tables}
+        held += kept.values()
+        self.start([x.data_ptr() for x in held], self._strides(*steps))
+        for p in self.parts:
+            # no view of a tensor that autograd knows of
+            kept[p.name] = kept[p.of].as_strided(p.shape, p.strides, p.first).detach()
         return kept
 
-    return call
+    def start(self, addresses: Sequence[int], strides: ctypes.Array[ctypes.c_int64]) -> None:
+        """Run it on what lies at these addresses: what is given, then its tables."""
+        threads = 1 if self._alone else count()
+        if self._function(self._sizes, self._pointers(*addresses), strides, threads, self._run):
+            raise MemoryError("a kernel found no memory for what it keeps during a call")
+
+    def lying(self, given: Mapping[str, tuple[int, ...]]) -> ctypes.Array[ctypes.c_int64]:
+        """How what is given lies, as ``start`` takes it: by name how far apart its elements are."""
+        return self._strides(*[step for name in self.given for step in given[name][:-1]])

@@ -21,7 +21,7 @@ from chalkgrad.equations.ir import Program
 from chalkgrad.equations.walk import read_counts
 from chalkgrad.kernels.backends import Backend
 from chalkgrad.kernels.c.build import CompilerError
-from chalkgrad.kernels.c.loops import Call, can_be_compiled, give_up, kernels_wanted
+from chalkgrad.kernels.c.loops import Bound, can_be_compiled, give_up, kernels_wanted
 from chalkgrad.kernels.eager.code import Frame, Run
 from chalkgrad.kernels.eager.merging import planned
 from chalkgrad.kernels.eager.recognition import is_call, is_torchs
@@ -114,7 +114,7 @@ class Plan:
     steps: tuple[Run, ...] = ()
     loops: int = 0
     slots: int = 0
-    call: Call | None = None  # instead of steps, where the plan is one compiled call
+    call: Bound | None = None  # instead of steps, where the plan is one compiled call
     whole: bool = False
 
     def __call__(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

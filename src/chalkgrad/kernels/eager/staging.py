@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 from chalkgrad.equations.ir import Equation, Range, range_of
 from chalkgrad.equations.walk import reads
 from chalkgrad.kernels.c import matrix
-from chalkgrad.kernels.c.loops import Call, compiled
+from chalkgrad.kernels.c.loops import Bound, compiled
 from chalkgrad.kernels.eager.code import Frame, Place, Ring, Run, Scope, Stage, Test
 from chalkgrad.kernels.eager.nests import Call as NestCall
 from chalkgrad.kernels.eager.nests import called, nest_of
@@ -250,7 +250,7 @@ class Staging:
 
     # --- a compiled call -------------------------------------------------------------------------------
 
-    def compiled(self, step: Compiled) -> Call:
+    def compiled(self, step: Compiled) -> Bound:
         """Steps as one function of tensors; raises CompilerError."""
         assert self.ranges is not None
         wanted = [name for name in step.made if self.read_after(name, step)]
