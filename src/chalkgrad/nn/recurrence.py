@@ -11,11 +11,11 @@ from torch import Tensor
 
 from chalkgrad.calculus.batch import batch
 from chalkgrad.calculus.normalise import normalise
+from chalkgrad.nn.calls import Calls
 from chalkgrad.nn.function import Watch
 from chalkgrad.nn.masks import Variants
 from chalkgrad.nn.operator import system_of
 from chalkgrad.nn.page import Page
-from chalkgrad.nn.calls import Calls
 from chalkgrad.nn.recording import is_recorded
 from chalkgrad.nn.sizes import own_cuts, own_names, own_part, with_own_parts
 from chalkgrad.nn.states import States

@@ -1,6 +1,6 @@
 """A layer's call as a function of a row of tensors: inputs, states to begin with, parameters.
 
-So the calls of a recurrence are prepared (see :mod:`chalkgrad.nn.calls`), sequences and steps.
+So the calls of a recurrence are made ready (see :mod:`chalkgrad.nn.calls`), sequences and steps.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from torch import Tensor
 
 from chalkgrad.equations.ir import Program
 from chalkgrad.nn.arguments import Arguments
-from chalkgrad.nn.operator import System
 from chalkgrad.nn.calls import Calls
+from chalkgrad.nn.operator import System
 from chalkgrad.nn.states import States
 from chalkgrad.nn.streaming import Streaming, places_of_steps
 
