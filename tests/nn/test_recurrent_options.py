@@ -22,7 +22,14 @@ BEFORE = (
     "GRU",
     {"reset_after": False, "num_layers": 2, "bidirectional": True, "zoneout": 0.3, "recurrent_dropout": 0.4},
 )
-CASES: list[tuple[str, dict[str, Any]]] = [PEEPHOLE, NORMED, BEFORE]
+EVERYTHING = ("LSTM", {**PEEPHOLE[1], "layer_norm": True, "bidirectional": True, "zoneout": 0.3})
+NORMED_GRU = ("GRU", {"layer_norm": True, "bidirectional": True, "bias": False, "zoneout": 0.3})
+NORMED_BEFORE = ("GRU", {**BEFORE[1], "layer_norm": True})
+NORMED_RNN = ("RNN", {"layer_norm": True, "recurrent_dropout": 0.4, "batch_first": False})
+CASES: list[tuple[str, dict[str, Any]]] = [
+    *(PEEPHOLE, NORMED, BEFORE),
+    *(EVERYTHING, NORMED_GRU, NORMED_BEFORE, NORMED_RNN),
+]
 
 
 def made(kind: str, more: Any = (), **options: Any) -> Any:
@@ -108,9 +115,9 @@ def _lstm(net: Any, of: dict[str, Tensor], x: Tensor, s: list[Tensor], m: Any) -
 
 def _gru(net: Any, of: dict[str, Tensor], x: Tensor, s: list[Tensor], m: Any) -> list[Tensor]:
     (h,) = s
-    (r, z, n), (rh, zh, _) = _products(of, x, "ih", 3), _products(of, m * h, "hh", 3)
+    (r, z, n), (rh, zh, nh) = _products(of, x, "ih", 3), _products(of, m * h, "hh", 3)
     r, z = torch.sigmoid(r + rh), torch.sigmoid(z + zh)
-    n = torch.tanh(n + _products(of, r * m * h, "hh", 3)[2])
+    n = torch.tanh(n + (r * nh if net.reset_after else _products(of, r * m * h, "hh", 3)[2]))
     return [(1 - z) * n + z * h]
 
 
@@ -270,6 +277,24 @@ def test_a_gated_unit_with_the_other_reset_has_torchs_parameters() -> None:
         assert not torch.allclose(net(x)[0], theirs(x)[0])
 
 
+def test_options_go_together_in_any_number() -> None:
+    net = made("LSTM", layer_norm=True, peephole=True, proj_size=2)
+    shapes = {n: tuple(p.shape) for n, p in net.state_dict().items() if "bias_" not in n}
+    assert shapes["weight_c_l0"] == (3 * H,)
+    assert shapes["weight_ln_hh_l0"] == (4 * H,)
+    assert shapes["weight_hr_l0"] == (2, H)
+    lines = net.equations.splitlines()
+    assert lines[3].startswith("c[t] = ")
+    assert lines[4] == (
+        "o[t] = σ(α_io ⊙ layernorm(W_io x[t]) + b_io + α_ho ⊙ layernorm(W_ho h[t-1]) + b_ho + W_co ⊙ c[t])"
+    )
+    assert lines[5] == "h[t] = W_hr (o[t] ⊙ tanh(α_c ⊙ layernorm(c[t]) + b_c))"
+    names = [n for n in made("GRU", layer_norm=True).state_dict() if "_ln_" in n]
+    assert names == ["weight_ln_ih_l0", "weight_ln_hh_l0"]
+    assert made("RNN", layer_norm=True, nonlinearity="relu").equations.startswith("h[t] = relu(α_ih ⊙ layern")
+    assert repr(made("GRU", layer_norm=True)) == "GRU(3, 4, layer_norm=True)"
+
+
 def test_copies_keep_the_options() -> None:
     net = made(*NORMED).eval()
     x = normal(T, N, D)
@@ -301,18 +326,7 @@ def test_a_layer_shows_its_options_and_its_page() -> None:
         ("GRU", {"zoneout": (0.1, 0.1)}, ValueError, r"one for each state \(h\)"),
         ("RNN", {"recurrent_dropout": -0.1}, ValueError, r"recurrent_dropout should be a number in range"),
         ("LSTM", {"peephole": 1}, TypeError, "peephole should be of type bool, got: int"),
-        (
-            "LSTM",
-            {"layer_norm": True, "peephole": True},
-            ValueError,
-            "layer_norm=True does not go with peephole",
-        ),
-        (
-            "LSTM",
-            {"layer_norm": True, "proj_size": 2},
-            ValueError,
-            "layer_norm=True does not go with proj_size",
-        ),
+        ("RNN", {"layer_norm": 1}, TypeError, "layer_norm should be of type bool, got: int"),
         ("GRU", {"reset_after": None}, TypeError, "reset_after should be of type bool, got: NoneType"),
         ("GRU", {"peephole": True}, TypeError, "unexpected keyword argument 'peephole'"),
         ("RNN", {"reset_after": False}, TypeError, "unexpected keyword argument 'reset_after'"),

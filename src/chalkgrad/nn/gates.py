@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from chalkgrad.nn.options import Extra, with_recurrent_dropout, with_zoneout
+from chalkgrad.nn.options import Extra, with_layer_norm, with_recurrent_dropout, with_zoneout
 from chalkgrad.nn.page import Written
 from chalkgrad.nn.recording import Recorded
 from chalkgrad.nn.recurrence import Recurrence, Stacks
@@ -35,10 +35,12 @@ def equations_of(
     bidirectional: bool = False,
     dropped: bool = False,
     zoned: tuple[str, ...] = (),
+    normed: bool = False,
 ) -> str:
     """The equations of one layer: a page of the zoo, without its biases or with a second direction if wanted.
 
-    ``dropped`` says whether the old state has a mask, ``zoned`` which states have zoneout.
+    ``dropped`` says whether the old state has a mask, ``zoned`` which states have zoneout, ``normed`` whether
+    there is layer normalisation.
 
     >>> print(equations_of("rnn", "relu", bias=False, bidirectional=True))
     h[t] = relu(W_ih x[t] + W_hh h[t-1])
@@ -47,6 +49,7 @@ def equations_of(
     """
     lines = [line for line in torchs_page(page).splitlines() if not line.startswith("#")]
     text = "\n".join(lines).replace("τ", nonlinearity)
+    text = with_layer_norm(text) if normed else text
     text = text if bias else _BIAS.sub("", text)
     text = with_recurrent_dropout(text) if dropped else text
     text = with_zoneout(text, zoned) if zoned else text

@@ -14,6 +14,9 @@ from torch.nn.functional import dropout
 _SEEN = re.compile(r"(W_h\w+ (?:\([^()]*)?)h\[t-1\]")
 """The old state where a matrix multiplies it: ``W_hi h[t-1]``, ``W_hn (r[t] ⊙ h[t-1]``."""
 
+_PRODUCT = re.compile(r"W_(\w+) (x\[t\]|h\[t-1\]|\([^()]*h\[t-1\]\))")
+"""A matrix times the input or the old state; a projection of the new one is none."""
+
 KEPT, ZONED = "m_h", "d_"
 """The mask of the old state, and how the name of a mask that keeps a state begins."""
 
@@ -45,15 +48,30 @@ def gates_of(stack: str, gates: str) -> tuple[str, ...]:
 
 
 PEEPHOLE = (Extra("weight_c", gates_of("W_c", "ifo")),)
-LAYER_NORM = (
-    Extra("weight_ln_ih", gates_of("α_i", "ifgo"), 1.0),
-    Extra("weight_ln_hh", gates_of("α_h", "ifgo"), 1.0),
-    Extra("weight_ln_c", ("α_c",), 1.0),
-    Extra("bias_ln_c", ("b_c",), 0.0),
-)
+
+
+def layer_norm_of(gates: str, states: Sequence[str]) -> tuple[Extra, ...]:
+    """The parameters of layer normalisation: gains of each gate's products, and of the cell if any."""
+    products = tuple(Extra(f"weight_ln_{k}h", gates_of(f"α_{k}", gates), 1.0) for k in "ih")
+    cell = (Extra("weight_ln_c", ("α_c",), 1.0), Extra("bias_ln_c", ("b_c",), 0.0))
+    return products + (cell if "c" in states else ())
 
 
 # --- the page ------------------------------------------------------------------------------------------
+
+
+def with_layer_norm(text: str) -> str:
+    """A page that normalises each product of a gate, and the cell where the output reads it, with gains.
+
+    A gate's biases come after what they belong to is normalised: Ba, Kiros and Hinton, "Layer normalization",
+    arXiv 1607.06450, 2016; here each gate is normalised by itself.
+
+    >>> print(with_layer_norm("h[t] = tanh(W_ih x[t] + b_ih + W_hh h[t-1] + b_hh)\\nwhere x[t]: D, h[t]: H"))
+    h[t] = tanh(α_ih ⊙ layernorm(W_ih x[t]) + b_ih + α_hh ⊙ layernorm(W_hh h[t-1]) + b_hh)
+    where x[t]: D, h[t]: H
+    """
+    text = _PRODUCT.sub(r"α_\1 ⊙ layernorm(W_\1 \2)", text)
+    return text.replace("tanh(c[t])", "tanh(α_c ⊙ layernorm(c[t]) + b_c)")
 
 
 def with_recurrent_dropout(text: str) -> str:
@@ -136,8 +154,11 @@ class Beyond:
 
     zoneout: float | tuple[float, ...] = 0.0
     recurrent_dropout: float = 0.0
+    layer_norm: bool = False
 
     training: bool
+    bias: Any
+    gates: ClassVar[str]
     states: ClassVar[tuple[str, ...]]
     hidden_size: Any
     proj_size: int
@@ -147,12 +168,13 @@ class Beyond:
     @property
     def extras(self) -> tuple[Extra, ...]:
         """The parameters beside torch's, of each layer and direction."""
-        raise NotImplementedError
+        found = layer_norm_of(self.gates, self.states) if self.layer_norm else ()
+        return tuple(extra for extra in found if self.bias or not extra.is_bias)
 
     @property
     def chosen(self) -> dict[str, Any]:
         """The options that are not what they are by default."""
-        names = ("zoneout", "recurrent_dropout")
+        names = ("layer_norm", "zoneout", "recurrent_dropout")
         return {name: getattr(self, name) for name in names if getattr(self, name)}
 
     def extra_repr(self) -> str:
@@ -167,10 +189,10 @@ class Beyond:
             for extra in self.extras:
                 self._begin(getattr(self, extra.name + of_layer), extra)
 
-    def add_extras(self) -> None:
-        """Make the parameters beside torch's."""
+    def add_extras(self, extras: Iterable[Extra]) -> None:
+        """Make parameters beside torch's."""
         for names, of_layer in zip(self._all_weights, self._of_layers(), strict=True):
-            for extra in self.extras:
+            for extra in extras:
                 name = extra.name + of_layer
                 value = self.weight_ih_l0.new_empty(self.hidden_size * len(extra.parts))
                 setattr(self, name, nn.Parameter(value))

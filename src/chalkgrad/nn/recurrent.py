@@ -14,7 +14,6 @@ from chalkgrad.language.source import EquationError
 from chalkgrad.nn.function import Watch
 from chalkgrad.nn.gates import REVERSE, Gates, check_input, equations_of, in_dtype_of, twin
 from chalkgrad.nn.options import (
-    LAYER_NORM,
     PEEPHOLE,
     Beyond,
     Extra,
@@ -29,7 +28,7 @@ from chalkgrad.nn.recording import in_one
 from chalkgrad.nn.recurrence import Asked, Recurrence, joined, recurrence
 
 
-class _Layers(Gates, Beyond, nn.RNNBase):
+class _Layers(Beyond, Gates, nn.RNNBase):
     """Layers of one page each; what one gives is the input of the next.
 
     ``torchs`` is torch's own class. These are not derived from it, as torch.compile refuses whatever is, but
@@ -40,7 +39,7 @@ class _Layers(Gates, Beyond, nn.RNNBase):
     torchs: ClassVar[type[nn.RNNBase]]
     __constants__: ClassVar[list[str]] = [
         *nn.RNNBase.__constants__,
-        *("nonlinearity", "zoneout", "recurrent_dropout"),
+        *("nonlinearity", "layer_norm", "zoneout", "recurrent_dropout"),
     ]
     watches: Mapping[int, Watch | None] = {}  # by layer, are told of gradients: chalkgrad.flow
 
@@ -56,11 +55,14 @@ class _Layers(Gates, Beyond, nn.RNNBase):
         *args: Any,
         zoneout: float | tuple[float, ...] = 0.0,
         recurrent_dropout: float = 0.0,
+        layer_norm: bool = False,
         **kwargs: Any,
     ) -> None:
         self.__dict__ = self.torchs(*args, **kwargs).__dict__
         self.zoneout = rates_of(zoneout, self.states)
         self.recurrent_dropout = probability("recurrent_dropout", recurrent_dropout)
+        self.layer_norm = truth("layer_norm", layer_norm)
+        self.add_extras(self.extras)
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in super().__getstate__().items() if k != "watches"}
@@ -70,7 +72,8 @@ class _Layers(Gates, Beyond, nn.RNNBase):
         """The text of the page that each layer computes: both directions, where there are two."""
         zoned = tuple(by_state(self.zoneout, self.states))
         dropped = bool(self.recurrent_dropout)
-        return equations_of(self._page, self.nonlinearity, self.bias, self.bidirectional, dropped, zoned)
+        both, normed = self.bidirectional, self.layer_norm
+        return equations_of(self._page, self.nonlinearity, self.bias, both, dropped, zoned, normed)
 
     @property
     def _page(self) -> str:
@@ -104,6 +107,33 @@ class _Layers(Gates, Beyond, nn.RNNBase):
             return self._padded(own, input, hx, asked)
         except EquationError as error:
             refuse(error, twin(self.torchs, self).forward, input, hx)
+
+    def step(self, input: Any, hx: Any = None) -> Any:
+        """One step of a sequence: (batch, features) or (features), and the states as a call gives them.
+
+        The output is that of the step, with the numbers of the whole sequence.
+
+        Raises EquationError for a layer in both directions, and in training for ``recurrent_dropout``, whose
+        mask is one for a whole sequence.
+
+        >>> net, state = LSTM(3, 4, num_layers=2), None
+        >>> for x_t in torch.zeros(5, 2, 3):
+        ...     y_t, state = net.step(x_t, state)
+        >>> y_t.shape, state[0].shape
+        (torch.Size([2, 4]), torch.Size([2, 2, 4]))
+        """
+        own = recurrence(self.equations)
+        if self.bidirectional:
+            own.fail("a layer in both directions has no step", help="call layer(x) with the whole sequence")
+        if self.recurrent_dropout and self.training:
+            own.fail(
+                "recurrent_dropout has one mask for a whole sequence, and a step does not know the others",
+                help="call layer(x) with the whole sequence, or layer.eval()",
+            )
+        check_input(own, input, (1, 2), "one step of a sequence, (features) or (batch, features),")
+        axis = int(self.batch_first and input.dim() == 2)
+        y, state = self(input.unsqueeze(axis), hx)
+        return y.squeeze(axis), state
 
     def _shaped(self, found: tuple[Tensor, ...]) -> Any:
         return found[0], self.as_torchs(found[1:])
@@ -238,9 +268,12 @@ class RNN(_Layers):
     multiplies it, the same at all steps of a sequence (Gal and Ghahramani, NIPS 2016, arXiv 1512.05287).
     ``zoneout=p`` keeps units of the states as they were, others at each step (Krueger et al., ICLR 2017,
     arXiv 1606.01305); a tuple has a probability for each state. Both are drawn in training, with torch's
-    generator; else nothing is dropped, and zoneout takes the mean. ``equations``,
-    ``program`` and ``derivation`` are the page of a layer, what it means, and its backward equations. Page:
-    Elman, "Finding structure in time", Cognitive Science 14, 1990.
+    generator; else nothing is dropped, and zoneout takes the mean. ``layer_norm=True`` normalises what each
+    gate has from the input and from the state (Ba, Kiros and Hinton, arXiv 1607.06450, 2016); its gains are
+    ``weight_ln_ih_l0`` and ``weight_ln_hh_l0`` (gates·hidden_size), its biases torch's.
+
+    ``equations``, ``program`` and ``derivation`` are the page of a layer, what it means, and its backward
+    equations. Page: Elman, "Finding structure in time", Cognitive Science 14, 1990.
 
     >>> net = RNN(3, 4, num_layers=2)
     >>> print(net.equations)
@@ -262,11 +295,8 @@ class LSTM(_Layers):
     Interspeech 2014.
 
     ``peephole=True`` lets the gates see the cell: Gers, Schraudolph and Schmidhuber, JMLR 3, 2002. Its
-    weights are ``weight_c_l0`` (3·hidden_size), for i, f and o. ``layer_norm=True`` normalises what each gate
-    has from the input and from the state, and the cell where the output reads it: Ba, Kiros and Hinton,
-    arXiv 1607.06450, 2016. Its gains are ``weight_ln_ih_l0`` and ``weight_ln_hh_l0`` (4·hidden_size) and
-    ``weight_ln_c_l0``, with ``bias_ln_c_l0`` (hidden_size); the other biases are torch's. Raises ValueError
-    for ``layer_norm`` with ``peephole`` or ``proj_size``, as no page has both.
+    weights are ``weight_c_l0`` (3·hidden_size), for i, f and o. ``layer_norm=True`` normalises the cell too,
+    where the output reads it, with ``weight_ln_c_l0`` and ``bias_ln_c_l0`` (hidden_size).
 
     >>> LSTM(3, 4, peephole=True, zoneout=(0.1, 0.5))
     LSTM(3, 4, peephole=True, zoneout=(0.1, 0.5))
@@ -276,37 +306,28 @@ class LSTM(_Layers):
     """
 
     torchs, page, gates, states = nn.LSTM, "lstm", "ifgo", ("h", "c")
-    __constants__: ClassVar[list[str]] = [*_Layers.__constants__, "peephole", "layer_norm"]
+    __constants__: ClassVar[list[str]] = [*_Layers.__constants__, "peephole"]
 
     peephole: bool = False
-    layer_norm: bool = False
 
-    def __init__(self, *args: Any, peephole: bool = False, layer_norm: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, peephole: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.peephole, self.layer_norm = truth("peephole", peephole), truth("layer_norm", layer_norm)
-        if layer_norm and (peephole or self.proj_size):
-            raise ValueError(
-                f"layer_norm=True does not go with {'peephole=True' if peephole else 'proj_size'}: there is "
-                "no page for both. It goes with zoneout, recurrent_dropout and both directions; for another "
-                "LSTM write its equations, chalkgrad.layer(…)"
-            )
-        self.add_extras()
+        self.peephole = truth("peephole", peephole)
+        if peephole:
+            self.add_extras(PEEPHOLE)
 
     @property
     def _page(self) -> str:
-        kinds = [self.page, *(name for name in ("peephole", "layer_norm") if getattr(self, name))]
-        return "_".join([*kinds, "projection"] if self.proj_size else kinds)
+        kinds = (self.page, "peephole" if self.peephole else "", "projection" if self.proj_size else "")
+        return "_".join(filter(None, kinds))
 
     @property
     def extras(self) -> tuple[Extra, ...]:
-        """The parameters of peepholes and of layer normalisation, of each layer and direction."""
-        found = (*(PEEPHOLE if self.peephole else ()), *(LAYER_NORM if self.layer_norm else ()))
-        return tuple(extra for extra in found if self.bias or not extra.is_bias)
+        return (*super().extras, *(PEEPHOLE if self.peephole else ()))
 
     @property
     def chosen(self) -> dict[str, Any]:
-        kinds = {name: True for name in ("peephole", "layer_norm") if getattr(self, name)}
-        return kinds | super().chosen
+        return ({"peephole": True} if self.peephole else {}) | super().chosen
 
 
 class GRU(_Layers):
