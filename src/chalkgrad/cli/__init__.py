@@ -10,7 +10,7 @@ import sys
 import typer
 from typer.models import CommandInfo
 
-from chalkgrad.cli import classify, data, embed, flow, lm
+from chalkgrad.cli import classify, data, embed, flow, lm, sequence
 from chalkgrad.cli.check import check
 from chalkgrad.cli.code import code
 from chalkgrad.cli.derive import derive
@@ -32,7 +32,14 @@ app = typer.Typer(
 )
 for command in (derive, check, code, draw, show, trace, read, zoo, doctor):
     app.command()(command)
-GROUPS = {"lm": lm.app, "embed": embed.app, "classify": classify.app, "data": data.app, "flow": flow.app}
+GROUPS = {
+    "lm": lm.app,
+    "embed": embed.app,
+    "classify": classify.app,
+    "data": data.app,
+    "flow": flow.app,
+    "sequence": sequence.app,
+}
 for word, group in GROUPS.items():
     app.add_typer(group, name=word, context_settings=_BOTH)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -97,8 +96,8 @@ def warn(warnings: tuple[str, ...]) -> None:
         print(f"warning: {warning}", file=sys.stderr)
 
 
-def skipped(bad: list[str], path: Path, most: int = 3) -> None:
-    """Say how many lines of a file were not used, and why."""
+def skipped(bad: Sequence[str], path: object, most: int = 3) -> None:
+    """Say how many lines of a file were skipped, and why the first of them."""
     if bad:
         more = f" and {len(bad) - most} more" if len(bad) > most else ""
         count = "1 line was" if len(bad) == 1 else f"{len(bad)} lines were"

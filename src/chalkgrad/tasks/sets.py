@@ -118,7 +118,26 @@ TYPESCRIPT = DataSet(
     ),
 )
 
-SETS = {each.name: each for each in (FASHION_MNIST, EMOJI, PLAYS, BROWN, TYPESCRIPT)}
+JAPANESE_VOWELS = DataSet(
+    "japanese-vowels",
+    "two vowels said 640 times by nine men: 12 channels, 7 to 29 steps (Kudo, Toyama and Shimbo, 1999)",
+    (
+        Package(
+            "pip",
+            "aeon",
+            "1.6.0",
+            "CC-BY-4.0 (UCI), BSD-3-Clause",
+            6_421_000,
+            keep={
+                r"aeon/datasets/data/JapaneseVowels/JapaneseVowels_TRAIN\.ts": "train.ts",
+                r"aeon/datasets/data/JapaneseVowels/JapaneseVowels_TEST\.ts": "test.ts",
+            },
+            sha256="d05227086706f80111ac5fee8de4d5d3115bb3bcfd1c786c8629393055816409",
+        ),
+    ),
+)
+
+SETS = {each.name: each for each in (FASHION_MNIST, EMOJI, PLAYS, BROWN, TYPESCRIPT, JAPANESE_VOWELS)}
 """The data sets by name."""
 
-__all__ = ["BROWN", "EMOJI", "FASHION_MNIST", "PLAYS", "SETS", "TYPESCRIPT"]
+__all__ = ["BROWN", "EMOJI", "FASHION_MNIST", "JAPANESE_VOWELS", "PLAYS", "SETS", "TYPESCRIPT"]

@@ -14,7 +14,7 @@ from chalkgrad.tasks.extra import extra
 FEW = 4  # maps: of a picture with no more channels, all tiles are laid side by side
 
 
-def confusion_picture(confusion: Tensor, classes: tuple[str, ...]) -> bytes:
+def confusion_picture(confusion: Tensor, classes: tuple[str, ...], of: str = "pictures") -> bytes:
     """A confusion matrix as PNG: a row is what a picture is, a column what it was taken for."""
     share = (confusion / confusion.sum(1, keepdim=True).clamp_min(1)).numpy()
     n = len(classes)
@@ -34,7 +34,7 @@ def confusion_picture(confusion: Tensor, classes: tuple[str, ...]) -> bytes:
     axes.set_xlabel("taken for")
     axes.set_ylabel("is")
     right = confusion.diagonal().sum().item() / confusion.sum().clamp_min(1).item()
-    axes.set_title(f"{right:.2%} of {int(confusion.sum())} test pictures recognised", fontsize=10)
+    axes.set_title(f"{right:.2%} of {int(confusion.sum())} test {of} recognised", fontsize=10)
     return _png(figure)
 
 
