@@ -17,13 +17,14 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from bench import convolution, growth, latency, limit, memory, recurrent
+from bench import convolution, growth, latency, limit, memory, recurrent, steps
 from bench.measure import machine
 from bench.tables import MissingError, Plan, Row, write
 
 RESULTS = Path(__file__).parent / "results"
 KINDS = {
-    kind.name: kind for kind in (m.KIND for m in (recurrent, convolution, limit, memory, latency, growth))
+    kind.name: kind
+    for kind in (m.KIND for m in (recurrent, steps, convolution, limit, memory, latency, growth))
 }
 Name = StrEnum("Name", list(KINDS))
 

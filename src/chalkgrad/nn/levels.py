@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 from chalkgrad.nn.function import Watch
 from chalkgrad.nn.gates import REVERSE, STACKS
 from chalkgrad.nn.page import Written
-from chalkgrad.nn.recurrence import Asked, Recurrence, recurrence
+from chalkgrad.nn.recurrence import Asked, Recurrence, Stacks, recurrence
 from chalkgrad.nn.recurrent import _Layers
 
 
@@ -101,17 +101,18 @@ class _Listening(Recurrence):
     def run(
         self,
         x: Tensor,
-        parameters: Mapping[str, Tensor],
+        stacks: Stacks,
         starts: Mapping[str, Tensor],
         asked: Asked | None = None,
         batched: bool = True,
         watch: Watch | None = None,
         masks: Mapping[str, Tensor] | None = None,
-    ) -> tuple[list[Tensor], dict[str, Tensor]]:
+    ) -> tuple[Sequence[Tensor], dict[str, Tensor]]:
+        parameters = stacks.apart()
         given, numbers = self._bound(x, [parameters[n.name] for n in self.parameters])
         given |= {**(masks or {}), **self._states.starts(None, numbers, x, batched=True)}
         self.found.append(dict(zip(self.heard, self.system(given, numbers, self.heard), strict=True)))
-        return self.own.run(x, parameters, starts, asked, batched, masks=masks)
+        return self.own.run(x, stacks, starts, asked, batched, masks=masks)
 
 
 __all__ = ["Level", "values_of"]
