@@ -128,12 +128,58 @@ def test_autocast_that_a_model_uses_is_used_in_timing() -> None:
     assert model(normal(5, 2, 3, dtype=F32)).isfinite().all()
 
 
+def test_weights_that_a_hook_computes_go_on_being_computed() -> None:
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.LSTM(3, 4)), normal(5, 2, 3, dtype=F32)
+    with pytest.warns(FutureWarning, match="weight_norm"):
+        nn.utils.weight_norm(model[0], "weight_hh_l0")
+    expected = model(x)[0]
+    chalkgrad.accelerate(model, x, measure=counted("encoder"))
+    assert type(model[0]) is chalkgrad.LSTM
+    close([model(x)[0]], [expected], within=1e-5)
+    with torch.no_grad():
+        model[0].weight_hh_l0_g.mul_(2)
+    assert not torch.allclose(model(x)[0], expected)
+    model(x)[0].sum().backward()
+    assert model[0].weight_hh_l0_g.grad.any()
+
+
+def test_tied_weights_stay_tied_and_inputs_may_have_names(capsys: pytest.CaptureFixture[str]) -> None:
+    class Own(nn.GRU):
+        pass
+
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.own = nn.GRU(3, 3), nn.GRU(3, 3), Own(3, 3)
+            self.b.weight_hh_l0 = self.a.weight_hh_l0
+            self.again = self.a
+
+        def forward(self, *, x: Tensor) -> Tensor:
+            for net in (self.a, self.b, self.again, self.own):
+                x, _ = net(x)
+            return x
+
+    torch.manual_seed(0)
+    model, x = Tied(), normal(5, 2, 3, dtype=F32)
+    expected = model(x=x)
+    gains = chalkgrad.accelerate(model, x=x, measure=lambda theirs, ours: (2e-3, 1e-3))
+    assert [(g.name, g.before) for g in gains] == [("a", 4e-3), ("b", 2e-3)]
+    assert model.again is model.a
+    assert model.b.weight_hh_l0 is model.a.weight_hh_l0
+    close([model(x=x)], [expected], within=1e-5)
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said == "own: Own is derived from torch's GRU, left as it is"
+
+
 def test_classes_derived_from_torchs_are_left_alone() -> None:
     class Own(nn.GRU):
         pass
 
     model = nn.ModuleList([Own(3, 4), parametrizations.weight_norm(nn.GRU(3, 4), "weight_hh_l0")])
-    with pytest.raises(ValueError, match=r"no torch\.nn\.RNN, LSTM or GRU"):
+    with pytest.raises(
+        ValueError, match=r"no torch\.nn\.RNN.*\n0: Own is derived from torch's GRU"
+    ):
         chalkgrad.accelerate(model, normal(5, 2, 3))
 
 

@@ -54,15 +54,19 @@ class Gain:
         return f"{what}, {counted}: {times}, {gain}"
 
 
-def accelerate(model: nn.Module, *inputs: Any, measure: Measure | None = None) -> tuple[Gain, ...]:
+def accelerate(
+    model: nn.Module, *inputs: Any, measure: Measure | None = None, **named: Any
+) -> tuple[Gain, ...]:
     """Let every torch.nn.RNN, LSTM and GRU in a model be computed by its equations, where that is faster.
 
-    The model is run once on ``inputs``; each layer is then timed on what it was given there, both ways in
-    turn: forward and gradients if it is in training, else forward. A line for each is printed, and those that
-    would be slower are left. Layers stay the same objects with the same parameters, hooks and names: only
+    The model is run once on ``inputs`` and ``named``; each layer is then timed on what it was given there,
+    both ways in turn: forward and gradients if it is in training, else forward. A line for each is printed,
+    and those that would be slower are left. Layers stay the same objects with the same parameters, hooks and names: only
     their class changes, so that optimizers and references to them stay good. Buffers of the model and the
     random numbers of the caller are as before. ``measure(theirs, ours)`` gives seconds, where others are to
     be counted.
+
+    A class that is derived from one of torch's may compute something else: it is left, and a line says so.
 
     Raises ValueError where the model has no such layer, or none that these inputs reach.
 
@@ -73,10 +77,16 @@ def accelerate(model: nn.Module, *inputs: Any, measure: Measure | None = None) -
     ('chalkgrad.nn.recurrent', True)
     """
     layers = {name: m for name, m in model.named_modules() if type(m) in OURS}
+    derived = [
+        f"{name or 'the model'}: {type(m).__name__} is derived from torch's {kind.__name__}, left as it is"
+        for name, m in model.named_modules()
+        for kind in OURS
+        if isinstance(m, kind) and type(m) is not kind
+    ]
     if not layers:
-        raise ValueError("there is no torch.nn.RNN, LSTM or GRU in this model")
+        raise ValueError("\n".join(["there is no torch.nn.RNN, LSTM or GRU in this model", *derived]))
     with _as_before(model):
-        calls = _calls(model, layers, inputs)
+        calls = _calls(model, layers, inputs, named)
         if not any(calls.values()):
             raise ValueError("no recurrent layer is called: give the inputs that the model is called with")
         gains = tuple(
@@ -87,7 +97,7 @@ def accelerate(model: nn.Module, *inputs: Any, measure: Measure | None = None) -
             ours: Any = layers[gain.name]
             ours.__class__ = OURS[type(ours)]
             enter(ours)
-    print(*gains, sep="\n")
+    print(*gains, *derived, sep="\n")
     return gains
 
 
@@ -148,7 +158,8 @@ class _Call:
                 else:
                     y, _ = other.forward(*args, **named)
                     loss = (y.data if isinstance(y, PackedSequence) else y).sum()
-                    torch.autograd.grad(loss, leaves, allow_unused=True)
+                    # A weight that a hook has computed has a past, which every round goes through.
+                    torch.autograd.grad(loss, leaves, allow_unused=True, retain_graph=True)
             if device == "cuda":
                 torch.cuda.synchronize()
 
@@ -156,7 +167,7 @@ class _Call:
 
 
 def _calls(
-    model: nn.Module, layers: Mapping[str, nn.Module], inputs: Sequence[Any]
+    model: nn.Module, layers: Mapping[str, nn.Module], inputs: Sequence[Any], named: Mapping[str, Any]
 ) -> dict[str, list[_Call]]:
     """What each layer is called with when the model is run, calls of the same shapes counted together."""
     found: dict[str, dict[object, _Call]] = {name: {} for name in layers}
@@ -174,7 +185,7 @@ def _calls(
     hooks = [layer.register_forward_pre_hook(watch(name), with_kwargs=True) for name, layer in layers.items()]
     try:
         with torch.set_grad_enabled(any(layer.training for layer in layers.values())):
-            model(*inputs)
+            model(*inputs, **named)
     finally:
         for hook in hooks:
             hook.remove()
