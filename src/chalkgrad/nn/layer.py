@@ -134,7 +134,7 @@ class Layer(Recorded):
             self._rows = Rows(self.program, self._system, self._arguments, self._states, self._own)
         fields = self._states.fields
         self._kinds = (named_tuple("Output", self.program.outputs), named_tuple("State", fields), len(fields))
-        self._whole = Prepared()
+        self._prepared = Prepared()
         self.watch: Watch | None = None  # is told of gradients: chalkgrad.flow
 
     # Plans and programs are made anew from the page: a pickle holds text, sizes and tensors.
@@ -150,7 +150,7 @@ class Layer(Recorded):
             "_cuts",
             "_copies",
             "_parameter_names",
-            "_whole",
+            "_prepared",
             "watch",
             "_kinds",
             "_rows",
@@ -289,7 +289,7 @@ class Layer(Recorded):
         >>> y[1, 2:].any().item(), torch.equal(state.h[1], y[1, 1])
         (False, True)
         """
-        if self._whole and len(args) == 1 and not named and state is lengths is resets is truncate is None:
+        if self._prepared and len(args) == 1 and not named and state is lengths is resets is truncate is None:
             again = self._again(args[0])
             if again is not None:
                 return again
@@ -389,14 +389,14 @@ class Layer(Recorded):
         return [getattr(self, n) if (p := own.get(n)) is None else p for n in self._parameter_names]
 
     def _again(self, x: Any) -> Tensor | None:
-        """The output where it is library calls that an earlier one has prepared; None where it is not."""
+        """The output where an earlier call of such shapes has prepared it; None where none has."""
         if not isinstance(x, Tensor):
             return None
         given = [x]
         for name in self._parameter_names:
             own = self._parameters.get(name)
             given.append(getattr(self, name) if own is None else own)
-        return self._whole(None, given)
+        return self._prepared(None, given)
 
     def _run(
         self, tensors: dict[str, Tensor], state: Any, like: Tensor | None, asked: dict[str, Any] | None
@@ -417,10 +417,18 @@ class Layer(Recorded):
         if is_recorded(given.values()):
             own = {}  # a part of a result is no other result of an operator: it would be a copy
         elif batched and len(tensors) == len(program.outputs) == 1 and not (asked or program.states or own):
-            plan = system.whole(given, numbers, program.outputs)
-            if plan and program.outputs[0] not in self._copies:
+            (output,) = program.outputs
+            if output not in self._copies:
                 names = (self._arguments.names[0], *self._parameter_names)
-                self._whole.add(None, [given[n] for n in names], plan.of(names))
+                plan = system.whole(given, numbers, program.outputs)
+
+                def again(*tensors: Tensor) -> Tensor:
+                    given = dict(zip(names, tensors, strict=True))
+                    found = system(given, numbers, (output,), watch=self.watch)
+                    return own_part(self._cuts[output], found[0], numbers)
+
+                run = plan.of(names) if plan else again
+                self._prepared.add(None, [given[n] for n in names], run, whole=plan is not None)
         if asked is not None:
             variant, masks = self._variants.masks(asked, numbers, first, batched)
             given |= masks

@@ -1,8 +1,9 @@
-"""Calls that earlier ones have prepared for tensors of some shapes: library calls and nothing else."""
+"""Calls that earlier ones have prepared, for tensors of some shapes."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,6 +13,10 @@ from chalkgrad.kernels.eager.straight import Again, Straight
 
 _SHAPES = 256
 """For how many shapes calls are kept."""
+
+
+class _Plain(NamedTuple):
+    call: Straight
 
 
 class Prepared:
@@ -24,7 +29,7 @@ class Prepared:
     """
 
     def __init__(self) -> None:
-        self._calls: dict[object, Again] = {}
+        self._calls: dict[object, Again | _Plain] = {}
 
     def __bool__(self) -> bool:
         return bool(self._calls)
@@ -46,9 +51,11 @@ class Prepared:
                 return None
         return ready.call(*tensors)
 
-    def add(self, numbers: Hashable, tensors: Sequence[Tensor], run: Straight) -> None:
-        """Keep a function for tensors like these; it must compute by library calls alone."""
+    def add(self, numbers: Hashable, tensors: Sequence[Tensor], run: Straight, whole: bool = True) -> None:
+        """Keep a function for tensors like these; ``whole`` says that it is library calls alone."""
         if len(self._calls) >= _SHAPES:
             self._calls.clear()
         first = tensors[0]
-        self._calls[(numbers, first.dtype, first.device, *[t.shape for t in tensors])] = Again(run)
+        self._calls[(numbers, first.dtype, first.device, *[t.shape for t in tensors])] = (
+            Again(run) if whole else _Plain(run)
+        )
