@@ -177,9 +177,7 @@ def test_classes_derived_from_torchs_are_left_alone() -> None:
         pass
 
     model = nn.ModuleList([Own(3, 4), parametrizations.weight_norm(nn.GRU(3, 4), "weight_hh_l0")])
-    with pytest.raises(
-        ValueError, match=r"no torch\.nn\.RNN.*\n0: Own is derived from torch's GRU"
-    ):
+    with pytest.raises(ValueError, match=r"no torch\.nn\.RNN.*\n0: Own is derived from torch's GRU"):
         chalkgrad.accelerate(model, normal(5, 2, 3))
 
 

@@ -61,10 +61,10 @@ def accelerate(
 
     The model is run once on ``inputs`` and ``named``; each layer is then timed on what it was given there,
     both ways in turn: forward and gradients if it is in training, else forward. A line for each is printed,
-    and those that would be slower are left. Layers stay the same objects with the same parameters, hooks and names: only
-    their class changes, so that optimizers and references to them stay good. Buffers of the model and the
-    random numbers of the caller are as before. ``measure(theirs, ours)`` gives seconds, where others are to
-    be counted.
+    and those that would be slower are left. Layers stay the same objects with the same parameters, hooks and
+    names: only their class changes, so that optimizers and references to them stay good. Buffers of the model
+    and the random numbers of the caller are as before. ``measure(theirs, ours)`` gives seconds, where others
+    are to be counted.
 
     A class that is derived from one of torch's may compute something else: it is left, and a line says so.
 
