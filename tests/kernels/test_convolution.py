@@ -162,7 +162,14 @@ def test_a_transposed_convolution_is_the_derived_gradient_of_a_strided_one(case:
     (seed,) = (s.name for s in system.given("seed"))
     with Calls() as found:
         (x,) = Runner(system)({seed: y, "w": w}, {"batch": 2, **case.sizes}, ["∂x"]).values()
-    assert found.starting("convolution") == ["convolution"]
+    # Where padding and stride keep the kernel off the input altogether, a call is not needed.
+    meets = all(
+        any(0 <= s * i + d * p - case.padding < size for i in range(count) for p in range(k))
+        for size, count, k, s, d in zip(
+            case.size, positions, case.kernel, case.stride, case.dilation, strict=True
+        )
+    )
+    assert found.starting("convolution") == ["convolution"] or not meets
     full = TRANSPOSED[n - 1](
         y.reshape(2, case.groups * case.outgoing, *positions),
         w.reshape(case.groups * case.outgoing, case.incoming, *case.kernel),
