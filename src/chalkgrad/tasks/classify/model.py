@@ -50,10 +50,10 @@ class Network(nn.Module):
         self.given = shape[1:] if shape[0] == 1 and _axes(parts[0], 1) == 2 else shape
         now: tuple[int, ...] = self.given
         for number, one in enumerate(parts, 1):
-            made = _fitted(one, number, now, classes if number == len(parts) else None)
+            made = fitted(one, number, now, classes if number == len(parts) else None)
             self.layers.append(made)
             with torch.no_grad():
-                now = tuple(_value(made(torch.zeros(1, *now))).shape[1:])
+                now = tuple(value(made(torch.zeros(1, *now))).shape[1:])
             if prod(now) == 0:
                 raise TaskError(f"layer {number} of the net leaves nothing of a picture of {_form(shape)}")
         if now != (classes,):
@@ -65,11 +65,11 @@ class Network(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         values = pictures.reshape(-1, *self.given)
         for one in self.layers:
-            values = _value(one(values))
+            values = value(one(values))
         return values
 
 
-def _fitted(one: Part, number: int, given: tuple[int, ...], classes: int | None) -> Layer:
+def fitted(one: Part, number: int, given: tuple[int, ...], classes: int | None) -> Layer:
     """A layer that takes what is ``given``; the last one has a score for each of the ``classes``."""
     axes = _axes(one, number)
     if axes != len(given):
@@ -109,7 +109,7 @@ def _axes(one: Part, number: int) -> int:
     return len(program.given("input")[0].ranges)
 
 
-def _value(made: Any) -> Tensor:
+def value(made: Any) -> Tensor:
     """What a layer makes; of a recurrence not the state, which ends with the picture."""
     return made if isinstance(made, Tensor) else made[0]
 
@@ -118,4 +118,4 @@ def _form(shape: tuple[int, ...]) -> str:
     return "×".join(map(str, shape)) or "one number"
 
 
-__all__ = ["Network", "part"]
+__all__ = ["Network", "fitted", "part", "value"]

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from chalkgrad.tasks.classify.config import Card
 from chalkgrad.tasks.classify.model import Network
 from chalkgrad.tasks.classify.pictures import opened, tensor
-from chalkgrad.tasks.classify.train import WEIGHTS, scaled
+from chalkgrad.tasks.classify.train import scaled
 from chalkgrad.tasks.directory import Directory
-from chalkgrad.tasks.errors import TaskError
-from chalkgrad.tasks.extra import extra
+from chalkgrad.tasks.weights import restore
 
 
 @dataclass(frozen=True)
@@ -48,16 +46,7 @@ def recogniser(path: Path | str) -> Recogniser:
     card = Card.load(directory.card_file)
     with torch.random.fork_rng(devices=[]):  # first weights are drawn only to be replaced
         model = Network(card.parts, card.shape, len(card.classes))
-    file = directory.path / WEIGHTS
-    safetensors: Any = extra("safetensors.torch", "safetensors")
-    wrong = extra("safetensors", "safetensors").SafetensorError
-    try:
-        model.load_state_dict(safetensors.load(file.read_bytes()))
-    except FileNotFoundError:
-        raise TaskError(f"{path} holds no trained weights yet ({file.name} is missing)") from None
-    except (OSError, RuntimeError, ValueError, TypeError, KeyError, wrong) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise TaskError(f"{file} does not hold this net's weights: {reason}") from None
+    restore(directory, model)
     return Recogniser(model, card)
 
 

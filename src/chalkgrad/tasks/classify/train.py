@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from chalkgrad.tasks import training
+from chalkgrad.tasks import training, weights
 from chalkgrad.tasks.classify.config import Card, Config, Metrics
 from chalkgrad.tasks.classify.data import Data, Part, load
 from chalkgrad.tasks.classify.model import Network
@@ -25,7 +25,6 @@ from chalkgrad.tasks.settings import resumable
 
 WARM_UP = 0.25  # the part of the steps in which the step size grows
 WEIGHT_DECAY = 0.01
-WEIGHTS = "weights.safetensors"
 
 
 Progress = training.Progress[Metrics]
@@ -158,7 +157,7 @@ def train(
         resume=resume,
         report=report,
         group=group,
-        beside=lambda run: save(directory, run),
+        beside=lambda run: weights.save(directory, run.model),
         end=end,
     )
     return (
@@ -181,13 +180,6 @@ def described(config: Config, data: Data) -> Card:
         tuple(deviation.tolist()),
         data.digest,
     )
-
-
-def save(directory: Directory, run: Run) -> None:
-    """The weights by themselves, to recognise with."""
-    content = extra("safetensors.torch", "safetensors").save(run.model.state_dict())
-    with directory.writing():
-        write_atomically(directory.path / WEIGHTS, content)
 
 
 @torch.no_grad()

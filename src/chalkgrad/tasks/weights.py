@@ -1,0 +1,37 @@
+"""The weights of a trained net by themselves, as safetensors: tensors with names, and nothing that can run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from chalkgrad.tasks.directory import Directory, write_atomically
+from chalkgrad.tasks.errors import TaskError
+from chalkgrad.tasks.extra import extra
+
+WEIGHTS = "weights.safetensors"
+
+
+def save(directory: Directory, model: nn.Module) -> None:
+    """Write a net's weights beside its checkpoint."""
+    content = extra("safetensors.torch", "safetensors").save(model.state_dict())
+    with directory.writing():
+        write_atomically(directory.path / WEIGHTS, content)
+
+
+def restore(directory: Directory, model: nn.Module) -> None:
+    """Give a net the weights that lie there. Raises :class:`TaskError` where they are not its own."""
+    file = directory.path / WEIGHTS
+    safetensors: Any = extra("safetensors.torch", "safetensors")
+    wrong = extra("safetensors", "safetensors").SafetensorError
+    try:
+        model.load_state_dict(safetensors.load(file.read_bytes()))
+    except FileNotFoundError:
+        raise TaskError(f"{directory.path} holds no trained weights yet ({file.name} is missing)") from None
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError, wrong) as error:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise TaskError(f"{file} does not hold this net's weights: {reason}") from None
+
+
+__all__ = ["WEIGHTS", "restore", "save"]
