@@ -10,7 +10,7 @@ import sys
 import typer
 from typer.models import CommandInfo
 
-from chalkgrad.cli import classify, data, embed, flow, lm, sequence
+from chalkgrad.cli import caption, classify, data, embed, flow, lm, sequence
 from chalkgrad.cli.check import check
 from chalkgrad.cli.code import code
 from chalkgrad.cli.derive import derive
@@ -36,9 +36,10 @@ GROUPS = {
     "lm": lm.app,
     "embed": embed.app,
     "classify": classify.app,
+    "sequence": sequence.app,
+    "caption": caption.app,
     "data": data.app,
     "flow": flow.app,
-    "sequence": sequence.app,
 }
 for word, group in GROUPS.items():
     app.add_typer(group, name=word, context_settings=_BOTH)

@@ -137,7 +137,34 @@ JAPANESE_VOWELS = DataSet(
     ),
 )
 
-SETS = {each.name: each for each in (FASHION_MNIST, EMOJI, PLAYS, BROWN, TYPESCRIPT, JAPANESE_VOWELS)}
+KOREAN_FONT = DataSet(
+    "korean-font",
+    "Nanum Gothic: a font for Korean in pictures, where none is installed",
+    (
+        Package(
+            "apt",
+            "fonts-nanum",
+            "20200506",
+            "OFL-1.1",
+            10_317_512,
+            keep={r".*/(NanumGothic\.ttf)": r"\1"},
+            files={"NanumGothic.ttf": "48a28e97b34fc8e5b157657633670cd1b7de126cfc414da65ce9c3d5bc8be733"},
+        ),
+    ),
+)
+
+SETS = {
+    each.name: each for each in (FASHION_MNIST, EMOJI, PLAYS, BROWN, TYPESCRIPT, JAPANESE_VOWELS, KOREAN_FONT)
+}
 """The data sets by name."""
 
-__all__ = ["BROWN", "EMOJI", "FASHION_MNIST", "JAPANESE_VOWELS", "PLAYS", "SETS", "TYPESCRIPT"]
+__all__ = [
+    "BROWN",
+    "EMOJI",
+    "FASHION_MNIST",
+    "JAPANESE_VOWELS",
+    "KOREAN_FONT",
+    "PLAYS",
+    "SETS",
+    "TYPESCRIPT",
+]

@@ -1,4 +1,4 @@
-"""The weights of a trained net by themselves, as safetensors: tensors with names, and nothing that can run."""
+"""The weights of a trained net by themselves, as safetensors: named tensors, and nothing that can run."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Config:
     epochs: int = 60
     batch: int = 32
     lr: float = 4e-3
-    clip: float = 5.0
+    clip: float = 1.0
     shift: int | None = None
     seed: int = 0
 
@@ -116,8 +116,8 @@ class Card:
 
 @dataclass(frozen=True)
 class Metrics:
-    """A line of ``metrics.jsonl``: loss in nats per token and the share of tokens that were likeliest, over an
-    epoch, while weights changed."""
+    """A line of ``metrics.jsonl``: over an epoch, while weights changed, the loss in nats per token and the
+    share of tokens that were the likeliest."""
 
     step: int
     epoch: int

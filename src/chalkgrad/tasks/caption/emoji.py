@@ -1,7 +1,7 @@
 """Emoji and what they are called: the pictures of Noto Color Emoji, the names of Unicode's CLDR.
 
-1,440 of them, of 32×32 pixels, ship with the package (:mod:`chalkgrad.tasks.caption.shipping` made the files);
-``chalkgrad data fetch emoji`` brings all, of 136×128, from which any size can be made.
+1,440 of them, of 32×32 pixels, ship with the package (:mod:`chalkgrad.tasks.caption.shipping` made the
+files); ``chalkgrad data fetch emoji`` brings all, of 136×128, from which any size can be made.
 """
 
 from __future__ import annotations

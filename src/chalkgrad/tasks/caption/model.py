@@ -55,8 +55,8 @@ class Roles:
             words + places
         ):
             raise TaskError(
-                "a decoder has one input for a word at each step, at most one for places (S×E), and one output "
-                f"at each step, besides what weighs the places; this one has inputs "
+                "a decoder has one input for a word at each step, at most one for places (S×E), and one "
+                f"output at each step, besides what weighs the places; this one has inputs "
                 f"{', '.join(n.name for n in inputs) or 'none'} and outputs {', '.join(program.outputs)}"
             )
         return Roles(words[0], places[0] if places else None, said[0], weights[0] if weights else None)
@@ -65,10 +65,10 @@ class Roles:
 class Captioner(nn.Module):
     """Scores of each next token: ``pictures (n, C, H, W), tokens (n, T) → (n, T, V)``.
 
-    ``parts`` are the encoder's layers, ``decoder`` its equations. The encoder's maps make every state that the
-    decoder begins with (:data:`START`), and are the places that it looks at, where it does. Raises
-    :class:`TaskError` where layers do not fit together and :class:`chalkgrad.EquationError` for equations that
-    cannot be read.
+    ``parts`` are the encoder's layers, ``decoder`` its equations. The encoder's maps make every state that
+    the decoder begins with (:data:`START`), and are the places that it looks at, where it does. Raises
+    :class:`TaskError` where layers do not fit together and :class:`chalkgrad.EquationError` for equations
+    that cannot be read.
     """
 
     def __init__(
@@ -100,9 +100,7 @@ class Captioner(nn.Module):
         ends = torch.zeros(1, 1, embedding)
         places = torch.zeros(1, now[1] * now[2], now[0])
         outputs, states = self._say(ends, places, None)
-        self.starts = nn.ModuleList(
-            layer(source_of(START), x=now, h=int(state.shape[1])) for state in states
-        )
+        self.starts = nn.ModuleList(layer(source_of(START), x=now, h=int(state.shape[1])) for state in states)
         self.embedding = nn.Embedding(tokens, embedding)
         self.readout = nn.Linear(outputs[0].shape[-1], tokens)
         self.dropout = nn.Dropout(dropout)
@@ -142,9 +140,7 @@ class Captioner(nn.Module):
         return (getattr(outputs, roles.said.name), weights), after
 
 
-def unfolded(
-    resolved: Resolved, source: str, roles: Roles, maps: int, hidden: int, embedding: int
-) -> Layer:
+def unfolded(resolved: Resolved, source: str, roles: Roles, maps: int, hidden: int, embedding: int) -> Layer:
     """The decoder as a layer: a word has ``embedding`` numbers, a place ``maps``, all else ``hidden``."""
     program = resolved.program
     ranges = (r for name in program.given("parameter") for r in name.ranges)

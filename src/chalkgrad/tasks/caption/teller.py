@@ -48,7 +48,7 @@ class Teller:
     vocabulary: Vocabulary
 
     def __call__(self, path: Path | str, beam: int = 3) -> Caption:
-        """The caption of a picture file. Raises :class:`chalkgrad.tasks.errors.TaskError` where it is none."""
+        """The caption of a picture file; :class:`chalkgrad.tasks.errors.TaskError` where it is none."""
         picture = opened(Path(path))
         size = picture.size
         [said] = self.of(tensor(picture, self.card.shape)[None], beam)

@@ -56,7 +56,9 @@ class Run(training.Run[nn.Module, Batch, Metrics]):
 
     KEPT = ("order",)
 
-    def __init__(self, config: Config, model: Captioner, data: Data, card: Card, group: Group = ALONE) -> None:
+    def __init__(
+        self, config: Config, model: Captioner, data: Data, card: Card, group: Group = ALONE
+    ) -> None:
         optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=WEIGHT_DECAY)
         vocabulary = vocabulary_of(card.vocabulary)
         self.pad = vocabulary.pad
@@ -68,9 +70,7 @@ class Run(training.Run[nn.Module, Batch, Metrics]):
             total_steps=config.epochs * self.an_epoch + 1,
             pct_start=WARM_UP,
         )
-        super().__init__(
-            model, optimizer, seed=config.seed, clip=config.clip, schedule=cycle, group=group
-        )
+        super().__init__(model, optimizer, seed=config.seed, clip=config.clip, schedule=cycle, group=group)
         self.size, self.pictures, self.card = config.batch, data.training.pictures, card
         self.shift = data.shift if config.shift is None else config.shift
         self.order = torch.empty(0, dtype=torch.long)  # the captions of this epoch, as they are shown
