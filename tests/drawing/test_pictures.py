@@ -48,9 +48,11 @@ STILL = (
     "conv_transpose2d",
     "conv_lstm",
     "conv_pool",
+    "conv_relu",
     "avg_pool2d",
     "max_pool2d",
     "scores",
+    "picture_state",
 )
 SLIDING = (
     "C1",

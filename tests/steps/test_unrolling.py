@@ -39,6 +39,7 @@ WITHOUT = (
     *("between places", "mean of windows", "conv1d", "conv2d", "conv3d", "conv_transpose1d"),
     *("conv_transpose2d", "max_pool2d", "avg_pool2d", "conv_pool", "scores", "mlp", "tcn", "wavenet"),
     *("attention", "attention_causal", "attention_multihead", "layer_norm", "neural_ngram"),
+    *("conv_relu", "picture_state"),
     *("without a recurrence", "mean without a recurrence"),
 )
 RECURRENT = {n: text for n, text in EVERY.items() if n not in (*WITHOUT, "X2")}

@@ -70,6 +70,12 @@ def test_it_learns_and_leaves_all_that_was_promised(data: Data, tmp_path: Path) 
             assert min(drawn.size) > 200
 
 
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_a_run_of_a_few_steps_is_a_run(epochs: int, data: Data, tmp_path: Path) -> None:
+    result = train(replace(SMALL, epochs=epochs, batch=14), tmp_path / "out", data=data)
+    assert result.step == 3 * epochs
+
+
 def test_one_seed_is_one_run_and_another_seed_another(data: Data, whole: Path, tmp_path: Path) -> None:
     train(SMALL, tmp_path / "again", data=data)
     train(replace(SMALL, seed=1), tmp_path / "other", data=data)

@@ -165,8 +165,9 @@ def _table(path: Path) -> tuple[dict[str, tuple[str, list[str]]], list[str]]:
 
 def _part(rows: list[tuple[str, Any, tuple[str, ...]]], size: tuple[int, int] | None = None) -> Part:
     """Rows of (part, picture, captions), brought to (height, width)."""
-    pictures = [tensor(picture, (3, *(size or picture.size[::-1]))) for _, picture, _ in rows]
-    empty = torch.empty(0, 3, *(size or (emoji.PIXELS, emoji.PIXELS)), dtype=torch.uint8)
+    high, wide = size or (rows[0][1].size[::-1] if rows else (emoji.PIXELS, emoji.PIXELS))
+    pictures = [tensor(picture, (3, high, wide)) for _, picture, _ in rows]
+    empty = torch.empty(0, 3, high, wide, dtype=torch.uint8)
     return Part(torch.stack(pictures) if rows else empty, tuple(captions for *_, captions in rows))
 
 

@@ -145,7 +145,7 @@ def font(path: Path) -> dict[str, bytes]:
     """
     library: Any = extra("fontTools.ttLib", "fontTools")
     try:
-        opened = library.TTFont(path, lazy=True)
+        opened = library.TTFont(io.BytesIO(path.read_bytes()), lazy=True)
         pictures = opened["CBDT"].strikeData[0]
         glyphs = {chr(code): glyph for code, glyph in opened.getBestCmap().items()}
         characters = {glyph: code for code, glyph in reversed(glyphs.items())}

@@ -33,7 +33,7 @@ def chosen(emoji: list[Emoji], count: int = COUNT) -> list[Emoji]:
     bases = {*people[::2], *hands[::4]}
     others = [e for e in emoji if not tones[e.base] and not e.names["en"].startswith("flag:")]
     taken = [e for base in sorted(bases) for e in families[base]]
-    room = count - len(taken)
+    room = min(max(0, count - len(taken)), len(others))
     spread = [others[i * len(others) // room] for i in range(room)]
     return sorted([*taken, *spread], key=lambda e: e.characters)
 

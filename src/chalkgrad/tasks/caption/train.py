@@ -16,7 +16,7 @@ from chalkgrad.tasks.caption.config import Card, Config, Metrics
 from chalkgrad.tasks.caption.data import Data, Part, load
 from chalkgrad.tasks.caption.model import Captioner
 from chalkgrad.tasks.classify.model import part as layer_part
-from chalkgrad.tasks.classify.train import moved
+from chalkgrad.tasks.classify.train import SHORTEST, WARM_UP, WEIGHT_DECAY, moved
 from chalkgrad.tasks.directory import Directory
 from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.extra import extra
@@ -26,8 +26,6 @@ from chalkgrad.tasks.tokens import Vocabulary, Words
 from chalkgrad.tasks.tokens import load as vocabulary_of
 from chalkgrad.zoo import source_of
 
-WARM_UP = 0.25  # the part of the steps in which the step size grows
-WEIGHT_DECAY = 0.01
 SPECIAL = ("pad", "begin", "end")
 
 Progress = training.Progress[Metrics]
@@ -67,7 +65,7 @@ class Run(training.Run[nn.Module, Batch, Metrics]):
         cycle = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=config.lr,
-            total_steps=config.epochs * self.an_epoch + 1,
+            total_steps=max(SHORTEST, config.epochs * self.an_epoch + 1),
             pct_start=WARM_UP,
         )
         super().__init__(model, optimizer, seed=config.seed, clip=config.clip, schedule=cycle, group=group)

@@ -24,6 +24,7 @@ from chalkgrad.tasks.processes import ALONE, Group, part
 from chalkgrad.tasks.settings import resumable
 
 WARM_UP = 0.25  # the part of the steps in which the step size grows
+SHORTEST = 9  # steps of a cycle: with fewer there may be no step in which it could grow
 WEIGHT_DECAY = 0.01
 
 
@@ -58,7 +59,7 @@ class Run(training.Run[Network, tuple[Tensor, Tensor], Metrics]):
         self.an_epoch = ceil(len(data.training) / config.batch)
         self.steps = config.epochs * self.an_epoch
         cycle = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=config.lr, total_steps=self.steps + 1, pct_start=WARM_UP
+            optimizer, max_lr=config.lr, total_steps=max(SHORTEST, self.steps + 1), pct_start=WARM_UP
         )
         super().__init__(model, optimizer, seed=config.seed, schedule=cycle, group=group)
         self.size, self.data, self.card = config.batch, data, card
