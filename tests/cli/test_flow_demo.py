@@ -65,9 +65,10 @@ def test_pictures_are_written_and_what_was_not_seen_is_said(
 
 
 def test_an_experiment_that_is_not_there_is_refused() -> None:
-    result = typed("flow", "demo", "vanishing", "gates")
+    result = typed("flow", "demo", "vanishing", "cliffs")
     assert result.exit_code == 2
     assert result.stderr == (
-        "error: there is no experiment 'gates': vanishing, counting, clipping, truncated, adding, rmsprop\n"
+        "error: there is no experiment 'cliffs': "
+        "vanishing, counting, clipping, truncated, adding, gates, rmsprop\n"
     )
     assert result.stdout == ""

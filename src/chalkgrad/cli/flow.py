@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # torch takes a second to import, so the commands import it, 
 app = typer.Typer(help="Gradients through time, seen.", no_args_is_help=True)
 
 TASKS = ("adding", "order", "bit")
-EXPERIMENTS = ("vanishing", "counting", "clipping", "truncated", "adding", "rmsprop")
+EXPERIMENTS = ("vanishing", "counting", "clipping", "truncated", "adding", "gates", "rmsprop")
 
 
 @app.callback()

@@ -16,6 +16,7 @@ from chalkgrad.tasks.experiments import (
     clipping,
     counting,
     data,
+    gates,
     learn,
     rmsprop,
     truncated,
@@ -63,6 +64,29 @@ def test_the_first_bit_stands_first_and_nowhere_else() -> None:
     assert correlation.abs().max() < 0.2
 
 
+@pytest.mark.parametrize("given", [{}, {"write": 1, "read": 7}])
+def test_what_is_written_is_asked_for_where_it_is_read(given: dict[str, int]) -> None:
+    x, y = data.held_value(300, 10, drawn(), **given)
+    wrote, read = x[:, :, 1] == 1, x[:, :, 2] == 1
+    assert (wrote[:, :5].sum(1) == 1).all()
+    assert not wrote[:, 5:].any()
+    assert (read[:, 5:].sum(1) == 2).all()
+    first = read.float().argmax(1)
+    assert read[torch.arange(300), first + 1].all()
+    torch.testing.assert_close(y[:, :, 0], x[:, :, 0][wrote][:, None] * read)
+    assert wrote.any(0).sum() == (1 if given else 5)
+    assert not given or (wrote.float().argmax(1).eq(1).all() and first.eq(7).all())
+
+
+def test_gates_set_by_hand_hand_the_gradient_on_whole_and_both_nets_are_drawn() -> None:
+    outcome = gates.run(gates.Settings(steps=6, every=3, batch=4))
+    assert outcome.findings[0].seen
+    assert outcome.rows[0][1:7] == ("1.00", "0.00", "1.00", "1.00", "0.00", "1.0e+00")
+    assert float(outcome.rows[0][7]) < 1e-6
+    assert outcome.pictures["gates.png"][:8] == b"\x89PNG\r\n\x1a\n"
+    assert b"plain.h" in outcome.pictures["gates.html"]
+
+
 def test_bits_are_counted() -> None:
     x, count = data.bits(5, 10, drawn())
     assert set(x.flatten().tolist()) == {0, 1}
@@ -73,6 +97,7 @@ SMALL: dict[str, tuple[Callable[..., Outcome], Any]] = {
     "clipping": (clipping.run, clipping.Settings(rates=(0.1,), seeds=(0,), steps=3)),
     "truncated": (truncated.run, truncated.Settings(lengths=(3, 6), windows=(4, None), seeds=(0,), steps=3)),
     "adding": (adding.run, adding.Settings(length=8, units=4, steps=8)),
+    "gates": (gates.run, gates.Settings(length=10, reads=(8, 9), steps=6, every=3, batch=4)),
     "rmsprop": (rmsprop.run, rmsprop.Settings(length=6, units=4, steps=3, seeds=(0,))),
 }
 

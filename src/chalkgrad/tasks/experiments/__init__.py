@@ -2,13 +2,13 @@
 
 >>> from chalkgrad.tasks import experiments
 >>> list(experiments.EXPERIMENTS)
-['vanishing', 'counting', 'clipping', 'truncated', 'adding', 'rmsprop']
+['vanishing', 'counting', 'clipping', 'truncated', 'adding', 'gates', 'rmsprop']
 >>> outcome = experiments.EXPERIMENTS["vanishing"]()
 >>> outcome.seen
 True
 """
 
-from chalkgrad.tasks.experiments import adding, clipping, counting, rmsprop, truncated, vanishing
+from chalkgrad.tasks.experiments import adding, clipping, counting, gates, rmsprop, truncated, vanishing
 from chalkgrad.tasks.experiments.outcome import Finding, Outcome
 
 EXPERIMENTS = {
@@ -17,6 +17,7 @@ EXPERIMENTS = {
     "clipping": clipping.run,
     "truncated": truncated.run,
     "adding": adding.run,
+    "gates": gates.run,
     "rmsprop": rmsprop.run,
 }
 """By name, in the order in which they are best read; each takes its settings and a ``tick``."""

@@ -58,10 +58,29 @@ def first_bit(n: int, steps: int, drawn: Generator) -> tuple[Tensor, Tensor]:
     return x, bit
 
 
+def held_value(
+    n: int, steps: int, drawn: Generator, *, write: int | None = None, read: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """``(n, T, 3)`` and ``(n, T, 1)``: 1 or -1 at every step, flags to write and to read; what was written.
+
+    It is written at one step of the first half and read at two steps of the second, one after the other,
+    drawn for each sequence where they are not given. Elsewhere the answer is 0.
+    """
+    every = torch.arange(n)
+    x = torch.zeros(n, steps, 3)
+    x[:, :, 0] = 2.0 * torch.randint(0, 2, (n, steps), generator=drawn) - 1
+    at = torch.randint(0, steps // 2, (n,), generator=drawn) if write is None else torch.full((n,), write)
+    first = torch.randint(steps // 2, steps - 1, (n,), generator=drawn)
+    first = first if read is None else torch.full((n,), read)
+    x[every, at, 1] = 1
+    x[every, first, 2] = x[every, first + 1, 2] = 1
+    return x, x[every, at, 0][:, None, None] * x[:, :, 2:]
+
+
 def bits(n: int, steps: int, drawn: Generator) -> tuple[Tensor, Tensor]:
     """``(n, T)`` and ``(n,)``: bits, and how many of a row are one."""
     x = torch.randint(0, 2, (n, steps), generator=drawn).float()
     return x, x.sum(1)
 
 
-__all__ = ["BASELINE", "adding", "bits", "first_bit", "temporal_order"]
+__all__ = ["BASELINE", "adding", "bits", "first_bit", "held_value", "temporal_order"]
