@@ -152,7 +152,7 @@ def learned(s: Settings, tick: Tick) -> tuple[Record, dict[str, float]]:
         return [mse_loss(net(x)[0], target) * s.length / 2 for net in both.values()]
 
     with flow(both) as record:
-        watching = [net.watch for net in both.values()]
+        watching = [(net, net.watch) for net in both.values() if isinstance(net, Layer)]
         for k in range(s.steps + 1):
             if k % s.every == 0:
                 at_end = [mse_loss(net(x)[0][:, -1], target[:, -1]) for net in both.values()]
@@ -163,7 +163,7 @@ def learned(s: Settings, tick: Tick) -> tuple[Record, dict[str, float]]:
                 record.look(both[GATED], x)
             if k == s.steps:
                 break
-            for net in both.values():
+            for net, _ in watching:  # training itself is not watched
                 net.watch = None
             for optimizer, loss, net in zip(
                 optimizers, losses(*held_value(s.batch, s.length, drawn)), both.values(), strict=True
@@ -172,7 +172,7 @@ def learned(s: Settings, tick: Tick) -> tuple[Record, dict[str, float]]:
                 loss.backward()
                 nn.utils.clip_grad_norm_(net.parameters(), 1.0)
                 optimizer.step()
-            for net, watch in zip(both.values(), watching, strict=True):
+            for net, watch in watching:
                 net.watch = watch
             tick(k + 1, s.steps)
     return record, errors
