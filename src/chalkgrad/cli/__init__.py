@@ -10,7 +10,7 @@ import sys
 import typer
 from typer.models import CommandInfo
 
-from chalkgrad.cli import caption, classify, data, embed, flow, lm, sequence
+from chalkgrad.cli import caption, classify, data, embed, flow, lm, sequence, translate
 from chalkgrad.cli.check import check
 from chalkgrad.cli.code import code
 from chalkgrad.cli.derive import derive
@@ -38,6 +38,7 @@ GROUPS = {
     "classify": classify.app,
     "sequence": sequence.app,
     "caption": caption.app,
+    "translate": translate.app,
     "data": data.app,
     "flow": flow.app,
 }
