@@ -84,4 +84,55 @@ def neighbours(
         Console(highlight=False).print(table, markup=False)
 
 
+@app.command()
+def compare(
+    vectors: Annotated[Path, typer.Argument(metavar="FILE.vec", help="Vectors in word2vec's text format.")],
+    words: Annotated[list[str], typer.Argument(metavar="WORD...")],
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="A language model of words, whose embedding is shown beside them."),
+    ] = None,
+    text: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="UTF-8 text for bags of words.", show_default="nine plays"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Receives a picture of all cosines.")
+    ] = None,
+) -> None:
+    """Show words as one-hot vectors, bags of words, a language model's embedding and word2vec, side by side.
+
+    For each way the table says how many numbers a word is, and which of the others is nearest to it.
+
+    Example:
+
+        chalkgrad embed compare words.vec king queen sea ship --model runs/lm --out alike.png
+    """
+    with page.task_complaints():
+        from chalkgrad.files import write
+        from chalkgrad.tasks import embeddings
+        from chalkgrad.tasks import representations as ways
+        from chalkgrad.tasks.errors import TaskError
+        from chalkgrad.tasks.language_model import load, plays, read
+
+        if len(set(words)) < 2:
+            raise TaskError("give two different words at least")
+        known, bad = embeddings.load(vectors)
+        page.skipped(bad, vectors)
+        shown = [
+            ways.one_hot(words, known.words),
+            ways.bags(words, known.words, read(text or plays())),
+            *([ways.learned(words, load(model))] if model else []),
+            ways.word2vec(words, known),
+        ]
+        table = Table("", *(way.name for way in shown), box=None, pad_edge=False)
+        table.add_row("numbers", *(f"{way.vectors.shape[1]:,}" for way in shown))
+        for word in words:
+            near = (way.nearest(word) for way in shown)
+            table.add_row(word, *(f"{n[1]:.3f} {n[0]}" if n else "none" for n in near))
+        Console(highlight=False).print(table, markup=False)
+        if out:
+            write(out, ways.picture(shown))
+
+
 __all__ = ["app"]
