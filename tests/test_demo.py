@@ -9,7 +9,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from chalkgrad.demo import convolution, heat, kernel, language, own_cell, vanishing
+from chalkgrad.demo import convolution, heat, kernel, language, own_cell, translation, vanishing
 from chalkgrad.demo.__main__ import main
 from chalkgrad.demo.board import WIDTH, Grid, broken
 from chalkgrad.demo.shades import RAMP, Shades, shirt
@@ -180,8 +180,18 @@ def test_a_cell_as_a_loop_and_as_equations_is_the_same_layer_timed_twice() -> No
     assert float(found[1]) < 1e-5
 
 
+def test_dates_are_learned_and_what_was_looked_at_is_shown() -> None:
+    console, page = board()
+    translation.scene(console, seconds=0.3)
+    scene = page.getvalue()
+    assert "α[t,j] = softmax[j](e[t,j])" in scene
+    assert re.search(r"^ +2 1   N o v e m b e r   2 0 2 6 ⏎$", scene, re.M)
+    assert re.search(r"^[1-9]\d* steps; of 200 dates never seen \d+% are right\.$", scene, re.M)
+    assert len(scene.splitlines()) <= SCREEN
+
+
 def test_a_scene_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
-        main(["8"])
+        main(["9"])
     assert end.value.code == 2
-    assert "there is no scene 8" in capsys.readouterr().err
+    assert "there is no scene 9" in capsys.readouterr().err

@@ -1,1 +1,1 @@
-"""A tour in seven scenes, each a screenful: ``python -m chalkgrad.demo``."""
+"""A tour in eight scenes, each a screenful: ``python -m chalkgrad.demo``."""
