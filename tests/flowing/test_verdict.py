@@ -76,7 +76,74 @@ def test_gates_that_are_stuck_are_named() -> None:
     said = str(verdict(trained(net), measured))
     assert "f is open (over 0.95) in 100 % of its values" in said
     assert "i is shut (under 0.05) in 100 % of its values" in said
-    assert "saturated: o" not in said
+    assert "gate o" not in said
+
+
+@pytest.mark.parametrize(("forget", "kind"), [(9.0, "healthy"), (-9.0, "vanishing")])
+def test_a_gate_that_stands_still_is_a_fault_only_where_the_gradient_vanishes(
+    forget: float, kind: str
+) -> None:
+    torch.manual_seed(0)
+    net = chalkgrad.layer("lstm", D=D, H=H, init={"b_f": forget})
+    found = verdict(trained(net), saturation(gates(net, torch.randn(B, T, D))))
+    assert [f.kind for f in found.findings] == [kind, "saturated"]
+    fault = kind == "vanishing"
+    assert ("no fault" in found.findings[1].words) is not fault
+    assert [a.code for a in found.findings[1].advice] == ['init={"b_f": 0.0}, or smaller weights'] * fault
+
+
+def written(states: dict[str, tuple[Tensor, dict[str, Tensor]]]) -> Record:
+    """A record of one backward pass with these norms, as a whole and by path."""
+    record = Record()
+    record._watch("")(
+        {state: whole[None] ** 2 for state, (whole, _) in states.items()},
+        {state: {path: part[None] ** 2 for path, part in of.items()} for state, (_, of) in states.items()},
+    )
+    return record
+
+
+def before_the_last(value: float, last: float = 0.0) -> Tensor:
+    return torch.tensor([value] * (T - 1) + [last])
+
+
+def test_paths_that_cancel_do_not_explode() -> None:
+    came = {"i[t+1]": before_the_last(1.2), "g[t+1]": before_the_last(1.0), "y[t]": before_the_last(0, 1.0)}
+    found = verdict(written({"h": (torch.ones(T), came)}))
+    assert str(found).startswith("healthy: the gradient of h keeps 1.00 of its norm a step back")
+
+
+@pytest.mark.parametrize("times", [1e-4, 1e4])
+def test_what_another_state_gives_is_not_growth_of_its_own(times: float) -> None:
+    """h is read by the loss once, and has what comes from c all the other time: more, or less, but no more
+    of it the further back.
+    """
+    c = (torch.ones(T), {"c[t+1]": before_the_last(1.0), "h[t]": before_the_last(0, 1.0)})
+    h = (before_the_last(times, 1.0), {"i[t+1]": before_the_last(times), "loss": before_the_last(0, 1.0)})
+    assert verdict(written({"c": c, "h": h})).kind == "healthy"
+
+
+@pytest.mark.parametrize(("scale", "kind"), [(0.7, "vanishing"), (1.0, "healthy"), (1.3, "exploding")])
+@pytest.mark.parametrize("last", [True, False])
+def test_states_that_hand_their_gradient_to_each_other_are_judged_together(
+    scale: float, kind: str, last: bool
+) -> None:
+    page = "a[t] = s b[t-1] + x[t] U\nb[t] = s a[t-1] + x[t] V\ny[t] = a[t] + b[t]\nwhere s: scalar"
+    net = chalkgrad.layer(page, x=D, a=H, init={"s": scale})
+    found = verdict(trained(net, last=last))
+    assert found.kind == kind
+    assert ("gradient of a and b together is 1.30 times as large" in str(found)) is (kind == "exploding")
+
+
+def test_the_cell_of_shut_gates_hands_its_gradient_on_whole_however_loud_it_is_in_what_they_hide() -> None:
+    torch.manual_seed(0)
+    start = {"W_xo": torch.tensor([[0.0], [40.0]]), "b_o": -20.0, "b_i": -3.0, "b_f": 9.0, "W_hg": 300.0}
+    net = chalkgrad.layer("lstm", D=2, H=1, init={**start, **{f"W_h{gate}": 0.0 for gate in "ifo"}})
+    x = torch.randn(B, T, 2)
+    x[:, :, 1] = before_the_last(0, 1.0)  # the output gate opens at the end alone
+    with chalkgrad.flow(net) as record:
+        net(x)[0][:, -1].sum().backward()
+    assert record.norm["h"][0, 1:-2].min() > 2 * record.norm["h"][0, -1]
+    assert verdict(record).kind == "healthy"
 
 
 def test_one_sequence_by_itself_is_a_batch_of_one() -> None:

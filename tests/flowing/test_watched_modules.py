@@ -230,11 +230,12 @@ def test_advice_for_a_module_of_torchs_form_is_code_that_runs_on_it() -> None:
 def test_stuck_gates_of_a_module_of_torchs_form_are_named_by_its_parameters() -> None:
     net = chalkgrad.GRU(D, H)
     with torch.no_grad():
-        net.bias_ih_l0[H : 2 * H] = 9.0  # z
+        net.bias_ih_l0[H : 2 * H] = -9.0  # z
     x = torch.randn(20, B, D)
     with chalkgrad.flow(net) as record:
         net(x)[0].sum().backward()
         record.look(net, x)
+    assert record.verdict().kind == "vanishing"
     (found,) = (f for f in record.verdict().findings if f.kind == "saturated")
-    assert found.words.startswith("gate z is open")
+    assert found.words.startswith("gate z is shut")
     assert found.advice[0].code == f"net.bias_ih_l0.data[{H}:{2 * H}] = 0.0, or smaller weights"

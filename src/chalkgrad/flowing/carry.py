@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -41,35 +42,71 @@ def carried(record: Record) -> dict[str, Carry]:
                 f"{state} recurs along {table.dim() - 1} indices, so that there is no one time: "
                 "see record.norm and record.paths, which have an axis for each"
             )
-    return {state: Carry(state, table, paths.get(state, {})) for state, table in record.norm.items()}
+    return {state: Carry.of(state, table, paths.get(state, {})) for state, table in record.norm.items()}
 
 
 def recurrences(record: Record) -> list[list[Carry]]:
-    """The states of each recurrence together: those of one layer that look the same way.
+    """The states of each recurrence together: those of one layer and length that look the same way.
 
     Raises ValueError as :func:`carried` does.
     """
-    found: dict[tuple[str, bool], list[Carry]] = {}
+    found: dict[tuple[str, bool, int], list[Carry]] = {}
     for c in carried(record).values():
-        found.setdefault((c.layer, c.backward), []).append(c)
+        found.setdefault((c.layer, c.backward, c.steps), []).append(c)
     return [*found.values()]
 
 
+@dataclass(frozen=True)
 class Carry:
     """How a state hands its gradient on, by the last quarter of what was seen of it.
 
-    ``norms`` is (training steps, T), ``paths`` the same by what it came through.
+    ``all`` is its norm, (training steps, T); ``later``, of the last quarter, what of it came from another
+    step; ``backward`` whether that is a later one.
     """
 
-    def __init__(self, name: str, norms: Tensor, paths: Mapping[str, Tensor]) -> None:
-        self.name = name
-        self.layer = name.rpartition(".")[0]
-        self.norms = norms[-max(1, len(norms) // 4) :]
-        self.all = norms
-        later = [p[-len(self.norms) :] for path, p in paths.items() if re.search(r"[+-]\d", path)]
+    name: str
+    layer: str
+    all: Tensor
+    later: Tensor
+    backward: bool
+
+    @classmethod
+    def of(cls, name: str, norms: Tensor, paths: Mapping[str, Tensor]) -> Carry:
+        """That of a state with these norms, as a whole and by path.
+
+        Paths may cancel, so that what came from another step is no sum of theirs: it is the whole where
+        nothing else came, and elsewhere as near to the root of the sum of squares as the whole allows.
+        """
+        now = norms[-_late(norms) :].nan_to_num(posinf=math.inf)
         # A path that a pass did not have is NaN, and adds nothing.
-        self.later = torch.stack(later).square().nansum(0).sqrt() if later else torch.zeros_like(self.norms)
-        self.backward = not any(re.search(r"-\d", path) for path in paths)
+        parts = {path: table[-len(now) :].nan_to_num(posinf=math.inf) for path, table in paths.items()}
+        far = [parts.pop(path) for path in paths if re.search(r"[+-]\d", path)]
+        here = sum(parts.values(), torch.zeros_like(now))
+        later = torch.stack(far).square().sum(0).sqrt() if far else torch.zeros_like(now)
+        later = torch.where(later > 0, later.clamp((now - here).abs().nan_to_num(), now + here), later)
+        backward = not any(re.search(r"-\d", path) for path in paths)
+        return cls(name, name.rpartition(".")[0], norms, later, backward)
+
+    @classmethod
+    def together(cls, states: Sequence[Carry]) -> Carry:
+        """That of all states of a recurrence as one vector, whose norm says whether anything grows.
+
+        One state can grow by what another gives it while that stays as it is: no recurrence does so.
+        """
+        if len(states) == 1:
+            return states[0]
+        first = states[0]
+        norms, later = (
+            torch.stack(tables).square().sum(0).sqrt()
+            for tables in ([s.all for s in states], [s.later for s in states])
+        )
+        names = f"{', '.join(s.name for s in states[:-1])} and {states[-1].name} together"
+        return cls(names, first.layer, norms, later, first.backward)
+
+    @property
+    def norms(self) -> Tensor:
+        """The last quarter of its norm."""
+        return self.all[-_late(self.all) :]
 
     @property
     def steps(self) -> int:
@@ -83,11 +120,16 @@ class Carry:
 
     @property
     def gain(self) -> float:
-        """How much of the norm a step hands on to the next on the way, the geometric mean; 0 if nothing."""
+        """How much of the norm a step hands on to the next on the way, on the geometric mean; 0 if nothing.
+
+        It is the slope of the line that fits the logarithm best, so that steps in the middle count most: what
+        is lost or won once, where the loss reads a state or where a sequence begins, is no rate.
+        """
         whole, later = (self.norms, self.later) if self.backward else (self.norms.flip(1), self.later.flip(1))
-        ratio = later[:, :-1] / whole[:, 1:]
-        ratio = ratio[ratio.isfinite() & (ratio > 0)]
-        return float(ratio.log().mean().exp()) if len(ratio) else 0.0
+        ratio = (later[:, :-1] / whole[:, 1:]).double()
+        at = torch.arange(1, self.steps, dtype=torch.float64)
+        weight = (at * at.flip(0)).expand_as(ratio)[there := ratio.isfinite() & (ratio > 0)]
+        return float((weight * ratio[there].log()).sum().div(weight.sum()).exp()) if len(weight) else 0.0
 
     @property
     def kept(self) -> float:
@@ -123,6 +165,11 @@ class Carry:
             return None
         first = int((later != 0).nonzero()[0])  # what only becomes too small for its numbers is not cut
         return run + 1 if later[first] > 1e-12 * whole.max() else None
+
+
+def _late(norms: Tensor) -> int:
+    """How many of the training steps are the last quarter."""
+    return max(1, len(norms) // 4)
 
 
 __all__ = ["FAINT", "Carry", "carried", "reach", "recurrences"]

@@ -58,7 +58,7 @@ def trouble(module: nn.Module, step: int, record: Record | None = None) -> Troub
         return None
     found: list[tuple[int, bool, str, int, str]] = []
     for state, paths in (record.last() if record else {}).items():
-        carry = Carry(state, paths[""][None], {p: row[None] for p, row in paths.items() if p})
+        carry = Carry.of(state, paths[""][None], {p: row[None] for p, row in paths.items() if p})
         where = carry.not_finite()
         if where is not None:
             time = where[1]

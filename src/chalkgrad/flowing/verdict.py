@@ -14,7 +14,7 @@ from chalkgrad.flowing.measures import Gate
 if TYPE_CHECKING:
     from chalkgrad.flowing.record import Record
 
-Kind = Literal["not finite", "exploding", "truncated", "vanishing", "saturated", "healthy"]
+Kind = Literal["not finite", "exploding", "truncated", "vanishing", "healthy", "saturated"]
 
 LOUD = 100.0
 """Over so many times what it was, a gradient counts as exploding."""
@@ -33,7 +33,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found, the worst first; ``str()`` has it in words."""
+    """What was found, the worst first, then gates that stand still; ``str()`` has it in words."""
 
     findings: tuple[Finding, ...]
 
@@ -55,9 +55,10 @@ class Verdict:
 def verdict(record: Record, gates: Mapping[str, Gate] | None = None) -> Verdict:
     """What the last quarter of a record says of every state; ``gates`` is their saturation, if measured.
 
-    A state's gain is how much of the norm at t+1 comes back to t, the geometric mean over time; a state whose
-    gain keeps less than a hundredth over the whole sequence vanishes, one that makes it a hundred times as
-    large explodes. Gradient reaches far if it does by one of the states that hand it on together.
+    A state's gain is how much of the norm at t+1 comes back to t, the geometric mean over time. Gradient
+    vanishes where less than a hundredth is left over the whole sequence, and reaches far if it does by one of
+    the states that hand it on together. It explodes where that makes all of them, as one vector, a hundred
+    times as large. Gates that stand open or shut are an observation beside that.
 
     Raises ValueError for a record that has seen nothing.
 
@@ -69,17 +70,32 @@ def verdict(record: Record, gates: Mapping[str, Gate] | None = None) -> Verdict:
     >>> print(verdict(record).findings[0].words)
     the gradient of h keeps 0.50 of its norm a step back, and is under 1 % of it after 7 of 20 steps
     """
-    found = [f for states in recurrences(record) for f in _of_recurrence(states, record)]
-    for name, gate in (gates or {}).items():
-        if gate.saturated > STUCK:
-            side = "open (over 0.95)" if gate.open > gate.shut else "shut (under 0.05)"
-            words = f"gate {name} is {side} in {100 * max(gate.open, gate.shut):.0f} % of its values"
-            holder, _, own = name.rpartition(".")
-            found.append(Finding("saturated", words, (nearer_the_middle(record.layers.get(holder), own),)))
+    found: list[Finding] = []
+    lost: set[str] = set()  # layers whose gradient does not get through
+    for states in recurrences(record):
+        faults = _of_recurrence(states, record)
+        lost |= {states[0].layer for f in faults if f.kind in ("vanishing", "truncated")}
+        found += faults
     if not found:
         found.append(_healthy([*carried(record).values()]))
-    order = ("not finite", "exploding", "truncated", "vanishing", "saturated", "healthy")
+    found += [
+        _saturated(name, gate, record, name.rpartition(".")[0] in lost)
+        for name, gate in (gates or {}).items()
+        if gate.saturated > STUCK
+    ]
+    order = ("not finite", "exploding", "truncated", "vanishing", "healthy", "saturated")
     return Verdict(tuple(sorted(found, key=lambda f: order.index(f.kind))))
+
+
+def _saturated(name: str, gate: Gate, record: Record, lost: bool) -> Finding:
+    """A gate that stands still: what a task may want, and a fault where the gradient vanishes with it."""
+    side = "open (over 0.95)" if gate.open > gate.shut else "shut (under 0.05)"
+    words = f"gate {name} is {side} in {100 * max(gate.open, gate.shut):.0f} % of its values"
+    if not lost:
+        return Finding("saturated", f"{words}, which is no fault: the gradient does not vanish with it")
+    holder, _, own = name.rpartition(".")
+    advice = nearer_the_middle(record.layers.get(holder), own)
+    return Finding("saturated", f"{words}, and the gradient vanishes: this may be why", (advice,))
 
 
 def _of_recurrence(states: list[Carry], record: Record) -> list[Finding]:
@@ -95,8 +111,8 @@ def _of_recurrence(states: list[Carry], record: Record) -> list[Finding]:
     best = max(states, key=lambda s: s.kept)
     if not best.gain:
         return [_cut_off(best)]
-    if best.kept > LOUD:
-        return [_exploding(best, record)]
+    if (whole := Carry.together(states)).kept > LOUD:
+        return [_exploding(whole, record)]
     return [_vanishing(best, record)] if best.kept < FAINT else []
 
 
