@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import date, timedelta
+from typing import NamedTuple
 
 import torch
 from rich.console import Console
@@ -26,7 +27,20 @@ WIDTH, BATCH, LR, UNSEEN = 48, 64, 1e-2, 200
 MOST = 12
 """Characters of a translation, at most: one that does not know yet writes on and on."""
 SHOWN = "21 November 2026"
-MONTHS = "January February March April May June July August September October November December".split()
+MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)  # whatever language this machine speaks
 
 
 def scene(console: Console, seconds: float = SECONDS) -> None:
@@ -38,16 +52,28 @@ def scene(console: Console, seconds: float = SECONDS) -> None:
         "Dates as people write them become dates as files do, a character at a time. Nobody says which",
         f"character comes from where. A row is a written character: what it looked at, after {seconds:g} s.",
     )
-    shown, steps, right = Text(), 0, 0.0
+    now = Now(0, 0.0, None)
     with Live(console=console, transient=True, auto_refresh=False) as screen:
-        for steps, right, now in learning(seconds):
-            shown = Text(in_terminal(now))
-            screen.update(shown, refresh=True)
-    console.print(shown, f"\n{steps} steps; of {UNSEEN} dates never seen {right:.0%} are right.\n", sep="\n")
+        for now in learning(seconds):
+            screen.update(shown(now), refresh=True)
+    console.print(shown(now))
+    console.print(f"\n{now.steps} steps; of {UNSEEN} dates never seen {now.right:.0%} are right.\n")
 
 
-def learning(seconds: float) -> Iterator[tuple[int, float, Looks]]:
-    """A model that learns dates for so long: steps, the part that it gets right, where it looks."""
+class Now(NamedTuple):
+    """After so many steps: the part of the dates that is right (0 until it is over), and where it looks."""
+
+    steps: int
+    right: float
+    looks: Looks | None
+
+
+def shown(now: Now) -> Text:
+    return Text(in_terminal(now.looks) if now.looks else "")
+
+
+def learning(seconds: float) -> Iterator[Now]:
+    """A model that learns dates for so long, looked at twice a second."""
     random = Generator().manual_seed(0)
     every = [
         pair(date(1950, 1, 1) + timedelta(days=n)) for n in torch.randperm(36525, generator=random).tolist()
@@ -75,10 +101,10 @@ def learning(seconds: float) -> Iterator[tuple[int, float, Looks]]:
         step += 1
         if spent > told + 0.5:
             told = spent
-            yield step, 0.0, seen(trained)
+            yield Now(step, 0.0, seen(trained))
     found = translate(trained, [p.source for p in unseen], beam=1, most=MOST)
     right = sum(t.text == p.target for t, p in zip(found, unseen, strict=True)) / len(unseen)
-    yield step, right, seen(trained)
+    yield Now(step, right, seen(trained))
 
 
 def seen(trained: Trained) -> Looks:
