@@ -34,7 +34,7 @@ from chalkgrad.steps.lesson import Lesson, lesson
 GOLDEN = Path(__file__).parents[1] / "golden" / "steps"
 ZOO = {name: chalkgrad.zoo.page(name) for name in chalkgrad.zoo.names()}
 UNREADABLE = ("max pooling",)  # the reader of printed pages knows no condition on a value
-LONG = ("conv_lstm",)  # a minute: sums over channels and kernels at every place of every map
+LONG = ("conv3d", "conv_lstm")  # half a minute and more: sums over channels and kernels at every place
 EVERY = {**{n: p.text for n, p in PAGES.items()}, **ZOO, **LOSSES}
 
 
