@@ -10,7 +10,7 @@ import sys
 import typer
 from typer.models import CommandInfo
 
-from chalkgrad.cli import caption, classify, data, embed, flow, lm, sequence, translate
+from chalkgrad.cli import caption, classify, data, embed, flow, lm, sequence, tag, translate
 from chalkgrad.cli.check import check
 from chalkgrad.cli.code import code
 from chalkgrad.cli.derive import derive
@@ -37,6 +37,7 @@ GROUPS = {
     "embed": embed.app,
     "classify": classify.app,
     "sequence": sequence.app,
+    "tag": tag.app,
     "caption": caption.app,
     "translate": translate.app,
     "data": data.app,

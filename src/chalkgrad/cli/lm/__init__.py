@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from chalkgrad.cli.lm.finetune import finetune
 from chalkgrad.cli.lm.generate import generate
 from chalkgrad.cli.lm.rescore import rescore
 from chalkgrad.cli.lm.score import score
@@ -13,7 +14,7 @@ app = typer.Typer(
     help="Train a character language model with any recurrent cell, write with it, measure texts by it.",
     no_args_is_help=True,
 )
-for command in (train, generate, score, rescore):
+for command in (train, generate, score, rescore, finetune):
     app.command()(command)
 
 __all__ = ["app"]

@@ -33,6 +33,14 @@ def train(
         str | None,
         typer.Option(help="ngram, mlp, recurrent or transformer.", show_default="recurrent"),
     ] = None,
+    objective: Annotated[
+        str | None,
+        typer.Option(
+            help="causal: the next token; masked: hidden tokens, from both sides; bidirectional: the next "
+            "and, read backwards, the one before.",
+            show_default="causal",
+        ),
+    ] = None,
     cell: Annotated[
         str | None,
         typer.Option(
@@ -116,6 +124,8 @@ def train(
 
         chalkgrad lm train --model ngram --context 5        six characters at a time, counted
 
+        chalkgrad lm train --tokens words --objective masked --out runs/masked
+
         chalkgrad lm train --resume --steps 4000            go on, for longer
     """
     with page.task_complaints():
@@ -128,6 +138,7 @@ def train(
             "tokens": tokens,
             "vocabulary": vocabulary,
             "model": model,
+            "objective": objective,
             "cell": cell,
             "layers": layers,
             "hidden": hidden,
@@ -149,13 +160,18 @@ def train(
         if embeddings:
             vectors, bad = load(embeddings)
             page.skipped(bad, embeddings)
-        with bar(config.tokens) as report:
+        with bar(config.tokens, config.objective) as report:
             group = together(devices, nodes)
             result = lm.train(config, out, resume=resume, report=report, group=group, vectors=vectors)
     if not first():
         return
     if result.interrupted:
         stopped("lm train", result.step, out)
+    if result.metrics and config.objective != "causal":
+        bits = result.metrics.validation / log(2)
+        print(f"{out}: step {result.step}, {bits:.3f} bits per token asked for, of text it has not seen")
+        print(f"Give it labels to learn:  chalkgrad lm finetune {out} --task classify --data FILE.tsv")
+        return
     if result.metrics:
         bits = result.metrics.bits_per_character
         made = f"order {result.step}" if config.model == "ngram" else f"step {result.step}"
@@ -165,13 +181,13 @@ def train(
         print(f"Train on:       chalkgrad lm train --resume --out {out} --steps {2 * result.step}")
 
 
-def bar(tokens: str = "characters") -> Any:
+def bar(tokens: str = "characters", objective: str = "causal") -> Any:
     """The progress bar of a training, in bits per token, which may be a character."""
     unit = "character" if tokens == "characters" else "token"
 
     def said(m: Any) -> str:
         seen, unseen = m.train / log(2), m.validation / log(2)
-        more = f" ({m.bits_per_character:.3f}/character)" if unit == "token" else ""
+        more = f" ({m.bits_per_character:.3f}/character)" if unit == "token" and objective == "causal" else ""
         return f"step {m.step:>6}: {seen:.3f} bits/{unit}, {unseen:.3f} on unseen text{more}"
 
     return training_bar("tokens", lambda loss, _: f"{loss / log(2):.3f} bits/{unit}", said)

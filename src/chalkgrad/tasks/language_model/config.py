@@ -19,6 +19,9 @@ OPTIMIZERS = {"rmsprop": 4e-3, "adam": 4e-3, "sgd": 2.0}
 # The models, each with how many tokens back it looks; what a recurrent one remembers is its state.
 MODELS: dict[str, int | None] = {"ngram": 5, "mlp": 8, "recurrent": None, "transformer": 64}
 
+OBJECTIVES = ("causal", "masked", "bidirectional")
+"""What a net may learn by: the next token, hidden tokens, the next and, read backwards, the one before."""
+
 FORMAT = 2
 """Of config.json. 1 (which had no number) knew characters and recurrent models only."""
 
@@ -31,10 +34,10 @@ class Config:
     with any ``cell`` (the name of a standard layer, a file of equations, or the equations themselves),
     transformer, mlp (Bengio's net) or ngram; the last three look ``context`` tokens back. ``embedding`` is
     how many numbers a token's vector has (left out: ``hidden``); ``tied``: the readout has the embedding's
-    weights. ``truncate`` counts the tokens a gradient goes back through; ``clip`` is the largest norm of all
-    gradients together (0: no limit); ``lr`` left out is the optimiser's own default; ``validation`` is the
-    part of the text, at its end, that is kept for measuring. No ``text`` means the plays that come with the
-    package.
+    weights. ``truncate`` counts the tokens a gradient goes back through, or, of an ``objective`` other than
+    causal, that are read at a time; ``clip`` is the largest norm of all gradients together (0: no limit);
+    ``lr`` left out is the optimiser's own default; ``validation`` is the part of the text, at its end, that
+    is kept for measuring. No ``text`` means the plays that come with the package.
 
     >>> Config(hidden=0)
     Traceback (most recent call last):
@@ -57,6 +60,7 @@ class Config:
     batch: int = 64
     steps: int = 2000
     truncate: int = 32
+    objective: str = "causal"
     clip: float = 1.0
     optimizer: str = "rmsprop"
     lr: float | None = None
@@ -76,6 +80,8 @@ class Config:
             raise TaskError(f"tokens must be one of {', '.join(KINDS)}, not {self.tokens!r}")
         if self.model not in MODELS:
             raise TaskError(f"model must be one of {', '.join(MODELS)}, not {self.model!r}")
+        if self.objective not in OBJECTIVES:
+            raise TaskError(f"objective must be one of {', '.join(OBJECTIVES)}, not {self.objective!r}")
         if self.context is None:
             object.__setattr__(self, "context", MODELS[self.model])
         elif self.model == "recurrent":
@@ -177,4 +183,4 @@ def saved(path: Path | str) -> Config:
     return Card.load(Directory(Path(path)).card_file).config
 
 
-__all__ = ["FORMAT", "MAY_CHANGE", "MODELS", "OPTIMIZERS", "Card", "Config", "Metrics", "saved"]
+__all__ = ["FORMAT", "MAY_CHANGE", "MODELS", "OBJECTIVES", "OPTIMIZERS", "Card", "Config", "Metrics", "saved"]

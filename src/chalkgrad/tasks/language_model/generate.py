@@ -36,6 +36,11 @@ def load(path: Path | str) -> Trained:
     """The trained model in a directory that :func:`train` filled; nothing that lies there is executed."""
     directory = Directory(Path(path))
     card = Card.load(directory.card_file)
+    if card.config.objective != "causal":
+        raise TaskError(
+            f"{path} learned by --objective {card.config.objective}: it sees both sides and does not predict "
+            f"from the left; give it labels to learn (`chalkgrad lm finetune {path}`)"
+        )
     vocabulary = vocabulary_of(card.vocabulary)
     models: list[LanguageModel] = []
 

@@ -20,6 +20,7 @@ from chalkgrad.tasks.language_model.config import MAY_CHANGE, Card, Config, Metr
 from chalkgrad.tasks.language_model.data import Streams, encoded, plays, read, split
 from chalkgrad.tasks.language_model.model import States, detach, evaluate, nats, net
 from chalkgrad.tasks.language_model.ngram import counted
+from chalkgrad.tasks.language_model.objectives import Windows, two_sided
 from chalkgrad.tasks.processes import ALONE, Group, part
 from chalkgrad.tasks.settings import resumable
 from chalkgrad.tasks.tokens import Vocabulary, made
@@ -117,7 +118,8 @@ class Material:
     def of(text: str, config: Config, known: Vocabulary | None = None) -> Material:
         """Of a text; without a vocabulary that is ``known`` one is made of the part to learn from."""
         learned, held_out = split(text, config.validation)
-        vocabulary = known or made(config.tokens, learned, config.vocabulary)
+        special = ("mask",) if config.objective == "masked" else ()
+        vocabulary = known or made(config.tokens, learned, config.vocabulary, special)
         ids, held_ids = encoded(learned, vocabulary), encoded(held_out, vocabulary)
         return Material(vocabulary, ids, held_ids, len(held_out) / max(1, len(held_ids) - 1))
 
@@ -168,6 +170,8 @@ def train(
     vocabulary = material.vocabulary
     card = Card(config, source_of(cell), vocabulary.dump(), digest)
     if config.model == "ngram":
+        if config.objective != "causal":
+            raise TaskError("n-grams are counted from left to right: --objective causal")
         return count(card, directory, material, report)
     tokens = len(material.learned) - 1
     if tokens < config.batch * config.truncate:
@@ -182,7 +186,13 @@ def train(
             f"a batch of {config.batch} streams cannot be shared equally by {group.count} processes"
         )
 
-    def begin() -> Run:
+    def begin() -> Run | Windows:
+        if config.objective != "causal":
+            model = two_sided(config, cell, len(vocabulary))
+            if vectors:
+                start(model.embedding, vocabulary, vectors)
+            texts = material.learned, material.held_out
+            return Windows(config, model, *texts, vocabulary.first, group, material.length)
         model = net(config, cell, len(vocabulary))
         if vectors:
             start(model.embedding, vocabulary, vectors)

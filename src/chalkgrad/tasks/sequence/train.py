@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
-from math import cos, inf, pi
+from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from chalkgrad.tasks import training
 from chalkgrad.tasks.directory import Directory, write_atomically
 from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.extra import extra
+from chalkgrad.tasks.pace import pace
 from chalkgrad.tasks.processes import ALONE, Group, part
 from chalkgrad.tasks.sequence.config import Card, Config, Metrics
 from chalkgrad.tasks.sequence.data import Series, Table, load, named, parted, season, windows
@@ -32,7 +33,6 @@ from chalkgrad.tasks.settings import resumable
 from chalkgrad.zoo import source_of
 
 WEIGHT_DECAY = 0.1
-WARM_UP = 0.25  # the part of the steps in which the step size grows
 EVERY = 50  # steps to a line of metrics
 SEASONS = 2  # in a window, unless another is given
 
@@ -107,15 +107,6 @@ class Run(training.Run[Reader, Batch, Metrics]):
     def measure(self) -> Metrics:
         means = self.means()
         return Metrics(self.step, means.loss, means.right / max(1, means.items))
-
-
-def pace(step: int, steps: int) -> float:
-    """The part of the largest step size: it grows along a line, and then falls along half a cosine.
-
-    >>> [round(pace(step, 10), 2) for step in (0, 5, 9)]
-    [0.4, 0.5, 0.02]
-    """
-    return min(1.0, (step + 1) / max(1, WARM_UP * steps)) * (1 + cos(pi * step / steps)) / 2
 
 
 def padded(sequences: list[Tensor]) -> tuple[Tensor, list[int]]:

@@ -1,0 +1,112 @@
+"""The settings of one training run on labels, and the description of what was trained."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chalkgrad.tasks import settings
+from chalkgrad.tasks.directory import Directory
+from chalkgrad.tasks.errors import TaskError
+from chalkgrad.tasks.labels.data import TASKS
+from chalkgrad.tasks.language_model.config import Config as NetConfig
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Config:
+    """What fixes a run: two runs with the same settings and the same net to begin with give the same numbers.
+
+    ``task`` is classify (a label for a text) or tag (one for each word); ``most`` is how many examples are
+    trained on at most; the part ``held`` is kept to test where no ``test`` is given.
+
+    >>> Config("tag", "x.tsv", steps=0)
+    Traceback (most recent call last):
+        ...
+    chalkgrad.tasks.errors.TaskError: steps must be at least 1, not 0
+    """
+
+    task: str
+    data: str
+    test: str | None = None
+    most: int | None = None
+    held: float = 0.2
+    steps: int = 400
+    batch: int = 32
+    lr: float = 2e-3
+    dropout: float = 0.3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.task not in TASKS:
+            raise TaskError(f"task must be one of {', '.join(TASKS)}, not {self.task!r}")
+        for name in ("most", "steps", "batch"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise TaskError(f"{name} must be at least 1, not {value}")
+        if not 0 < self.lr < float("inf"):
+            raise TaskError(f"lr must be a number above 0, not {self.lr}")
+        for name in ("held", "dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise TaskError(f"{name} must be at least 0 and below 1, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class Card:
+    """All that is needed besides the weights: what the net below is (``net``, ``equations``, ``vocabulary``
+    as in a language model's card), the labels, and the sha256 of the data."""
+
+    config: Config
+    net: NetConfig
+    equations: str
+    vocabulary: dict[str, Any]
+    classes: tuple[str, ...]
+    digest: str
+    format: int = FORMAT
+
+    def dump(self) -> str:
+        return settings.dump(self)
+
+    @staticmethod
+    def load(path: Path) -> Card:
+        """Read a card; anything that is not one raises :class:`TaskError`."""
+
+        def read(data: dict[str, Any]) -> Card:
+            if data["format"] != FORMAT:
+                raise TaskError(
+                    f"{path} is of another version of chalkgrad: its format is {data['format']}, "
+                    f"and this version reads {FORMAT}"
+                )
+            net = data.pop("net")
+            net = NetConfig(**{**net, "text": tuple(net["text"])})
+            classes = tuple(str(name) for name in data.pop("classes"))
+            return Card(Config(**data.pop("config")), net, classes=classes, **data)
+
+        return settings.load(path, read)
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """A line of ``metrics.jsonl``: mean loss in nats and the part that was right since the last one."""
+
+    step: int
+    loss: float
+    right: float
+
+    def line(self) -> str:
+        return json.dumps(vars(self)) + "\n"
+
+    @staticmethod
+    def of(line: str) -> Metrics:
+        return Metrics(**json.loads(line))
+
+
+def saved(path: Path | str) -> Config:
+    """The settings of the run in a directory."""
+    return Card.load(Directory(Path(path)).card_file).config
+
+
+__all__ = ["FORMAT", "Card", "Config", "Metrics", "saved"]
