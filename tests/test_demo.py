@@ -9,7 +9,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from chalkgrad.demo import convolution, heat, kernel, language, own_cell, translation, vanishing
+from chalkgrad.demo import caption, convolution, heat, kernel, language, own_cell, translation, vanishing
 from chalkgrad.demo.__main__ import main
 from chalkgrad.demo.board import WIDTH, Grid, broken
 from chalkgrad.demo.shades import RAMP, Shades, shirt
@@ -190,8 +190,20 @@ def test_dates_are_learned_and_what_was_looked_at_is_shown() -> None:
     assert len(scene.splitlines()) <= SCREEN
 
 
+def test_the_captioner_looks_at_places_and_says_what_it_could_name() -> None:
+    console, page = board()
+    tiny = replace(caption.SETTINGS, net=("conv_pool:K=4", "conv_pool:K=4"), hidden=8, embedding=8, epochs=1)
+    caption.scene(console, seconds=0.3, settings=tiny)
+    scene = page.getvalue()
+    assert max(map(len, scene.splitlines())) <= WIDTH
+    assert len(scene.splitlines()) <= SCREEN
+    assert "α[t,j] = softmax[j](e[t,j])" in scene
+    assert re.search(r"^\d+ of 12 named to the letter", scene, re.MULTILINE)
+    assert "it says: " in scene
+
+
 def test_a_scene_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
-        main(["9"])
+        main(["10"])
     assert end.value.code == 2
-    assert "there is no scene 9" in capsys.readouterr().err
+    assert "there is no scene 10" in capsys.readouterr().err

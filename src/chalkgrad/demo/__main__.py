@@ -13,8 +13,8 @@ from chalkgrad.demo.board import WIDTH
 
 
 def main(arguments: Sequence[str] | None = None, console: Console | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m chalkgrad.demo", description="A tour in eight scenes.")
-    parser.add_argument("scenes", nargs="*", type=int, metavar="SCENE", help="1 to 8; all if none is named")
+    parser = argparse.ArgumentParser(prog="python -m chalkgrad.demo", description="A tour in nine scenes.")
+    parser.add_argument("scenes", nargs="*", type=int, metavar="SCENE", help="1 to 9; all if none is named")
     parser.add_argument("--seconds", type=float, default=80, help="how long scene 7 trains (default: 80)")
     parser.add_argument(
         "--pictures",
@@ -24,12 +24,13 @@ def main(arguments: Sequence[str] | None = None, console: Console | None = None)
         help="where scene 2 draws (runs/kernel)",
     )
     chosen = parser.parse_args(arguments)
-    if wrong := [n for n in chosen.scenes if n not in range(1, 9)]:
-        parser.error(f"there is no scene {wrong[0]}; there are 1 to 8")
+    if wrong := [n for n in chosen.scenes if n not in range(1, 10)]:
+        parser.error(f"there is no scene {wrong[0]}; there are 1 to 9")
     console = console or Console(width=min(WIDTH, Console().width), highlight=False)
     console.print("[bold]Chalkgrad[/bold]: equations in, backpropagation shown, PyTorch layer out")
     # torch takes a second or two to load: after the arguments are read, and after the first line is shown.
     from chalkgrad.demo import (
+        caption,
         convolution,
         gates,
         kernel,
@@ -49,6 +50,7 @@ def main(arguments: Sequence[str] | None = None, console: Console | None = None)
         6: own_cell.scene,
         7: lambda board: language.scene(board, chosen.seconds),
         8: translation.scene,
+        9: caption.scene,
     }
     for number in chosen.scenes or acts:
         acts[number](console)

@@ -35,7 +35,7 @@ def scene(console: Console, seconds: float = 80, settings: lm.Config = SETTINGS)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "model"
         first: list[float] = []
-        with _one_thread(), _bar(console, seconds) as bar:
+        with one_thread(), _bar(console, seconds) as bar:
 
             def report(now: lm.Progress) -> None:
                 if not first:  # this loss, and what is saved so far, are those of the untrained model
@@ -66,7 +66,7 @@ def _sample(console: Console, when: str, out: Path, length: int) -> None:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Products this small gain little from a second thread, and wait long for it on a shared machine."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -105,4 +105,4 @@ def _bar(console: Console, seconds: float) -> Iterator[Any]:
     console.print()
 
 
-__all__ = ["SETTINGS", "scene"]
+__all__ = ["SETTINGS", "one_thread", "scene"]

@@ -13,7 +13,7 @@ from chalkgrad.tasks.directory import Directory
 from chalkgrad.tasks.errors import TaskError
 
 NET = ("conv_pool:K=32", "conv_pool:K=64", "conv_relu:K=64")
-"""The encoder unless another is given: 64 maps of 8×8 places from a picture of 32×32 pixels."""
+"""The encoder unless another is given: 64 maps of 6×6 places from a picture of 32×32 pixels."""
 
 DECODERS = {True: "attention_lstm", False: "lstm"}
 """The decoder with and without attention, unless equations are given."""

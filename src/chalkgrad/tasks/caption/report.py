@@ -83,7 +83,7 @@ def _looked(caption: Caption) -> list[tuple[str, Tensor | None]]:
 
 
 def _draw(axes: Any, picture: Tensor, weights: Tensor | None) -> None:
-    """A picture; with weights, dark where they are small: each place counts as the largest of them allows."""
+    """A picture; with weights (M, N), laid over all of it, the darker the smaller they are."""
     pixels = picture.permute(1, 2, 0).numpy()
     if weights is not None:
         shares = (weights / weights.max().clamp_min(1e-9)).numpy()

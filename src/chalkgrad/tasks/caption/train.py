@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, inf
 from pathlib import Path
 
 import torch
@@ -126,14 +126,15 @@ def train(
     resume: bool = False,
     report: Callable[[Progress], object] | None = None,
     data: Data | None = None,
+    seconds: float = inf,
     group: Group = ALONE,
 ) -> Result:
     """Train a captioner into the directory ``out``, or go on with the run that is there.
 
     Ctrl-C ends the run after the step it is in, with everything saved; after any other end, ``resume=True``
     goes on from the last epoch. Both come to the same numbers as a run that was never cut. ``data`` is what
-    ``config.data`` names where it has been loaded before; its tests are not looked at. The processes of
-    ``group`` share the captions of each batch.
+    ``config.data`` names where it has been loaded before; its tests are not looked at. After ``seconds`` the
+    run is measured, saved and left where it is. The processes of ``group`` share the captions of each batch.
 
     Raises :class:`TaskError` for what the user can put right, and :class:`chalkgrad.EquationError` for
     equations that cannot be read.
@@ -164,6 +165,7 @@ def train(
         every=an_epoch,
         resume=resume,
         report=report,
+        seconds=seconds,
         group=group,
         beside=lambda run: weights.save(directory, run.model),
     )
