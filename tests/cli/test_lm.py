@@ -83,7 +83,9 @@ def test_models_and_tokens_of_every_kind_are_trained_scored_and_write(
     assert re.search(says, trained.stderr)
     assert re.search(r"step 5, \d+\.\d\d\d bits per character", trained.stdout)
     assert lm("generate", out, "--prompt", "In w", "--length", "9").stdout.startswith("In w")
-    assert f"characters        {len(SONG)}\n" in lm("score", out, "--text", song).stdout
+    scored = lm("score", out, "--text", song).stdout
+    assert f"characters        {len(SONG)}\n" in scored
+    assert ("per token" in scored) == ("tokens" in scored) == ("--tokens" in words)
 
 
 def test_ngrams_are_counted_and_that_is_all(song: Path, tmp_path: Path) -> None:

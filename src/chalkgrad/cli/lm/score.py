@@ -26,7 +26,7 @@ def score(
     """Measure how well a trained model predicts a text.
 
     The lower the bits per character, the better; a perplexity of p means: as unsure as between p equally
-    likely characters.
+    likely tokens, which are characters unless the model was trained on others.
 
     Examples:
 
@@ -45,11 +45,15 @@ def score(
             result = lm.score(trained, content, report)
             other = lm.score(trained, lm.shuffled(content, seed), report) if shuffle else None
     print(f"characters        {result.characters}")
+    unit = "character"
+    if trained.vocabulary.name != "characters":
+        print(f"tokens            {result.tokens}, {trained.vocabulary.name}")
+        unit = "token"
     if unknown := trained.vocabulary.unknown(content):
-        print(f"unknown           {result.unknown}, scored as one unknown character: {listed(unknown)}")
+        print(f"unknown           {result.unknown}, scored as one unknown {unit}: {listed(unknown)}")
     print(f"log-probability   {-result.nats:.3f} nats")
     print(f"per character     {result.nats_per_character:.4f} nats, {result.bits_per_character:.4f} bits")
-    print(f"perplexity        {result.perplexity:.4f}")
+    print(f"perplexity        {result.perplexity:.4f}{' per token' * (unit == 'token')}")
     if other:
         lost = other.nats - result.nats
         change = f"{abs(lost):.3f} nats {'lost' if lost > 0 else 'gained'}"
