@@ -144,7 +144,7 @@ class Attending(Translator):
 class Transformer(Translator):
     """Encoder and decoder of attention alone (Vaswani et al., NeurIPS 2017), normalised before each branch.
 
-    While it writes it looks at all words anew at each step.
+    What it carries from word to word is, for each block of the decoder, what the words so far looked like.
     """
 
     def __init__(
@@ -156,8 +156,9 @@ class Transformer(Translator):
         self.decoder = nn.ModuleList(DecoderBlock(width, heads, dropout) for _ in range(layers))
         self.read_norm, self.written_norm = layer("layer_norm", D=width), layer("layer_norm", D=width)
 
-    def placed(self, embedded: Tensor) -> Tensor:
-        return self.dropout(embedded * self.width**0.5 + waves(embedded.shape[1], self.width))
+    def placed(self, embedded: Tensor, first: int = 0) -> Tensor:
+        places = waves(first + embedded.shape[1], self.width)[first:]
+        return self.dropout(embedded * self.width**0.5 + places)
 
     def read(self, source: Tensor, lengths: Tensor) -> State:
         real = torch.arange(source.shape[1]) < lengths[:, None]
@@ -165,37 +166,39 @@ class Transformer(Translator):
         values = self.placed(self.source(source))
         for block in self.encoder:
             values = block(values, looks)
-        return self.read_norm(values), real, torch.empty(len(source), 0, dtype=torch.long)
+        nothing = values.new_empty(len(source), 0, self.width)
+        return self.read_norm(values), real, (nothing,) * len(self.decoder)
 
     def write(self, words: Tensor, state: State) -> tuple[Tensor, State]:
         read, real, before = state
-        written = torch.cat([before, words], 1)
-        values = self._written(written, read, real)
-        return self.written_norm(values)[:, before.shape[1] :], (read, real, written)
-
-    def _written(self, words: Tensor, read: Tensor, real: Tensor, blocks: int | None = None) -> Tensor:
-        count = words.shape[1]
-        own = bias(causal(count).expand(len(words), -1, -1), self.heads)
+        count, first = words.shape[1], before[0].shape[1]
+        own = bias(causal(count, first + count).expand(len(words), -1, -1), self.heads)
         looks = bias(padded(real, count), self.heads)
-        values = self.placed(self.target(words))
-        for block in self.decoder[:blocks]:
-            values = block(values, own, read, looks)
-        return values
+        values = self.placed(self.target(words), first)
+        after: list[Tensor] = []
+        for block, seen in zip(self.decoder, before, strict=True):
+            assert isinstance(block, DecoderBlock)
+            after.append(torch.cat([seen, values], 1))
+            values = block.net(block.cross(block.attention(values, own, before=seen), looks, read))
+        return self.written_norm(values), (read, real, tuple(after))
 
     def attention(self, source: Tensor, lengths: Tensor, words: Tensor) -> Tensor:
         """That of the last block, the mean of its heads."""
-        read, real, _ = self.read(source, lengths)
         last = self.decoder[-1]
         assert isinstance(last, DecoderBlock)
-        count = words.shape[1]
-        own = bias(causal(count).expand(len(words), -1, -1), self.heads)
-        values = last.attention(self._written(words, read, real, -1), own)
+        given: dict[str, Tensor] = {}
+        hook = last.cross.attention.register_forward_pre_hook(
+            lambda _module, _args, named: given.update(named), with_kwargs=True
+        )
+        try:
+            self.write(words, self.read(source, lengths))
+        finally:
+            hook.remove()
         # The page of the layer itself, with what it looks at as an output of it.
         page = source_of("attention_multihead") + ", A: output, y: output"
         shown = layer(page, H=self.heads, C=self.width, D=self.width // self.heads)
         shown.load_state_dict(last.cross.attention.state_dict())
-        found = shown(x=last.cross.norm(values), u=read, B=bias(padded(real, count), self.heads))
-        return found.A.mean(1)
+        return shown(**given).A.mean(1)
 
 
 def turned(values: Tensor, lengths: Tensor) -> Tensor:
