@@ -13,6 +13,7 @@ import torch
 from chalkgrad.tasks.language_model import Config, TaskError, generate, load, score, train
 from chalkgrad.tasks.language_model.data import plays, read
 from chalkgrad.tasks.language_model.ngram import NGram, counted, discounts
+from chalkgrad.tasks.processes import Alone
 from chalkgrad.tasks.tokens import Characters
 
 TEXT = read(plays()[:1])[5000:9000]
@@ -128,5 +129,8 @@ def test_it_is_trained_saved_scored_and_writes_as_a_net_does(tmp_path: Path) -> 
     )
     with pytest.raises(TaskError, match="nothing to go on with"):
         train(Config(text=(str(file),), model="ngram", context=3), tmp_path / "out", resume=True)
+    two = type("Two", (Alone,), {"count": 2})()
+    with pytest.raises(TaskError, match="counted in one process"):
+        train(Config(text=(str(file),), model="ngram"), tmp_path / "new", group=two)
     with pytest.raises(TaskError, match="is not empty"):
         train(Config(text=(str(file),), model="ngram", context=3), tmp_path / "out")

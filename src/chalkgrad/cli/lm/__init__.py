@@ -1,4 +1,4 @@
-"""``chalkgrad lm``: train a character language model, write with it, measure texts by it."""
+"""``chalkgrad lm``: train a language model, write with it, measure texts by it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chalkgrad.cli.lm.score import score
 from chalkgrad.cli.lm.train import train
 
 app = typer.Typer(
-    help="Train a character language model with any recurrent cell, write with it, measure texts by it.",
+    help="Train a language model, write with it, measure texts by it.",
     no_args_is_help=True,
 )
 for command in (train, generate, score, rescore, finetune):

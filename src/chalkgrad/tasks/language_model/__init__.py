@@ -1,4 +1,4 @@
-"""A character language model whose cell is any recurrence that can be written down."""
+"""Language models: counted n-grams, Bengio's net, any recurrence that can be written down, a Transformer."""
 
 from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.language_model.config import Config, Metrics, saved

@@ -172,6 +172,8 @@ def train(
     if config.model == "ngram":
         if config.objective != "causal":
             raise TaskError("n-grams are counted from left to right: --objective causal")
+        if group.count > 1:
+            raise TaskError("n-grams are counted in one process: leave --devices and --nodes out")
         return count(card, directory, material, report)
     tokens = len(material.learned) - 1
     if tokens < config.batch * config.truncate:
