@@ -20,7 +20,7 @@ from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.extra import extra
 from chalkgrad.tasks.sets import EMOJI
 
-SHIPPED = Path(__file__).parent / "emoji"
+SHIPPED = Path(__file__).parent / "shipped"
 PIXELS = 32  # of the pictures that ship
 COLUMNS = 40  # of the sheet that they are on
 LANGUAGES = ("en", "ko")

@@ -11,7 +11,6 @@ import hashlib
 import io
 import json
 from collections import defaultdict
-from pathlib import Path
 
 from chalkgrad.files import write
 from chalkgrad.tasks.caption.emoji import COLUMNS, LANGUAGES, PIXELS, SHIPPED, TONES, Emoji, fetched
@@ -70,7 +69,7 @@ def main() -> None:
     made["manifest.json"] = (json.dumps(about, indent=1) + "\n").encode()
     for name, content in made.items():
         write(SHIPPED / name, content)
-        print(f"{Path('emoji') / name}: {len(content):,} bytes")
+        print(f"{SHIPPED.name}/{name}: {len(content):,} bytes")
 
 
 if __name__ == "__main__":
