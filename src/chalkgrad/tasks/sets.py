@@ -30,7 +30,7 @@ FASHION_MNIST = DataSet(
 
 EMOJI = DataSet(
     "emoji",
-    "3,778 pictures of emoji, 136×128, with their names in English and Korean",
+    "3,797 pictures of emoji, 136×128, with their names in English and Korean",
     (
         Package(
             "apt",
