@@ -151,9 +151,56 @@ def test_the_slider_chooses_the_training_step(tab: Page, record: Record, tmp_pat
     tab.open(record.report(tmp_path / "flow.html"))
     line = "document.querySelector('[data-paths] path.s0:not(.dot)').getAttribute('d')"
     before = tab.ask(line)
-    assert tab.ask("document.getElementById('at').textContent") == "last 2 of 8"
+    assert tab.ask("document.getElementById('at').textContent") == "7–8"
     slide = "const s = document.getElementById('step'); s.value = 2; s.dispatchEvent(new Event('input'))"
     tab.ask(f"(() => {{ {slide}; }})()")
     assert tab.ask("document.getElementById('at').textContent") == "3 of 8"
     assert not tab.ask("document.getElementById('mean').checked")
     assert tab.ask(line) != before
+
+
+def test_gates_states_and_gradient_stand_over_one_time_and_go_with_the_slider(
+    tab: Page, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    nets = torch.nn.ModuleDict(
+        {"low": chalkgrad.layer("lstm", D=D, H=1), "plain": chalkgrad.layer("rnn", D=D, H=H)}
+    )
+    with chalkgrad.flow(nets) as few:
+        for step in (0, 50, 100, 400):
+            few.at(step)
+            x = torch.randn(B, T, D)
+            sum(net(x)[0][:, -1].square().sum() for net in nets.values()).backward()  # pyright: ignore
+            few.look(nets["low"], x)
+            with torch.no_grad():
+                nets["low"].b_f += 1  # pyright: ignore
+    assert few.steps == [0, 50, 100, 400]
+    with pytest.raises(ValueError, match="400 cannot come after 400"):
+        few.at(400)
+    tab.open(few.report(tmp_path / "flow.html"))
+    assert tab.complaints == []
+    figure = "document.querySelector('[data-through]')"
+    words = tab.ask(f"[...{figure}.querySelectorAll('text')].map(t => t.textContent).join('|')")
+    assert all(f"gate {n}: mean" in words for n in "ifo")
+    assert "state c, ±" in words
+    assert (
+        tab.ask(f"{figure}.querySelectorAll('svg svg path').length") == 3
+    )  # ∂c, ∂h, and beside them the RNN's ∂h
+    shown = []
+    for k in (0, 2, 3):
+        tab.ask(
+            f"(() => {{ const s = document.getElementById('step'); s.value = {k}; s.dispatchEvent(new Event('input')) }})()"
+        )
+        lines = tab.ask(f"[...{figure}.querySelectorAll('path')].map(p => p.getAttribute('d'))")
+        shown.append(
+            (
+                tab.ask("document.getElementById('at').textContent"),
+                tab.ask(f"{figure}.querySelector('.readout').textContent"),
+                lines,
+            )
+        )
+    assert [s[0] for s in shown] == ["0 of 400", "100 of 400", "400 of 400"]
+    assert [s[1] for s in shown] == [f"at training step {k}" for k in (0, 100, 400)]
+    assert all(a != b for a, b in zip(shown[0][2], shown[2][2], strict=True))
+    ends = {round(float(line.rpartition("L")[2].split()[0])) for line in shown[0][2]}
+    assert len(ends) == 1  # the last step of each is at one place

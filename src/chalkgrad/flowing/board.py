@@ -27,16 +27,18 @@ class Writer(Protocol):
 
 def write(record: Record, writer: Writer) -> None:
     """For every state the norm at its first and its last step, what was noted, and an image of all norms."""
+    steps = record.steps
     for state, table in record.norm.items():
-        for k, row in enumerate(table):
+        for k, row in zip(steps, table, strict=False):
             there = row[~row.isnan()]
             if len(there):
-                writer.add_scalar(f"flow/{state}/first step", float(there[0]), k + 1)
-                writer.add_scalar(f"flow/{state}/last step", float(there[-1]), k + 1)
-        writer.add_image(f"flow/{state}/log norm", image(table), len(table))
+                writer.add_scalar(f"flow/{state}/first step", float(there[0]), k)
+                writer.add_scalar(f"flow/{state}/last step", float(there[-1]), k)
+        writer.add_image(f"flow/{state}/log norm", image(table), steps[len(table) - 1])
     for name, values in {**record.scalars, **{f"moved/{n}": u for n, u in record.updates.items()}}.items():
-        for k, value in enumerate(values.tolist()):
-            writer.add_scalar(f"flow/{name}", value, k + 1)
+        numbers = steps if len(values) == len(steps) else range(1, len(values) + 1)
+        for k, value in zip(numbers, values.tolist(), strict=True):
+            writer.add_scalar(f"flow/{name}", value, k)
 
 
 def image(table: Tensor) -> Tensor:

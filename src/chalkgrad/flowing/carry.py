@@ -146,7 +146,7 @@ class Carry:
         return math.ceil(math.log(FAINT) / math.log(self.gain))
 
     def not_finite(self) -> tuple[int, int] | None:
-        """The training step and the time at which a norm was first infinite or NaN."""
+        """The row and the time at which a norm was first infinite or NaN."""
         ends = self.all.isnan().flip(1).cumprod(1).flip(1).bool()  # what a shorter sequence lacks
         bad = (~self.all.isfinite() & ~ends).nonzero()
         if not len(bad):

@@ -29,11 +29,21 @@ def embedded(record: Record) -> dict[str, Any]:
     # A row for each training step matters as much as a column for each step in time.
     columns = min(COLUMNS, max(24, math.isqrt(NUMBERS // count)))
     rows = min(ROWS, max(24, NUMBERS // (count * columns)))
+    numbers = record.steps
+    tall = math.ceil(len(numbers) / rows)
     return {
         "steps": len(record),
+        "tall": tall,
+        "numbers": [[s[0], s[-1]] for s in (numbers[k : k + tall] for k in range(0, len(numbers), tall))],
+        "quarter": numbers[-max(1, len(numbers) // 4)],
         "states": [_state(s, tables[s.name], rows, columns) for s in carried(record).values()],
-        "scalars": [_course(name, values) for name, values in record.scalars.items() if len(values) > 1],
-        "looks": _looks(record.looks),
+        "scalars": [
+            _course(name, values, numbers if len(values) == len(numbers) else [*range(1, len(values) + 1)])
+            for name, values in record.scalars.items()
+            if len(values) > 1
+        ],
+        "looks": _looks(record.looks, numbers),
+        "through": through(record),
     }
 
 
@@ -73,14 +83,14 @@ def _shown(whole: Sample) -> list[float]:
     return [round(min(low, high - 0.1), 3), round(high, 3)]
 
 
-def _course(name: str, values: Tensor) -> dict[str, Any]:
+def _course(name: str, values: Tensor, steps: list[int]) -> dict[str, Any]:
     """A number over training, at most so many points, each the mean of neighbours."""
     wide = math.ceil(len(values) / POINTS)
     means = sampled(values[None], 1, POINTS).means[0]
-    return {"name": name, "count": len(values), "wide": wide, "values": _numbers(means)}
+    return {"name": name, "steps": steps[::wide], "values": _numbers(means)}
 
 
-def _looks(looks: list[Look]) -> list[dict[str, Any]]:
+def _looks(looks: list[Look], numbers: list[int]) -> list[dict[str, Any]]:
     chosen = looks[:: math.ceil(len(looks) / LOOKS)] if looks else []
     chosen += looks[-1:] if looks and chosen[-1] is not looks[-1] else []
     tables = sum(len(look.gates) + len(look.states) for look in chosen)
@@ -101,12 +111,38 @@ def _looks(looks: list[Look]) -> list[dict[str, Any]]:
                 "columns": small.means.shape[1],
                 "wide": small.wide,
                 "steps": len(values),
+                "most": float(f"{high:.3g}"),
                 "shades": shaded(small.means, low, high),
             }
         said = {
             n: f"mean {g.mean:.2f}, open {g.open:.0%}, shut {g.shut:.0%}" for n, g in look.saturation.items()
         }
-        found.append({"step": look.step, "seen": seen, "said": said})
+        number = numbers[look.step - 1] if look.step else 0
+        found.append({"step": look.step, "number": number, "seen": seen, "said": said})
+    return found
+
+
+def through(record: Record) -> list[dict[str, Any]]:
+    """Of each layer that was looked at, what one picture shows over time: gates, states, and gradients.
+
+    The gradients, as places among the states, are its own and those of layers that nobody looked at, which
+    are there to be compared with.
+    """
+    gates = dict.fromkeys(n for look in record.looks for n in look.gates)
+    states = dict.fromkeys(n for look in record.looks for n in look.states)
+    holders = dict.fromkeys(n.rpartition(".")[0] for n in (*gates, *states))
+    found: list[dict[str, Any]] = []
+    for holder in holders:
+        own = {n: k for k, n in enumerate(record.norm) if n.rpartition(".")[0] == holder}
+        beside = {n: k for k, n in enumerate(record.norm) if n.rpartition(".")[0] not in holders}
+        found.append(
+            {
+                "layer": holder,
+                "gates": [n for n in gates if n.rpartition(".")[0] == holder],
+                "states": [n for n in states if n.rpartition(".")[0] == holder],
+                "gradients": [*own.values(), *beside.values()],
+            }
+        )
     return found
 
 
@@ -115,4 +151,4 @@ def _numbers(values: Tensor) -> list[float | None]:
     return [float(f"{x:.4g}") if math.isfinite(x) else None for x in values.tolist()]
 
 
-__all__ = ["UNITS", "embedded"]
+__all__ = ["UNITS", "embedded", "through"]

@@ -37,13 +37,13 @@ def picture(record: Record) -> Figure:
     parts: Any = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
     above = parts[0].subplots(2, len(states), squeeze=False)
     for k, state in enumerate(states.values()):
-        _over_training(above[0, k], state)
+        _over_training(above[0, k], state, record.steps)
         _by_path(above[1, k], state, paths[state.name])
     if notes:
         for axes, (name, values) in zip(
             parts[1].subplots(1, len(notes), squeeze=False)[0], notes.items(), strict=True
         ):
-            _course(axes, name, values)
+            _course(axes, name, values, record.steps)
     if look:
         for axes, (name, values) in zip(
             parts[-1].subplots(1, len(seen), squeeze=False)[0], seen.items(), strict=True
@@ -59,7 +59,7 @@ def png(figure: Figure, dots: int = 160) -> bytes:
     return content.getvalue()
 
 
-def _over_training(axes: Any, state: Carry) -> None:
+def _over_training(axes: Any, state: Carry, steps: list[int]) -> None:
     norms = state.all
     there = norms[norms.isfinite() & (norms > 0)]
     high = float(there.max()) if len(there) else 1.0
@@ -74,6 +74,8 @@ def _over_training(axes: Any, state: Carry) -> None:
     bar.ax.tick_params(labelsize=7)
     axes.set_title(f"‖∂L/∂{state.name}[t]‖", fontsize=10)
     axes.set_ylabel("training step", fontsize=8)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_formatter(lambda row, _: str(steps[int(row) - 1]) if 1 <= row <= len(steps) else "")
     axes.tick_params(labelsize=7)
 
 
@@ -99,8 +101,13 @@ def _by_path(axes: Any, state: Carry, paths: dict[str, Tensor]) -> None:
     axes.legend(fontsize=7, frameon=False, prop={"family": "DejaVu Sans Mono", "size": 7})
 
 
-def _course(axes: Any, name: str, values: Tensor) -> None:
-    axes.plot(range(1, len(values) + 1), values.numpy(), color="black", linewidth=1)
+def _course(axes: Any, name: str, values: Tensor, steps: list[int]) -> None:
+    axes.plot(
+        steps if len(steps) == len(values) else range(1, len(values) + 1),
+        values.numpy(),
+        color="black",
+        linewidth=1,
+    )
     there = values[values.isfinite()]
     if len(there) and there.min() > 0 and there.max() > 100 * there.min():
         axes.set_yscale("log")

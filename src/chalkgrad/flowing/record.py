@@ -39,12 +39,41 @@ class Record:
         self._scalars: dict[str, list[float]] = {}
         self._updates: dict[str, list[float]] = {}
         self._layers: dict[str, Layer | Level] = {}  # by what their states are called by
+        self._numbered: dict[int, int] = {0: 1}  # rows whose training step was told
         self.looks: list[Look] = []
         """What :meth:`look` saw, in order."""
 
     def __len__(self) -> int:
         """How many backward passes were seen."""
         return max(map(len, self._passes.values()), default=0)
+
+    @property
+    def steps(self) -> list[int]:
+        """The training step of each row: one after the other from 1, or as :meth:`at` says."""
+        found: list[int] = []
+        for row in range(len(self)):
+            found.append(self._numbered.get(row, found[-1] + 1 if found else 1))
+        return found
+
+    def at(self, step: int) -> None:
+        """Say which training step the next backward pass belongs to, where not every one is watched.
+
+        Raises ValueError for a step that is not after the one before.
+
+        >>> from chalkgrad import layer
+        >>> net = layer("rnn", D=3, H=4)
+        >>> with flow(net) as record:
+        ...     for step in (0, 100, 200):
+        ...         record.at(step)
+        ...         net(torch.randn(2, 5, 3))[0].sum().backward()
+        >>> record.steps
+        [0, 100, 200]
+        """
+        told = ((row, number) for row, number in reversed(self._numbered.items()) if row < len(self))
+        before = next((number + len(self) - 1 - row for row, number in told), -1)
+        if step <= before:
+            raise ValueError(f"training steps go up from 0: {step} cannot come after {before}")
+        self._numbered[len(self)] = step
 
     @property
     def norm(self) -> dict[str, Tensor]:

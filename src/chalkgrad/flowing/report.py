@@ -6,7 +6,6 @@ Everything is in the one file. What a script draws is given in tables too, for t
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
@@ -33,10 +32,10 @@ def page(record: Record, title: str) -> str:
         "lead": _lead(record, states),
         "verdict": _verdict(record),
         "carried": _carried(states),
-        "stepper": _stepper(len(record), drawn[next(iter(drawn))]["tall"]),
+        "stepper": _stepper(data["numbers"], len(record)),
         "states": "\n".join(_figures(k, s, drawn[s.name], tables) for k, s in enumerate(states.values())),
         "training": _training(scalars, record.updates),
-        "gates": _gates(record.looks),
+        "gates": _gates(record.looks, data["through"], [*states]),
         "equations": _equations(record),
         "css": (web / "page.css").read_text(encoding="utf-8"),
         "js": (web / "page.js").read_text(encoding="utf-8"),
@@ -53,7 +52,10 @@ def _lead(record: Record, states: dict[str, Carry]) -> str:
     steps = len(record)
     longest = max(s.steps for s in states.values())
     names = ", ".join(f'<i class="v">{escape(n)}</i>' for n in states)
-    training = f"{steps} training steps" if steps > 1 else "One backward pass"
+    first, last = record.steps[0], record.steps[-1]
+    every = first == 1 and last == steps  # is every training step a row
+    seen = f"{steps} training steps" if every else f"{steps} of the training steps {first} to {last}"
+    training = seen if steps > 1 else "One backward pass"
     return f"{training}, sequences of {longest} steps, {'states' if len(states) > 1 else 'state'} {names}."
 
 
@@ -106,14 +108,14 @@ def _figure(data: str, caption: str, kind: str, label: str) -> str:
     )
 
 
-def _stepper(steps: int, tall: int) -> str:
+def _stepper(numbers: list[list[int]], steps: int) -> str:
     if steps < 2:
         return ""
-    rows = math.ceil(steps / tall)
+    rows, last = len(numbers), numbers[-1][1]
     return f"""<form class="stepper" aria-label="Which training step is shown">
 <label for="step">Training step</label>
 <input type="range" id="step" min="0" max="{rows - 1}" value="{rows - 1}" disabled>
-<output id="at" for="step">{steps} of {steps}</output>
+<output id="at" for="step">{last} of {last}</output>
 <label class="mean"><input type="checkbox" id="mean" checked disabled> mean of the last quarter</label>
 </form>"""
 
@@ -192,31 +194,38 @@ def _training(scalars: dict[str, Tensor], updates: dict[str, Tensor]) -> str:
     )
 
 
-def _gates(looks: list[Look]) -> str:
+def _gates(looks: list[Look], through: list[dict[str, Any]], states: list[str]) -> str:
     if not looks:
         return ""
-    names = {n: "gate" for look in looks for n in look.gates}
-    names |= {n: "state" for look in looks for n in look.states}
-    drawn = "".join(
-        _figure(
-            f'data-unit="{escape(n)}" data-kind="{kind}"',
-            f'{kind} <i class="v">{escape(n)}</i>',
-            "units",
-            f"Heat map of the {kind} {escape(n)} over time, by unit",
+    drawn: list[str] = []
+    for k, of in enumerate(through):
+        layer = f' of <i class="v">{escape(of["layer"])}</i>' if of["layer"] else ""
+        figure = _figure(
+            f'data-through="{k}"',
+            f"gates, states and gradient{layer}",
+            "through",
+            f"Gates {escape(', '.join(of['gates']))}, states {escape(', '.join(of['states']))} and the norms of "
+            "their gradients over the same time",
         )
-        for n, kind in names.items()
-    )
+        shown = enumerate(states[j] for j in of["gradients"])
+        key = "".join(_key(j, f"∂L/∂{state}", True) for j, state in shown)
+        drawn.append(f'<div>{figure}<ul class="legend">{key}</ul></div>')
     measured = {n: g for look in looks for n, g in look.saturation.items()}
     rows = [(escape(n), f"{g.mean:.2f}", f"{g.open:.0%}", f"{g.shut:.0%}") for n, g in measured.items()]
     table = _rows("At the last look", ("gate", "mean", "over 0.95", "under 0.05"), rows)
     table = f"<details><summary>How far the gates stand open</summary>{table}</details>"
     several = any(v.shape[1] > 1 for look in looks for v in look.states.values())
+    say = (
+        f"A row is a unit, {UNITS} at most; a gate is dark where it is shut and bright where it is open, a state "
+        "blue below zero and orange above. "
+        if several
+        else ""
+    )
     return (
-        '<section aria-labelledby="gates"><h2 id="gates">Gates and states of one sequence</h2>'
-        '<p class="say">Over time, from left to right'
-        + (f"; a row is a unit, {UNITS} at most. " if several else ". ")
-        + "A gate is dark where it is shut and bright where it is open; a state blue below zero and orange "
-        f'above.</p><div class="small">{drawn}</div>{table if measured else ""}</section>'
+        '<section aria-labelledby="gates"><h2 id="gates">Gates, states and gradient over time</h2>'
+        f'<p class="say">Gates and states are those of one sequence. {say}Below them, over the same time, is how '
+        f"much gradient reaches each step, at the training step that the slider stands at.</p>"
+        f'<div class="states">{"".join(drawn)}</div>{table if measured else ""}</section>'
     )
 
 

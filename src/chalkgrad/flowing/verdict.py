@@ -89,13 +89,14 @@ def verdict(record: Record, gates: Mapping[str, Gate] | None = None) -> Verdict:
 
 def _saturated(name: str, gate: Gate, record: Record, lost: bool) -> Finding:
     """A gate that stands still: what a task may want, and a fault where the gradient vanishes with it."""
-    side = "open (over 0.95)" if gate.open > gate.shut else "shut (under 0.05)"
-    words = f"gate {name} is {side} in {100 * max(gate.open, gate.shut):.0f} % of its values"
+    side, lets = ("open (over 0.95)", "all") if gate.open > gate.shut else ("shut (under 0.05)", "nothing")
+    words = f"gate {name} is {side} in {100 * max(gate.open, gate.shut):.0f} % of its values: "
+    words += f"it lets nearly {lets} through, and hardly learns"
     if not lost:
-        return Finding("saturated", f"{words}, which is no fault: the gradient does not vanish with it")
+        return Finding("saturated", f"{words}; no fault, as the gradient does not vanish with it")
     holder, _, own = name.rpartition(".")
     advice = nearer_the_middle(record.layers.get(holder), own)
-    return Finding("saturated", f"{words}, and the gradient vanishes: this may be why", (advice,))
+    return Finding("saturated", f"{words}; with it the gradient vanishes, and this may be why", (advice,))
 
 
 def _of_recurrence(states: list[Carry], record: Record) -> list[Finding]:
@@ -103,7 +104,7 @@ def _of_recurrence(states: list[Carry], record: Record) -> list[Finding]:
     found: list[Finding] = []
     for s in states:
         if (where := s.not_finite()) is not None:
-            found.append(_not_finite(s.name, *where))
+            found.append(_not_finite(s.name, record.steps[where[0]], where[1]))
         elif (k := s.window()) is not None:
             found.append(_truncated(s, k))
     if found or states[0].steps == 1:
@@ -116,8 +117,8 @@ def _of_recurrence(states: list[Carry], record: Record) -> list[Finding]:
     return [_vanishing(best, record)] if best.kept < FAINT else []
 
 
-def _not_finite(state: str, row: int, time: int) -> Finding:
-    words = f"the gradient of {state} is no number since training step {row + 1}, at t = {time} first"
+def _not_finite(state: str, step: int, time: int) -> Finding:
+    words = f"the gradient of {state} is no number since training step {step}, at t = {time} first"
     return Finding(
         "not finite", words, (Advice("clipping", "torch.nn.utils.clip_grad_norm_(parameters, 1.0)"),)
     )
@@ -147,10 +148,14 @@ def _exploding(s: Carry, record: Record) -> Finding:
 
 
 def _vanishing(s: Carry, record: Record) -> Finding:
-    words = f"the gradient of {s.name} keeps {s.gain:.2f} of its norm a step {s.way}, "
+    words = f"the gradient of {s.name} keeps {_share(s.gain)} of its norm a step {s.way}, "
     words += f"and is under 1 % of it after {s.reach} of {s.steps} steps"
     window = Advice("no more steps than the gradient goes", f"truncate={s.reach}")
     return Finding("vanishing", words, (*_starts(s, record), window))
+
+
+def _share(gain: float) -> str:
+    return f"{gain:.2f}" if gain >= 0.01 else f"{gain:.1e}"
 
 
 def _starts(s: Carry, record: Record) -> tuple[Advice, ...]:

@@ -62,6 +62,11 @@
     for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) found.push(+(k * step).toPrecision(12));
     return found;
   };
+  /** Those of some marks whose places do not come too near to the one before. */
+  const apart = (marks, place, least) => {
+    let at = -Infinity;
+    return marks.filter((mark) => { const near = place(mark) - at < least; if (!near) at = place(mark); return !near; });
+  };
   const whole = (low, high, most) => ticks(low, high, most).filter(Number.isInteger);
   /** Numbers in a row as an image, stretched over a box. */
   const image = (svg, columns, rows, colour, box) => {
@@ -87,8 +92,23 @@
   const rows = Math.max(...record.states.map((s) => s.rows));
   const row = () => slider ? +slider.value : 0;
   const averaged = () => mean?.checked ?? true;
-  const tall = record.states[0].tall;
+  const tall = record.tall, numbers = record.numbers, last = numbers.at(-1)[1];
+  /** The training steps of a row of the tables, and which row a training step is in, with its fraction. */
+  const stepsOf = (r) => numbers[r][0] === numbers[r][1] ? `${numbers[r][0]}` : `${numbers[r][0]}–${numbers[r][1]}`;
+  const among = (firsts, n) => {
+    const r = Math.max(0, firsts.findLastIndex((first) => first <= n)), next = firsts[r + 1];
+    return next === undefined ? r : r + (n - firsts[r]) / (next - firsts[r]);
+  };
+  /** Round training steps for an axis, and the first. */
+  const rounds = (firsts, until, most) => [...new Set([firsts[0], ...whole(firsts[0], until, most)])];
   const quarter = Math.max(1, Math.floor(record.steps / 4));
+
+  /** A state's norm at a column, by path: at the training step that is shown, or the mean of the last quarter. */
+  const norm = (state, path, c) => {
+    if (averaged()) return state.late[path][c] ?? NaN;
+    const code = state.tables[path][Math.min(row(), state.rows - 1) * state.columns + c];
+    return code === ZERO ? 0 : 10 ** log(state, code);
+  };
 
   /** Over training and time; the row that is shown is framed. */
   function overTraining(figure) {
@@ -101,8 +121,9 @@
     }, { x: LEFT, y: ABOVE, width: w, height: h });
     const x = (t) => LEFT + (t / state.wide + 0.5) * w / state.columns;
     time(svg, x, state.steps, width, height);
-    for (const n of [1, ...whole(2, record.steps, h / 45)]) {
-      const y = ABOVE + ((n - 1) / state.tall + 0.5) * h / state.rows;
+    const firsts = numbers.map(([first]) => first);
+    for (const n of apart(rounds(firsts, last, h / 45), (n) => among(firsts, n) * h / state.rows, 16)) {
+      const y = ABOVE + (among(firsts, n) + 0.5) * h / state.rows;
       add(svg, "text", { x: LEFT - 6, y: Math.min(y + 4, height - BELOW), "text-anchor": "end" }, String(n));
     }
     const frame = add(svg, "rect", { class: "here", x: LEFT - 1, width: w + 2 });
@@ -121,7 +142,7 @@
     };
     plot.onpointermove = (event) => {
       const found = where(event);
-      readout.textContent = found ? `step ${from(found[0] * state.tall + 1, state.tall, record.steps)}, t = ${from(found[1] * state.wide, state.wide, state.steps - 1)}: ${spoken(state, table[found[0] * state.columns + found[1]])}` : "";
+      readout.textContent = found ? `step ${stepsOf(found[0])}, t = ${from(found[1] * state.wide, state.wide, state.steps - 1)}: ${spoken(state, table[found[0] * state.columns + found[1]])}` : "";
     };
     plot.onpointerleave = () => { readout.textContent = ""; };
     plot.onclick = (event) => {
@@ -159,10 +180,7 @@
       add(svg, "text", { x: LEFT - 6, y: y(k) + 4, "text-anchor": "end" }, few ? mark(10 ** k) : power(k));
     }
     time(svg, (t) => x(t / state.wide), state.steps, width, height);
-    const value = (path, c) => {
-      if (averaged()) { const v = state.late[path][c]; return v === null || v === 0 ? NaN : Math.log10(v); }
-      return log(state, state.tables[path][Math.min(row(), state.rows - 1) * state.columns + c]);
-    };
+    const value = (path, c) => { const v = norm(state, path, c); return v > 0 ? Math.log10(v) : NaN; };
     const drawn = names.map((_, k) => add(svg, "path", { class: `s${k % 8}` }));
     const dots = names.map((_, k) => add(svg, "path", { class: `s${k % 8} dot` }));
     svg.appendChild(drawn[0]); // the whole above its parts
@@ -191,7 +209,7 @@
 
   /** A number over training; on a logarithmic scale where it goes over two decades. */
   function course(figure) {
-    const { values, count, wide } = record.scalars[figure.dataset.scalar], plot = figure.querySelector(".plot");
+    const { values, steps } = record.scalars[figure.dataset.scalar], plot = figure.querySelector(".plot");
     const readout = figure.querySelector(".readout"), { svg, width, height } = blank(plot);
     const there = values.filter((v) => v !== null), least = Math.min(...there), most = Math.max(...there);
     const logs = least > 0 && most / least > 100, f = logs ? Math.log10 : (v) => v;
@@ -203,7 +221,8 @@
       add(svg, "line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: y(v), y2: y(v) });
       add(svg, "text", { x: LEFT - 6, y: y(v) + 4, "text-anchor": "end" }, logs ? power(v) : String(v));
     }
-    for (const n of [1, ...whole(2, count, width / 80)]) add(svg, "text", { x: x((n - 1) / wide), y: height - 15, "text-anchor": "middle" }, String(n));
+    const count = Math.max(steps.at(-1), last);
+    for (const n of apart(rounds(steps, count, width / 80), (n) => x(among(steps, n)), 30)) add(svg, "text", { x: x(among(steps, n)), y: height - 15, "text-anchor": "middle" }, String(n));
     add(svg, "text", { x: width - RIGHT, y: height - 4, "text-anchor": "end" }, "training step");
     const here = add(svg, "line", { class: "here", y1: ABOVE, y2: ABOVE + h });
     let way = "", pen = false;
@@ -212,7 +231,7 @@
       pen = v !== null;
     });
     add(svg, "path", { class: "s0", d: way });
-    const chosen = () => Math.min(values.length - 1, Math.floor(row() * tall / wide * count / record.steps));
+    const chosen = () => Math.min(values.length - 1, Math.floor(among(steps, numbers[row()][0])));
     const place = () => {
       const hidden = averaged() || record.steps < 2;
       here.setAttribute("visibility", hidden ? "hidden" : "visible");
@@ -222,29 +241,103 @@
     return place;
   }
 
-  /** Units over time, of the last look at or before the training step that is shown. */
-  function units(figure) {
-    const { unit, kind } = figure.dataset, plot = figure.querySelector(".plot"), readout = figure.querySelector(".readout");
-    const own = record.looks.filter((look) => look.seen[unit]);
+  /** Gates, states and gradients of a layer over the same time: of the last look at or before the training step shown. */
+  function through(figure) {
+    const { layer, gates, states, gradients } = record.through[figure.dataset.through];
+    const plot = figure.querySelector(".plot"), readout = figure.querySelector(".readout");
+    const own = record.looks.filter((look) => [...gates, ...states].some((n) => look.seen[n]));
+    const lines = gradients.map((k) => record.states[k]);
+    const short = (name) => layer && name.startsWith(layer + ".") ? name.slice(layer.length + 1) : name;
+    const until = () => averaged() ? record.steps : Math.min(record.steps, (row() + 1) * tall);
     return () => {
-      const until = averaged() ? record.steps : Math.min(record.steps, (row() + 1) * tall);
-      const look = own.filter((l) => l.step <= until).at(-1) ?? own[0], seen = look.seen[unit];
-      const { svg, width, height } = blank(plot), w = width - LEFT - RIGHT, h = height - ABOVE - BELOW;
-      const colour = kind === "gate" ? heat : signed[night.matches ? "dark" : "light"];
-      image(svg, seen.columns, seen.units, (k) => seen.shades[k] === 255 ? lost : colour(seen.shades[k] / 254), { x: LEFT, y: ABOVE, width: w, height: h });
-      time(svg, (t) => LEFT + (t / seen.wide + 0.5) * w / seen.columns, seen.steps, width, height);
-      const labels = seen.units > 1 ? [1, seen.units] : [];
-      for (const n of labels) add(svg, "text", { x: LEFT - 6, y: ABOVE + (n - 0.5) * h / seen.units + 4, "text-anchor": "end" }, String(n));
-      readout.textContent = look.said[unit] ?? `after step ${look.step}`;
+      const look = own.filter((l) => l.step <= until()).at(-1) ?? own[0];
+      const strips = [...gates, ...states].filter((n) => look.seen[n]).map((name) => ({ name, gate: gates.includes(name), ...look.seen[name] }));
+      const steps = Math.max(...strips.map((s) => s.steps), ...lines.map((s) => s.steps));
+      const tallness = (s) => s.units > 1 ? Math.max(30, Math.min(96, 5 * s.units)) : 44;
+      const LABEL = 25, GRADIENT = 150;
+      plot.style.height = `${strips.reduce((sum, s) => sum + LABEL + tallness(s), ABOVE) + LABEL + GRADIENT + BELOW}px`;
+      const { svg, width, height } = blank(plot), w = width - LEFT - RIGHT, x = (t) => LEFT + (t + 0.5) * w / steps;
+      let top = ABOVE;
+      const words = (text) => add(svg, "text", { x: LEFT, y: top + LABEL - 6 }, text);
+      for (const s of strips) {
+        words(s.gate ? `gate ${short(s.name)}: ${look.said[s.name]}` : `state ${short(s.name)}, ±${said(s.most)}`);
+        top += LABEL;
+        strip(svg, s, { top, height: tallness(s), width: w, steps, x });
+        top += tallness(s);
+      }
+      words("norm of the gradient");
+      top += LABEL;
+      gradient(svg, lines, { top, height: GRADIENT, width, x });
+      time(svg, x, steps, width, height);
+      const cursor = add(svg, "line", { class: "here", y1: ABOVE, y2: height - BELOW, visibility: "hidden" });
+      const idle = () => { cursor.setAttribute("visibility", "hidden"); readout.textContent = look.step ? `at training step ${look.number}` : "before training"; };
+      plot.onpointermove = (event) => {
+        const t = Math.floor((event.clientX - plot.getBoundingClientRect().left - LEFT) / w * steps);
+        if (t < 0 || t >= steps) return idle();
+        cursor.setAttribute("x1", x(t)); cursor.setAttribute("x2", x(t)); cursor.setAttribute("visibility", "visible");
+        const now = strips.filter((s) => t < s.steps && (s.gate || s.units === 1)).map((s) => `${short(s.name)} ${said(level(s, Math.floor(t / s.wide)))}`);
+        const come = lines.filter((s) => t < s.steps).map((s) => `∂${short(s.name)} ${said(norm(s, "", Math.floor(t / s.wide)))}`);
+        readout.textContent = `t = ${t}: ${[...now, ...come].join(", ")}`;
+      };
+      plot.onpointerleave = idle;
+      idle();
     };
+  }
+
+  /** What a gate or a state is at a column, the mean of its units. */
+  function level(s, c) {
+    let sum = 0;
+    for (let u = 0; u < s.units; u++) sum += s.shades[u * s.columns + c] / 254;
+    return s.gate ? sum / s.units : (2 * sum / s.units - 1) * s.most;
+  }
+
+  /** A gate or a state: one unit as a line, several as rows of colours. */
+  function strip(svg, s, { top, height, width, steps, x }) {
+    if (s.units === 1) {
+      for (const [share, text] of s.gate ? [[0, "0"], [1, "1"]] : [[0, ""], [0.5, "0"], [1, ""]]) {
+        const y = top + 2 + (1 - share) * (height - 4);
+        add(svg, "line", { class: "grid", x1: LEFT, x2: LEFT + width, y1: y, y2: y });
+        add(svg, "text", { x: LEFT - 6, y: y + 4, "text-anchor": "end" }, text);
+      }
+      let way = "";
+      for (let c = 0; c < s.columns; c++) {
+        if (s.shades[c] !== 255) way += `${way ? "L" : "M"}${x(c * s.wide).toFixed(1)} ${(top + 2 + (1 - s.shades[c] / 254) * (height - 4)).toFixed(1)}`;
+      }
+      add(svg, "path", { class: "s0", d: way });
+      return;
+    }
+    const colour = s.gate ? heat : signed[night.matches ? "dark" : "light"];
+    const inside = add(svg, "svg", { x: LEFT, y: top, width, height }); // the last column may stand for steps past the end
+    image(inside, s.columns, s.units, (k) => s.shades[k] === 255 ? lost : colour(s.shades[k] / 254), { x: 0, y: 0, width: s.columns * s.wide * width / steps, height });
+    for (const n of [1, s.units]) add(svg, "text", { x: LEFT - 6, y: top + (n - 0.5) * height / s.units + 4, "text-anchor": "end" }, String(n));
+  }
+
+  /** Norms of whole gradients over time, on one logarithmic scale for all of training. */
+  function gradient(svg, lines, { top, height, width, x }) {
+    const high = Math.max(...lines.map((s) => s.shown[1])) + 0.1, low = Math.max(Math.min(...lines.map((s) => s.shown[0])), high - 12) - 0.1;
+    const y = (l) => top + (high - l) / (high - low) * height, marks = whole(low, high, height / 26);
+    const few = marks.length < 2;
+    for (const k of few ? ticks(10 ** low, 10 ** high, 4).filter((v) => v > 0).map(Math.log10) : marks) {
+      add(svg, "line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: y(k), y2: y(k) });
+      add(svg, "text", { x: LEFT - 6, y: y(k) + 4, "text-anchor": "end" }, few ? mark(10 ** k) : power(k));
+    }
+    const inside = add(svg, "svg", { x: 0, y: top, width, height });
+    lines.forEach((s, j) => {
+      let way = "", pen = false;
+      for (let c = 0; c < s.columns; c++) {
+        const v = Math.log10(norm(s, "", c)), there = Number.isFinite(v);
+        if (there) way += `${pen ? "L" : "M"}${x(c * s.wide).toFixed(1)} ${(y(Math.max(v, low - 3)) - top).toFixed(1)}${pen ? "" : "h0"}`;
+        pen = there;
+      }
+      add(inside, "path", { class: `s${j % 8}`, d: way });
+    });
   }
 
   let places = [];
   function show() {
     if (slider) {
-      const first = row() * tall + 1;
-      at.textContent = averaged() ? `last ${quarter} of ${record.steps}` : `${from(first, tall, record.steps)} of ${record.steps}`;
-      slider.setAttribute("aria-valuetext", averaged() ? `mean of the last ${quarter} training steps` : `training step ${first} of ${record.steps}`);
+      at.textContent = averaged() ? (record.quarter < last ? `${record.quarter}–${last}` : `${last}`) : `${stepsOf(row())} of ${last}`;
+      slider.setAttribute("aria-valuetext", averaged() ? `mean of the training steps ${record.quarter} to ${last}` : `training step ${stepsOf(row())} of ${last}`);
     }
     for (const place of places) place();
   }
@@ -253,7 +346,7 @@
       ...[...document.querySelectorAll("[data-state]")].map(overTraining),
       ...[...document.querySelectorAll("[data-paths]")].map(overTime),
       ...[...document.querySelectorAll("[data-scalar]")].map(course),
-      ...[...document.querySelectorAll("[data-unit]")].map(units),
+      ...[...document.querySelectorAll("[data-through]")].map(through),
     ];
     show();
   }
@@ -266,6 +359,7 @@
   night.addEventListener("change", show);
   let width = 0;
   new ResizeObserver(() => {
-    if (document.body.clientWidth !== width) { width = document.body.clientWidth; draw(); }
+    const now = document.body.clientWidth;
+    if (now !== width && now > 2 * LEFT) { width = now; draw(); } // narrower there is no room for a picture
   }).observe(document.body);
 })();

@@ -92,7 +92,7 @@ def run(settings: Settings = Settings(), tick: Tick = silent) -> Outcome:
             ),
         ),
         {
-            "gates.html": page(seen, f"Gates, learned: a look at every {s.every} training steps").encode(),
+            "gates.html": page(seen, "Gates, learned").encode(),
             "gates.png": picture(s, looks),
         },
     )
@@ -155,6 +155,7 @@ def learned(s: Settings, tick: Tick) -> tuple[Record, dict[str, float]]:
         watching = [(net, net.watch) for net in both.values() if isinstance(net, Layer)]
         for k in range(s.steps + 1):
             if k % s.every == 0:
+                record.at(k)
                 at_end = [mse_loss(net(x)[0][:, -1], target[:, -1]) for net in both.values()]
                 torch.stack(at_end).sum().backward()
                 with torch.no_grad():
