@@ -188,9 +188,10 @@ def test_gates_states_and_gradient_stand_over_one_time_and_go_with_the_slider(
     )  # ∂c, ∂h, and beside them the RNN's ∂h
     shown = []
     for k in (0, 2, 3):
-        tab.ask(
-            f"(() => {{ const s = document.getElementById('step'); s.value = {k}; s.dispatchEvent(new Event('input')) }})()"
+        slide = (
+            f"const s = document.getElementById('step'); s.value = {k}; s.dispatchEvent(new Event('input'))"
         )
+        tab.ask(f"(() => {{ {slide}; }})()")
         lines = tab.ask(f"[...{figure}.querySelectorAll('path')].map(p => p.getAttribute('d'))")
         shown.append(
             (

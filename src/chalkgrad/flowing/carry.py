@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -42,7 +42,9 @@ def carried(record: Record) -> dict[str, Carry]:
                 f"{state} recurs along {table.dim() - 1} indices, so that there is no one time: "
                 "see record.norm and record.paths, which have an axis for each"
             )
-    return {state: Carry.of(state, table, paths.get(state, {})) for state, table in record.norm.items()}
+    return {
+        state: Carry.of(state, table, paths.get(state, {}), [*paths]) for state, table in record.norm.items()
+    }
 
 
 def recurrences(record: Record) -> list[list[Carry]]:
@@ -60,32 +62,41 @@ def recurrences(record: Record) -> list[list[Carry]]:
 class Carry:
     """How a state hands its gradient on, by the last quarter of what was seen of it.
 
-    ``all`` is its norm, (training steps, T); ``later``, of the last quarter, what of it came from another
-    step; ``backward`` whether that is a later one.
+    ``all`` is its norm, (training steps, T); ``own`` the same without what another state gives to it at the
+    same step; ``later``, of the last quarter, what came from another step; ``backward`` whether that is a
+    later one.
     """
 
     name: str
     layer: str
     all: Tensor
+    own: Tensor
     later: Tensor
     backward: bool
 
     @classmethod
-    def of(cls, name: str, norms: Tensor, paths: Mapping[str, Tensor]) -> Carry:
-        """That of a state with these norms, as a whole and by path.
+    def of(cls, name: str, norms: Tensor, paths: Mapping[str, Tensor], states: Collection[str] = ()) -> Carry:
+        """That of a state with these norms, as a whole and by path, among these states.
 
         Paths may cancel, so that what came from another step is no sum of theirs: it is the whole where
         nothing else came, and elsewhere as near to the root of the sum of squares as the whole allows.
         """
-        now = norms[-_late(norms) :].nan_to_num(posinf=math.inf)
         # A path that a pass did not have is NaN, and adds nothing.
-        parts = {path: table[-len(now) :].nan_to_num(posinf=math.inf) for path, table in paths.items()}
-        far = [parts.pop(path) for path in paths if re.search(r"[+-]\d", path)]
-        here = sum(parts.values(), torch.zeros_like(now))
-        later = torch.stack(far).square().sum(0).sqrt() if far else torch.zeros_like(now)
-        later = torch.where(later > 0, later.clamp((now - here).abs().nan_to_num(), now + here), later)
+        whole, *tables = (x.nan_to_num(posinf=math.inf) for x in (norms, *paths.values()))
+        far, beside, here = _zeros(whole), _zeros(whole), _zeros(whole)
+        layer = name.rpartition(".")[0]
+        prefix = f"{layer}." if layer else ""
+        for path, table in zip(paths, tables, strict=True):
+            if re.search(r"[+-]\d", path):
+                far.append(table)
+            elif prefix + path.partition("[")[0] in states:
+                beside.append(table)
+            else:
+                here.append(table)
+        later = _part(whole, far, beside + here)
+        own = _part(whole, far + here, beside)
         backward = not any(re.search(r"-\d", path) for path in paths)
-        return cls(name, name.rpartition(".")[0], norms, later, backward)
+        return cls(name, layer, norms, own, later[-_late(norms) :], backward)
 
     @classmethod
     def together(cls, states: Sequence[Carry]) -> Carry:
@@ -98,10 +109,10 @@ class Carry:
         first = states[0]
         norms, later = (
             torch.stack(tables).square().sum(0).sqrt()
-            for tables in ([s.all for s in states], [s.later for s in states])
+            for tables in ([s.own for s in states], [s.later for s in states])
         )
         names = f"{', '.join(s.name for s in states[:-1])} and {states[-1].name} together"
-        return cls(names, first.layer, norms, later, first.backward)
+        return cls(names, first.layer, norms, norms, later, first.backward)
 
     @property
     def norms(self) -> Tensor:
@@ -165,6 +176,17 @@ class Carry:
             return None
         first = int((later != 0).nonzero()[0])  # what only becomes too small for its numbers is not cut
         return run + 1 if later[first] > 1e-12 * whole.max() else None
+
+
+def _zeros(whole: Tensor) -> list[Tensor]:
+    """A list of norms that begins with nothing."""
+    return [torch.zeros_like(whole)]
+
+
+def _part(whole: Tensor, of: list[Tensor], others: list[Tensor]) -> Tensor:
+    """The norm of what some paths bring together, of a whole that the others add to."""
+    guess, rest = torch.stack(of).square().sum(0).sqrt(), torch.stack(others).sum(0)
+    return torch.where(guess > 0, guess.clamp((whole - rest).abs().nan_to_num(), whole + rest), guess)
 
 
 def _late(norms: Tensor) -> int:

@@ -204,8 +204,8 @@ def _gates(looks: list[Look], through: list[dict[str, Any]], states: list[str]) 
             f'data-through="{k}"',
             f"gates, states and gradient{layer}",
             "through",
-            f"Gates {escape(', '.join(of['gates']))}, states {escape(', '.join(of['states']))} and the norms of "
-            "their gradients over the same time",
+            f"Gates {escape(', '.join(of['gates']))}, states {escape(', '.join(of['states']))} "
+            "and the norms of their gradients over the same time",
         )
         shown = enumerate(states[j] for j in of["gradients"])
         key = "".join(_key(j, f"∂L/∂{state}", True) for j, state in shown)
@@ -216,15 +216,15 @@ def _gates(looks: list[Look], through: list[dict[str, Any]], states: list[str]) 
     table = f"<details><summary>How far the gates stand open</summary>{table}</details>"
     several = any(v.shape[1] > 1 for look in looks for v in look.states.values())
     say = (
-        f"A row is a unit, {UNITS} at most; a gate is dark where it is shut and bright where it is open, a state "
-        "blue below zero and orange above. "
+        f"A row is a unit, {UNITS} at most; a gate is dark where it is shut and bright where it is open, "
+        "a state blue below zero and orange above. "
         if several
         else ""
     )
     return (
         '<section aria-labelledby="gates"><h2 id="gates">Gates, states and gradient over time</h2>'
-        f'<p class="say">Gates and states are those of one sequence. {say}Below them, over the same time, is how '
-        f"much gradient reaches each step, at the training step that the slider stands at.</p>"
+        f'<p class="say">Gates and states are those of one sequence. {say}Below them, over the same '
+        f"time, is how much gradient reaches each step, at the training step that the slider stands at.</p>"
         f'<div class="states">{"".join(drawn)}</div>{table if measured else ""}</section>'
     )
 
