@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 from chalkgrad.cli import app
 from chalkgrad.tasks import translate as task
 from chalkgrad.tasks.fonts import families
+from chalkgrad.tasks.processes import Alone
 from chalkgrad.tasks.translate import Config, TaskError
 from chalkgrad.tasks.translate.picture import in_terminal, picture
 from chalkgrad.tasks.translate.translate import Looks, spans
@@ -124,6 +125,16 @@ def test_another_run_is_not_gone_on_with(config: Config, tmp_path: Path, pairs: 
         task.train(replace(config, steps=1, data=(str(other),)), tmp_path / "out", resume=True)
     with pytest.raises(TaskError, match="is not empty"):
         task.train(config, tmp_path / "out")
+
+
+def test_a_batch_that_processes_cannot_share_is_named(config: Config, tmp_path: Path) -> None:
+    class Three(Alone):
+        count = 3
+
+    left = len(task.corpus_of(config).train) % 9
+    assert 0 < left < 3
+    with pytest.raises(TaskError, match=f"a batch of {left} pairs cannot be shared by 3 processes"):
+        task.train(replace(config, batch=9), tmp_path / "out", group=Three())
 
 
 def test_a_directory_of_another_version_is_refused(config: Config, tmp_path: Path) -> None:

@@ -129,8 +129,11 @@ def train(
     if saved:
         other = ["the pairs are not the same"] if corpus.digest != saved.digest else []
         resumable(directory, config, saved.config, other, MAY_CHANGE)
-    if config.batch < group.count:
-        raise TaskError(f"a batch of {config.batch} pairs cannot be shared by {group.count} processes")
+    for size in (config.batch, len(corpus.train) % config.batch or config.batch):  # the last one of an epoch
+        if size < group.count:
+            raise TaskError(
+                f"a batch of {size} pairs cannot be shared by {group.count} processes: change batch"
+            )
     vocabularies = saved.vocabularies if saved else vocabularies_of(config, corpus)
 
     def begin() -> Run:
