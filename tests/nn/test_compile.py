@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_sequence
 from torch.utils._pytree import tree_leaves
 
 import chalkgrad
+from chalkgrad.nn import recording
 from zoo_layers import NAMES, SEVERAL, drawn, drawn_with_all
 
 F64 = torch.float64
@@ -125,6 +127,41 @@ def test_sequences_of_other_lengths_share_a_graph() -> None:
         x = torch.randn(2, steps, 3, dtype=F64)
         torch.testing.assert_close(call(x)[0], net(x)[0])
     assert graphs.frame_count == 2  # the first length, and all others
+
+
+def test_more_layers_compile_by_themselves_than_one_function_may_have_graphs() -> None:
+    torch.manual_seed(0)
+    many = torch._dynamo.config.recompile_limit + 1
+    nets = [chalkgrad.RNN(3, 1 + k, dtype=F64) for k in range(many)]
+    nets += [chalkgrad.layer("h[t] = tanh(x[t] W + h[t-1] U)", x=3, h=4, dtype=F64) for _ in range(many)]
+    x = torch.randn(2, 5, 3, dtype=F64)
+    for net in nets:
+        graphs = CompileCounterWithBackend("eager")
+        call = torch.compile(net, fullgraph=True, backend=graphs)
+        for _ in range(2):
+            assert torch.equal(call(x)[0], net(x)[0])
+        assert graphs.frame_count == 1
+
+
+def test_a_model_of_many_layers_is_one_graph() -> None:
+    torch.manual_seed(0)
+    net = chalkgrad.Stack(*(chalkgrad.layer("rnn", D=3, H=3, dtype=F64) for _ in range(12)))
+    graphs = CompileCounterWithBackend("eager")
+    x = torch.randn(2, 5, 3, dtype=F64)
+    found = torch.compile(net, fullgraph=True, backend=graphs)(x)[0]
+    assert torch.equal(found, net(x)[0])
+    assert graphs.frame_count == 1
+
+
+def test_a_module_that_is_let_go_is_kept_by_nothing_of_its_graphs() -> None:
+    net, x = chalkgrad.RNN(3, 4), torch.randn(5, 2, 3)
+    compiled(net)(x)
+    number = id(net)
+    assert number in recording._alone
+    del net
+    torch._dynamo.reset()
+    gc.collect()
+    assert number not in recording._alone
 
 
 def test_two_layers_of_one_page_keep_their_own_weights() -> None:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from functools import wraps
+from types import FunctionType
 from typing import Any
-from weakref import WeakValueDictionary
+from weakref import WeakValueDictionary, finalize
 
 import torch
 from torch import Tensor, nn
@@ -79,12 +80,32 @@ class Recorded(nn.Module):
         return self._shaped(_call(id(self), self.training, self.settings, tensors, plain, named))
 
 
+def _by_itself(module: Recorded, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return module._recorded(*args, **kwargs)
+
+
 _modules: WeakValueDictionary[int, Recorded] = WeakValueDictionary()
+
+_alone: dict[int, Callable[..., Any]] = {}
+"""The function whose graph is a module by itself: Dynamo lets one function have a few graphs, no more."""
 
 
 def enter(module: Recorded) -> None:
     """Let a graph find this module; one made by its class is entered already."""
-    _modules[id(module)] = module
+    number = id(module)
+    _modules[number] = module
+    if number not in _alone:
+        _alone[number] = FunctionType(_by_itself.__code__.replace(), globals(), _by_itself.__name__)
+        finalize(module, _alone.pop, number).atexit = False
+
+
+_listener: Callable[[], Any] = getattr(torch._C._dynamo.eval_frame, "get_eval_frame_callback", _never)
+"""What is told of the Python that runs: Dynamo, where that looks for graphs."""
+
+
+def _not_by_itself(f: Callable[..., Any]) -> None:
+    """Let Dynamo make no graph of this function alone; in a larger one it is read as others are."""
+    once_loaded("torch._dynamo", lambda: torch._dynamo.eval_frame.skip_code(f.__code__))
 
 
 def in_one(forward: Callable[..., Any]) -> Callable[..., Any]:
@@ -92,10 +113,13 @@ def in_one(forward: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(forward)
     def call(self: Recorded, *args: Any, **kwargs: Any) -> Any:
-        if not torch.compiler.is_dynamo_compiling():
-            return forward(self, *args, **kwargs)
-        return self._recorded(*args, **kwargs)
+        if torch.compiler.is_dynamo_compiling():
+            return self._recorded(*args, **kwargs)
+        if callable(_listener()):
+            return _alone[id(self)](self, args, kwargs)
+        return forward(self, *args, **kwargs)
 
+    _not_by_itself(call)
     return call
 
 
