@@ -153,6 +153,24 @@ def test_a_model_of_many_layers_is_one_graph() -> None:
     assert graphs.frame_count == 1
 
 
+def test_a_class_derived_from_ours_has_its_own_forward_in_the_graph_once() -> None:
+    class Doubled(chalkgrad.RNN):
+        def forward(self, *args: Any, **named: Any) -> Any:
+            y, last = super().forward(*args, **named)
+            return 2 * y, last
+
+    net, x = Doubled(3, 4, dtype=F64), torch.randn(5, 2, 3, dtype=F64)
+    same(trained(net, compiled(net), x), trained(net, net, x))
+
+
+def test_where_a_module_has_more_graphs_than_it_may_it_runs_without() -> None:
+    net = chalkgrad.RNN(3, 4, dtype=F64)
+    call = torch.compile(net, backend="eager", dynamic=False)
+    for steps in range(1, torch._dynamo.config.recompile_limit + 4):
+        x = torch.randn(steps, 2, 3, dtype=F64)
+        assert torch.equal(call(x)[0], net(x)[0])
+
+
 def test_a_module_that_is_let_go_is_kept_by_nothing_of_its_graphs() -> None:
     net, x = chalkgrad.RNN(3, 4), torch.randn(5, 2, 3)
     compiled(net)(x)

@@ -99,13 +99,17 @@ def enter(module: Recorded) -> None:
         finalize(module, _alone.pop, number).atexit = False
 
 
-_listener: Callable[[], Any] = getattr(torch._C._dynamo.eval_frame, "get_eval_frame_callback", _never)
+_listener: Callable[[], Any] = getattr(torch._C._dynamo.eval_frame, "get_eval_frame_callback", _never)  # pyright: ignore
 """What is told of the Python that runs: Dynamo, where that looks for graphs."""
 
 
 def _not_by_itself(f: Callable[..., Any]) -> None:
     """Let Dynamo make no graph of this function alone; in a larger one it is read as others are."""
     once_loaded("torch._dynamo", lambda: torch._dynamo.eval_frame.skip_code(f.__code__))
+
+
+_inner: dict[object, Callable[..., Any]] = {}
+"""What :func:`in_one` was given, by what it made of it."""
 
 
 def in_one(forward: Callable[..., Any]) -> Callable[..., Any]:
@@ -120,6 +124,7 @@ def in_one(forward: Callable[..., Any]) -> Callable[..., Any]:
         return forward(self, *args, **kwargs)
 
     _not_by_itself(call)
+    _inner[call] = forward
     return call
 
 
@@ -147,7 +152,10 @@ class _Body(nn.Module):
         self.of = of
 
     def forward(self, *args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
-        return _row(self.of.forward(*args, **kwargs))
+        # Not the forward of a class derived from ours, which Dynamo has read, nor one that asks for a graph.
+        defined = (_inner.get(vars(c).get("forward")) for c in type(self.of).__mro__)
+        forward = next(f for f in defined if f is not None)
+        return _row(forward(self.of, *args, **kwargs))
 
 
 def _row(found: Any) -> tuple[Tensor, ...]:
