@@ -33,6 +33,7 @@ class Request:
         self.call = Call(system, given, known, wanted, wrt, {})
         self.symbols = tuple(said["sizes"])
         self.orders = _orders(system.program, self.call.results, self.call.known)
+        self._as_it_stands = {n for n, order in self.orders.items() if order == tuple(range(len(order)))}
         self._known: dict[tuple[int, ...], tuple[Mapping[str, int], list[Any]]] = {}
 
     def run(self, tensors: Sequence[Tensor], sizes: Sequence[int]) -> list[Tensor]:
@@ -50,9 +51,12 @@ class Request:
             memory = x.untyped_storage().data_ptr()
             # A graph may write where a result lies as soon as that one is used up.
             if x.stride() != steps or memory in taken:
-                order = self.orders[name]
-                lying = x.permute(order).clone(memory_format=torch.contiguous_format)
-                x = lying.permute(_inverse(order))
+                if name in self._as_it_stands:
+                    x = x.clone(memory_format=torch.contiguous_format)
+                else:
+                    order = self.orders[name]
+                    lying = x.permute(order).clone(memory_format=torch.contiguous_format)
+                    x = lying.permute(_inverse(order))
             else:
                 taken.add(memory)
             found.append(x)
