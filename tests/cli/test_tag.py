@@ -7,6 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from chalkgrad.cli import app
+from chalkgrad.tasks import labels
+from interrupting import ctrl_c_as_usual, press_ctrl_c
 
 SMALL = ("--steps", "4", "--batch", "4")
 
@@ -90,3 +92,41 @@ def test_a_mistake_is_one_line_and_code_two(
     assert result.exit_code == 2
     assert re.match(says, result.stderr)
     assert result.stderr.count("\n") == 1
+
+
+def test_a_run_that_is_gone_on_with_keeps_its_settings(
+    tagged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ("--data", tagged, *SMALL, "--hidden", "4", "--cell", "gru", "--most", "8", "--lr", "0.01")
+    whole = run("tag", "train", *settings, "--out", tmp_path / "whole")
+    train = labels.train
+    monkeypatch.setattr(labels, "train", lambda *a, **k: train(*a, **{**k, "report": press_ctrl_c}))
+    with ctrl_c_as_usual():
+        cut = run("tag", "train", *settings, "--out", tmp_path / "out")
+    monkeypatch.undo()
+    assert cut.exit_code == 130
+    assert cut.stdout.endswith(f"chalkgrad tag train --resume --out {tmp_path / 'out'}\n")
+    again = run("tag", "train", "--resume", "--out", tmp_path / "out")
+    assert again.exit_code == 0, again.stderr
+    assert again.stdout == whole.stdout.replace(str(tmp_path / "whole"), str(tmp_path / "out"))
+    other = run("tag", "train", "--resume", "--hidden", "5", "--out", tmp_path / "out")
+    assert other.exit_code == 2
+    assert "hidden is 5, was 4" in other.stderr
+
+
+def test_finetuning_goes_on_with_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "text.txt").write_text("the cat sat on the mat\n" * 60)
+    small = ("--hidden", "4", "--batch", "4", "--steps", "1", "--truncate", "6")
+    run("lm", "train", "--text", tmp_path / "text.txt", *small, "--out", tmp_path / "lm")
+    (tmp_path / "data.tsv").write_text("the cat sat\tD N V\non a mat\tP D N\n" * 5)
+    settings = (tmp_path / "lm", "--task", "tag", "--data", tmp_path / "data.tsv", *SMALL)
+    whole = run("lm", "finetune", *settings, "--out", tmp_path / "whole")
+    assert whole.exit_code == 0, whole.stderr
+    train = labels.train
+    monkeypatch.setattr(labels, "train", lambda *a, **k: train(*a, **{**k, "report": press_ctrl_c}))
+    with ctrl_c_as_usual():
+        cut = run("lm", "finetune", *settings, "--out", tmp_path / "out")
+    monkeypatch.undo()
+    assert cut.stdout.endswith(f"chalkgrad lm finetune {tmp_path / 'lm'} --resume --out {tmp_path / 'out'}\n")
+    again = run("lm", "finetune", tmp_path / "lm", "--resume", "--out", tmp_path / "out")
+    assert again.stdout == whole.stdout.replace(str(tmp_path / "whole"), str(tmp_path / "out"))

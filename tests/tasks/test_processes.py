@@ -58,3 +58,52 @@ def test_torchrun_starts_the_processes_where_it_is_used(program: list[str], tmp_
     alone = run(program, 1, 10, tmp_path / "alone")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", program[1]]
     assert close(run(torchrun, 1, 10, tmp_path / "two"), alone)
+
+
+TAGGER = """
+import sys
+from pathlib import Path
+from chalkgrad.tasks import labels
+from chalkgrad.tasks.processes import together
+
+if __name__ == "__main__":
+    count, steps, data, out = int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:5]
+    config = labels.Config("tag", data, steps=steps, batch=5, dropout=0.0)
+    found = labels.load("tag", data)
+    start = labels.fresh(found.training, "gru", 6, both=True)
+    done = labels.train(config, start, found, out, group=together(count))
+    assert done.finished
+"""
+
+
+@pytest.mark.slow
+def test_a_tagger_of_two_processes_loses_what_one_loses(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(TAGGER)
+    (tmp_path / "song.txt").write_text("the cat sat\tD N V\na dog ran on\tD N V P\n" * 6)
+    program = [sys.executable, str(tmp_path / "program.py")]
+    alone, two = (run(program, count, 6, tmp_path / str(count)) for count in (1, 2))
+    assert close(two, alone)
+    tested = [json.loads((tmp_path / name / "test.json").read_text()) for name in ("1", "2")]
+    assert tested[0] == tested[1]
+
+
+@pytest.mark.slow
+def test_commands_of_two_processes_speak_once_and_lose_what_one_loses(tmp_path: Path) -> None:
+    def chalkgrad(*words: object) -> str:
+        command = [sys.executable, "-m", "chalkgrad", *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def losses(out: str) -> list[dict[str, float]]:
+        return [json.loads(line) for line in (tmp_path / out / "metrics.jsonl").read_text().splitlines()]
+
+    small = ("sequence", "train", "--hidden", 6, "--steps", 6, "--dropout", 0)
+    alone = chalkgrad(*small, "--out", "alone")
+    two = chalkgrad(*small, "--out", "two", "--devices", 2)
+    assert close(losses("two"), losses("alone"))
+    assert two.splitlines()[0] == alone.splitlines()[0]
+    assert len(two.splitlines()) == len(alone.splitlines())
+    (tmp_path / "tagged.tsv").write_text("the cat sat\tD N V\na dog ran on\tD N V P\n" * 6)
+    said = chalkgrad("tag", "train", "--data", "tagged.tsv", "--hidden", 4, "--steps", 2, "--devices", 2)
+    assert said.count("of 7 words tagged") == said.count("both sides") == 1

@@ -111,7 +111,7 @@ def train(
 
     Examples:
 
-        chalkgrad caption train                              names of emoji, under five minutes
+        chalkgrad caption train                   names of emoji, in minutes
 
         chalkgrad caption train --language ko --out runs/korean
 

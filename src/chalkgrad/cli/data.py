@@ -19,7 +19,7 @@ def data() -> None:
 
 @app.command("list")
 def show() -> None:
-    """List the data sets: size, whether each is there, licence, where it comes from.
+    """List the data sets: size, whether each is there, licence, what it is.
 
     Examples:
 

@@ -37,7 +37,7 @@ def train(
 
         chalkgrad embed train --text *.txt --out words.vec
 
-        chalkgrad lm train --tokens words --embeddings words.vec       and start a language model from them
+        chalkgrad lm train --tokens words --embeddings words.vec
     """
     with page.task_complaints():
         from chalkgrad.tasks import embeddings
@@ -63,7 +63,7 @@ def train(
 @app.command()
 def neighbours(
     vectors: Annotated[Path, typer.Argument(metavar="FILE.vec", help="Vectors in word2vec's text format.")],
-    words: Annotated[list[str], typer.Argument(metavar="WORD...")],
+    words: Annotated[list[str], typer.Argument(metavar="WORD...", help="Words that have a vector.")],
     count: Annotated[int, typer.Option(metavar="N", help="How many to show of each.")] = 8,
 ) -> None:
     """List the words whose vectors point most nearly the same way, with the cosine of the angle.
@@ -87,7 +87,9 @@ def neighbours(
 @app.command()
 def compare(
     vectors: Annotated[Path, typer.Argument(metavar="FILE.vec", help="Vectors in word2vec's text format.")],
-    words: Annotated[list[str], typer.Argument(metavar="WORD...")],
+    words: Annotated[
+        list[str], typer.Argument(metavar="WORD...", help="Words to be compared, two at least.")
+    ],
     model: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="A language model of words, whose embedding is shown beside them."),

@@ -35,22 +35,34 @@ def compared(
     out: Path,
     command: str,
     resume: bool,
+    processes: tuple[int, int],
 ) -> None:
-    """Train each way on the same examples, in a folder of its own, and print what each came to."""
-    from chalkgrad.tasks import labels
+    """Train each way on the same examples, in a folder of its own, and print what each came to.
 
-    page.skipped(data.bad, config.data)
+    ``processes`` are those on each machine, and the machines.
+    """
+    from chalkgrad.tasks import labels
+    from chalkgrad.tasks.processes import first, together
+
+    group = together(*processes)
+
     count = min(len(data.training), config.most or len(data.training))
     what = "words tagged" if config.task == "tag" else "texts"
-    print(f"{count:,} examples to train on, {len(data.test):,} to test on", file=sys.stderr)
+    if first():
+        page.skipped(data.bad, config.data)
+        print(f"{count:,} examples to train on, {len(data.test):,} to test on", file=sys.stderr)
     results: dict[str, labels.Result] = {}
     for name, start in ways.items():
-        place = out / name.replace(" ", "-")
+        place = folder(out, name)
         again = resume and (place / "config.json").exists()
         with bar(name) as report:
-            results[name] = labels.train(config, start, data, place, resume=again, report=report)
+            results[name] = labels.train(config, start, data, place, resume=again, report=report, group=group)
         if not results[name].finished:
+            if not first():
+                return
             stopped(command, results[name].step, out)
+    if not first():
+        return
     tested = next(iter(results.values())).count
     print(f"of {tested:,} {what} that were not trained on")
     seen = dataclasses.replace(data, training=data.training[: config.most])
@@ -59,6 +71,20 @@ def compared(
         print(f"  {name:<18} {accuracy:7.2%} right")
     best = max(results, key=lambda name: results[name].accuracy)
     print(f"Use it:  chalkgrad tag run {results[best].out} FILE")
+
+
+def folder(out: Path, name: str) -> Path:
+    """Where a way is trained.
+
+    >>> str(folder(Path("runs"), "one side")).split("/")[-1]
+    'one-side'
+    """
+    return out / name.replace(" ", "-")
+
+
+def absolute(data: str | None) -> str | None:
+    """A file's whole path, so that a run can be resumed from elsewhere; a name as it is."""
+    return str(Path(data).resolve()) if data and Path(data).is_file() else data
 
 
 def label(
@@ -92,4 +118,4 @@ def bar(name: str) -> Any:
     )
 
 
-__all__ = ["Batch", "Held", "Most", "Rate", "Steps", "bar", "compared", "label"]
+__all__ = ["Batch", "Held", "Most", "Rate", "Steps", "absolute", "bar", "compared", "folder", "label"]

@@ -106,7 +106,7 @@ def train(
 
     Examples:
 
-        chalkgrad sequence train                            sunspots, five years ahead
+        chalkgrad sequence train                      sunspots, five years ahead
 
         chalkgrad sequence train --data sales.csv --horizon 12 --season 12 --out runs/sales
 

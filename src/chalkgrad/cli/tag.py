@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from chalkgrad.cli import page
-from chalkgrad.cli.labels import Batch, Held, Most, Rate, Steps, compared, label
-from chalkgrad.cli.training import Resume, Seed, settled
+from chalkgrad.cli.labels import Batch, Held, Most, Rate, Steps, absolute, compared, folder, label
+from chalkgrad.cli.training import Devices, Nodes, Resume, Seed, settled
 
 app = typer.Typer(
     help="Learn a tag for each word of sentences, from what stands before it and from both sides.",
@@ -20,17 +20,23 @@ app = typer.Typer(
 @app.command()
 def train(
     data: Annotated[
-        str, typer.Option(metavar="FILE", help="brown, or TSV: the words, a tab, a tag for each word.")
-    ] = "brown",
+        str | None,
+        typer.Option(
+            metavar="FILE", help="brown, or TSV: the words, a tab, a tag for each word.", show_default="brown"
+        ),
+    ] = None,
     test: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="TSV to test on.", show_default="a part of the other"),
     ] = None,
     cell: Annotated[
-        str, typer.Option(metavar="WHAT", help="A standard cell, a file of equations, or equations.")
-    ] = "lstm",
-    hidden: Annotated[int, typer.Option(help="Width of every layer.")] = 96,
-    layers: Annotated[int, typer.Option(help="Cells on top of one another.")] = 1,
+        str | None,
+        typer.Option(
+            metavar="WHAT", help="A standard cell, a file of equations, or equations.", show_default="lstm"
+        ),
+    ] = None,
+    hidden: Annotated[int | None, typer.Option(help="Width of every layer.", show_default="96")] = None,
+    layers: Annotated[int | None, typer.Option(help="Cells on top of one another.", show_default="1")] = None,
     most: Most = None,
     held: Held = None,
     steps: Steps = None,
@@ -41,6 +47,8 @@ def train(
         "runs/tag"
     ),
     resume: Resume = False,
+    devices: Devices = 1,
+    nodes: Nodes = 1,
 ) -> None:
     r"""Train two taggers on the same sentences, and compare them.
 
@@ -54,14 +62,17 @@ def train(
         chalkgrad tag train --steps 1500
 
         chalkgrad tag train --data mine.tsv --cell gru --out runs/mine
+
+        chalkgrad tag train --resume --out runs/mine
     """
     with page.task_complaints():
         from chalkgrad.tasks import labels
+        from chalkgrad.tasks.language_model import Config as NetConfig
 
         given = {
             "task": "tag",
-            "data": data,
-            "test": test,
+            "data": absolute(data) or (None if resume else "brown"),
+            "test": absolute(test),
             "most": most,
             "held": held,
             "steps": steps,
@@ -69,13 +80,18 @@ def train(
             "lr": lr,
             "seed": seed,
         }
-        config = settled(labels.Config, given, None)
-        found = labels.load("tag", data, test, config.held)
+        begun = labels.card(folder(out, "one side")) if resume else None
+        config = settled(labels.Config, given, (lambda: begun.config) if begun else None)
+        was = begun.net if begun else NetConfig(hidden=96)
+        net = settled(NetConfig, {"cell": cell, "hidden": hidden, "layers": layers}, lambda: was)
+        found = labels.load("tag", config.data, config.test, config.held)
         ways = {
-            name: labels.fresh(found.training[:most], cell, hidden, both=both, layers=layers)
+            name: labels.fresh(
+                found.training[: config.most], net.cell, net.hidden, both=both, layers=net.layers
+            )
             for name, both in (("one side", False), ("both sides", True))
         }
-        compared(ways, config, found, out, "tag train", resume)
+        compared(ways, config, found, out, "tag train", resume, (devices, nodes))
 
 
 app.command("run")(label)

@@ -1,1 +1,1 @@
-"""A tour in eight scenes, each a screenful: ``python -m chalkgrad.demo``."""
+"""A tour in nine scenes, each a screenful: ``python -m chalkgrad.demo``."""

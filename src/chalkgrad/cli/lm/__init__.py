@@ -1,4 +1,4 @@
-"""``chalkgrad lm``: train a language model, write with it, measure texts by it."""
+"""``chalkgrad lm``: train a language model, write with it, measure texts by it, teach it labels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from chalkgrad.cli.lm.score import score
 from chalkgrad.cli.lm.train import train
 
 app = typer.Typer(
-    help="Train a language model, write with it, measure texts by it.",
+    help="Train a language model of characters, words or byte pairs, write with it, measure and "
+    "pick texts by it, teach it labels.",
     no_args_is_help=True,
 )
 for command in (train, generate, score, rescore, finetune):

@@ -8,20 +8,22 @@ from typing import Annotated
 import typer
 
 from chalkgrad.cli import page
-from chalkgrad.cli.labels import Batch, Held, Most, Rate, Steps, compared
+from chalkgrad.cli.labels import Batch, Held, Most, Rate, Steps, absolute, compared, folder
 from chalkgrad.cli.lm.words import Directory
-from chalkgrad.cli.training import Resume, Seed, settled
+from chalkgrad.cli.training import Devices, Nodes, Resume, Seed, settled
 
 
 def finetune(
     directory: Directory,
     data: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="TSV", help="To classify: label, tab, text. To tag: words, tab, a tag for each word."
         ),
-    ],
-    task: Annotated[str, typer.Option(metavar="WHAT", help="classify or tag.")] = "classify",
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(metavar="WHAT", help="classify or tag.", show_default="classify")
+    ] = None,
     test: Annotated[
         str | None,
         typer.Option(metavar="TSV", help="Examples to test on.", show_default="a part of the others"),
@@ -36,6 +38,8 @@ def finetune(
         Path, typer.Option(metavar="DIR", help="Receives a folder for each of the two nets.")
     ] = Path("runs/finetune"),
     resume: Resume = False,
+    devices: Devices = 1,
+    nodes: Nodes = 1,
 ) -> None:
     """Teach a net that has read texts labels, beside the same net that has read none.
 
@@ -49,15 +53,19 @@ def finetune(
         chalkgrad lm finetune runs/elmo --task classify --data lines.tsv --most 200
 
         chalkgrad lm finetune runs/elmo --task tag --data tagged.tsv --out runs/tagged
+
+        chalkgrad lm finetune runs/elmo --resume --out runs/tagged
     """
     with page.task_complaints():
         from chalkgrad.tasks import labels
 
+        if not (data or resume):
+            raise labels.TaskError("there is nothing to learn: give examples with --data FILE.tsv")
         start = labels.pretrained(directory)
         given = {
-            "task": task,
-            "data": data,
-            "test": test,
+            "task": task or (None if resume else "classify"),
+            "data": absolute(data),
+            "test": absolute(test),
             "most": most,
             "held": held,
             "steps": steps,
@@ -65,10 +73,11 @@ def finetune(
             "lr": lr,
             "seed": seed,
         }
-        config = settled(labels.Config, given, None)
-        found = labels.load(task, data, test, config.held)
         ways = {"from scratch": start.scratch, "pretrained": start}
-        compared(ways, config, found, out, f"lm finetune {directory} --task {task} --data {data}", resume)
+        begun = folder(out, next(iter(ways)))
+        config = settled(labels.Config, given, (lambda: labels.saved(begun)) if resume else None)
+        found = labels.load(config.task, config.data, config.test, config.held)
+        compared(ways, config, found, out, f"lm finetune {directory}", resume, (devices, nodes))
 
 
 __all__ = ["finetune"]

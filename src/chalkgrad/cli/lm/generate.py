@@ -14,9 +14,9 @@ from chalkgrad.cli.lm.words import Directory, listed
 def generate(
     directory: Directory,
     prompt: Annotated[str, typer.Option(help="The text to go on from.")] = "",
-    length: Annotated[int, typer.Option(help="Characters to write.")] = 500,
+    length: Annotated[int, typer.Option(help="Tokens to write: characters, or what the model knows.")] = 500,
     temperature: Annotated[
-        float, typer.Option(help="0: always the likeliest character; 1: as learned; above: wilder.")
+        float, typer.Option(help="0: always the likeliest token; 1: as learned; above: wilder.")
     ] = 0.8,
     top_k: Annotated[
         int | None,

@@ -79,7 +79,7 @@ def train(
 
     Examples:
 
-        chalkgrad translate train                            English to Korean, with attention
+        chalkgrad translate train         English to Korean, with attention
 
         chalkgrad translate train --target de --model transformer --out runs/german
 

@@ -106,7 +106,12 @@ class Metrics:
 
 def saved(path: Path | str) -> Config:
     """The settings of the run in a directory."""
-    return Card.load(Directory(Path(path)).card_file).config
+    return card(path).config
 
 
-__all__ = ["FORMAT", "Card", "Config", "Metrics", "saved"]
+def card(path: Path | str) -> Card:
+    """The description of the run in a directory. Raises :class:`TaskError` where there is none."""
+    return Card.load(Directory(Path(path)).card_file)
+
+
+__all__ = ["FORMAT", "Card", "Config", "Metrics", "card", "saved"]

@@ -64,6 +64,8 @@ class Labeller(nn.Module):
         self.body, self.words = body, words
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(features * (1 + words), classes)
+        for weight in body.readout.parameters():  # no token is predicted: what is for that alone rests
+            weight.requires_grad_(weight is body.embedding.weight)
 
     def forward(self, given: Texts) -> Tensor:
         if isinstance(self.body, TwoSided):

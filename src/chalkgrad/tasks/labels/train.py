@@ -23,13 +23,15 @@ from chalkgrad.tasks.labels.model import Labeller, Texts, labeller, texts
 from chalkgrad.tasks.language_model.config import Card as NetCard
 from chalkgrad.tasks.language_model.config import Config as NetConfig
 from chalkgrad.tasks.pace import pace
-from chalkgrad.tasks.settings import resumable
+from chalkgrad.tasks.processes import ALONE, Group, part
+from chalkgrad.tasks.settings import differences, resumable
 from chalkgrad.tasks.tokens import Vocabulary, Words
 from chalkgrad.tasks.tokens import load as vocabulary_of
 from chalkgrad.zoo import source_of
 
 EVERY = 50  # steps to a line of metrics
 AT_ONCE = 64  # texts that are read side by side when tested
+UNSEEN = frozenset({"text", "steps"})  # of a net: how it came to its weights, not what it is
 NOT_KNOWN = -1  # the number of a label that was not trained on: never right
 
 Progress = training.Progress[Metrics]
@@ -82,7 +84,10 @@ def fresh(
 
 @dataclass(frozen=True)
 class Result:
-    """How a run ended; ``right`` of ``count`` test labels, once it is at its end."""
+    """How a run ended; ``right`` of ``count`` test labels, once it is at its end.
+
+    Of several processes the first alone tests.
+    """
 
     out: Path
     step: int
@@ -106,16 +111,22 @@ class Run(training.Run[Labeller, Batch, Metrics]):
     """Examples drawn at random; the step size goes up and down once."""
 
     def __init__(
-        self, card: Card, model: Labeller, vocabulary: Vocabulary, examples: Sequence[Example]
+        self,
+        card: Card,
+        model: Labeller,
+        vocabulary: Vocabulary,
+        examples: Sequence[Example],
+        group: Group = ALONE,
     ) -> None:
         optimizer = torch.optim.AdamW(model.parameters(), lr=card.config.lr)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(pace, steps=card.config.steps))
-        super().__init__(model, optimizer, seed=card.config.seed, clip=1.0, schedule=schedule)
+        super().__init__(model, optimizer, seed=card.config.seed, clip=1.0, schedule=schedule, group=group)
         self.card, self.vocabulary, self.examples = card, vocabulary, examples
 
     def batch(self) -> Batch:
         drawn = torch.randint(len(self.examples), (self.card.config.batch,), generator=self.random)
-        return batched([self.examples[k] for k in drawn.tolist()], self.vocabulary, self.card.classes)
+        mine = part(drawn, self.group).tolist()
+        return batched([self.examples[k] for k in mine], self.vocabulary, self.card.classes)
 
     def loss(self, batch: Batch) -> training.Loss:
         scores = self.net(batch.texts)
@@ -143,6 +154,7 @@ def train(
     resume: bool = False,
     report: Callable[[Progress], object] | None = None,
     seconds: float = inf,
+    group: Group = ALONE,
 ) -> Result:
     """Train a net on labels into the directory ``out``, or go on with the run that is there; then test it.
 
@@ -154,10 +166,20 @@ def train(
     learned = replace(data, training=examples)
     if len(learned.classes) < 2:
         raise TaskError(f"{len(examples)} examples have one label only: give more")
+    if config.batch < group.count:
+        raise TaskError(
+            f"a batch of {config.batch} texts cannot be shared by {group.count} processes: change batch"
+        )
     card = Card(config, start.net, start.equations, start.vocabulary.dump(), learned.classes, learned.digest)
     if resume:
         saved = Card.load(directory.card_file)
-        other = [] if saved.digest == card.digest else ["the examples are not the same"]
+        other = differences(card.net, saved.net, UNSEEN)
+        if card.equations != saved.equations and not other:
+            other = ["the equations of the cell are not the same"]
+        if saved.digest != card.digest:
+            other.append("the examples are not the same")
+        elif saved.vocabulary != card.vocabulary:
+            other.append("the tokens of the net are not the same")
         resumable(directory, config, saved.config, other, frozenset({"data", "test"}))
     counted: list[tuple[int, int]] = []
 
@@ -165,7 +187,7 @@ def train(
         model = labeller(card, len(start.vocabulary))
         if start.weights is not None:
             model.body.load_state_dict(start.weights)
-        return Run(card, model, start.vocabulary, examples)
+        return Run(card, model, start.vocabulary, examples, group)
 
     def end(run: Run) -> None:
         found = labelled(run.model, start.vocabulary, card.classes, data.test)
@@ -189,9 +211,12 @@ def train(
         resume=resume,
         report=report,
         seconds=seconds,
+        group=group,
         end=end,
     )
-    return Result(directory.path, ended.step, *(counted[0] if counted else (0, 0)), bool(counted))
+    return Result(
+        directory.path, ended.step, *(counted[0] if counted else (0, 0)), ended.step >= config.steps
+    )
 
 
 @torch.no_grad()
