@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -180,6 +182,24 @@ def test_a_module_that_is_let_go_is_kept_by_nothing_of_its_graphs() -> None:
     torch._dynamo.reset()
     gc.collect()
     assert number not in recording._alone
+
+
+WITHOUT_A_NAME_TO_SKIP = """
+import torch
+del torch._dynamo.eval_frame.skip_code
+import chalkgrad
+
+net, x = chalkgrad.RNN(3, 4), torch.randn(5, 2, 3)
+model = torch.nn.Sequential(torch.nn.Linear(3, 3), chalkgrad.layer("rnn", D=3, H=4))
+for each, like in ((net, x), (model, x)):
+    found = torch.compile(each, fullgraph=True, backend="eager")(like)
+    for a, b in zip(found, each(like), strict=True):
+        torch.testing.assert_close(a, b)
+"""
+
+
+def test_layers_compile_where_torch_has_no_name_to_skip_a_function() -> None:
+    subprocess.run([sys.executable, "-c", WITHOUT_A_NAME_TO_SKIP], check=True, timeout=100)
 
 
 def test_two_layers_of_one_page_keep_their_own_weights() -> None:

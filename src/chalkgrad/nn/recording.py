@@ -104,8 +104,18 @@ _listener: Callable[[], Any] = getattr(torch._C._dynamo.eval_frame, "get_eval_fr
 
 
 def _not_by_itself(f: Callable[..., Any]) -> None:
-    """Let Dynamo make no graph of this function alone; in a larger one it is read as others are."""
-    once_loaded("torch._dynamo", lambda: torch._dynamo.eval_frame.skip_code(f.__code__))
+    """Let Dynamo make no graph of this function alone; in a larger one it is read as others are.
+
+    Where torch has no name for that, the graphs of all modules alone are this function's: they are as right,
+    and Dynamo keeps fewer.
+    """
+
+    def skip() -> None:
+        mark = getattr(torch._dynamo.eval_frame, "skip_code", None)
+        if mark is not None:
+            mark(f.__code__)
+
+    once_loaded("torch._dynamo", skip)
 
 
 _inner: dict[object, Callable[..., Any]] = {}
