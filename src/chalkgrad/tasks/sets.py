@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from chalkgrad.tasks.packages import DataSet, Package
+from collections.abc import Mapping
+
+from chalkgrad.tasks.packages import DataSet, Package, Report
 
 FASHION_MNIST = DataSet(
     "fashion-mnist",
@@ -153,8 +155,62 @@ KOREAN_FONT = DataSet(
     ),
 )
 
+
+def _libreoffice(language: str, about: str, help: tuple[int, str], words: tuple[int, str]) -> DataSet:
+    """Pairs of English and another language; of its packages the size and the sha256."""
+
+    def make(kept: Mapping[str, bytes], report: Report) -> dict[str, bytes]:
+        from chalkgrad.tasks.translate.libreoffice import table  # brings torch, which takes a second
+
+        return table(language, kept, report)
+
+    def package(name: str, size: int, sha256: str, keep: Mapping[str, str]) -> Package:
+        return Package("apt", f"libreoffice-{name}", "4:7.4.7-1+deb12u14", "MPL-2.0", size, keep, sha256)
+
+    english = (1_753_504, "8faa840285734d6cfe1ed25537b48f07e74bd6412e3917bf8e5f8a653f7b3712")
+    return DataSet(
+        f"libreoffice-{language}",
+        about,
+        (
+            package(
+                "help-en-us",
+                *english,
+                {r".*/help/en-US/text/(.+\.html)": r"en/\1", r".*/doc/[^/]+/copyright": "copyright"},
+            ),
+            package(f"help-{language}", *help, {rf".*/help/{language}/text/(.+\.html)": rf"{language}/\1"}),
+            package(f"l10n-{language}", *words, {r".*/LC_MESSAGES/(\w+)\.mo": r"\1.mo"}),
+        ),
+        make,
+    )
+
+
+LIBREOFFICE_KO = _libreoffice(
+    "ko",
+    "29,950 sentences of an office's help and windows, in English and Korean",
+    help=(3_276_556, "7ef2d854e9ed58e6bf861cfa9fa2579555233f9df874baf327fcb07ccd190669"),
+    words=(681_952, "808e24f4c5400c2a957575a36c2c99cdd71d5a05ec57123e5bbb7c041765b920"),
+)
+
+LIBREOFFICE_DE = _libreoffice(
+    "de",
+    "48,494 sentences of an office's help and windows, in English and German",
+    help=(3_293_908, "00490b63c509ac96f7f212d6a6e40452d3e0d1f97ccf4b824dd5ec4c01e8277f"),
+    words=(861_940, "aee22c8e3b3c0431f6e1b0bc66f757ba36c860e2651a05eb050fde4897f06548"),
+)
+
 SETS = {
-    each.name: each for each in (FASHION_MNIST, EMOJI, PLAYS, BROWN, TYPESCRIPT, JAPANESE_VOWELS, KOREAN_FONT)
+    each.name: each
+    for each in (
+        FASHION_MNIST,
+        EMOJI,
+        PLAYS,
+        BROWN,
+        TYPESCRIPT,
+        LIBREOFFICE_KO,
+        LIBREOFFICE_DE,
+        JAPANESE_VOWELS,
+        KOREAN_FONT,
+    )
 }
 """The data sets by name."""
 
@@ -164,6 +220,8 @@ __all__ = [
     "FASHION_MNIST",
     "JAPANESE_VOWELS",
     "KOREAN_FONT",
+    "LIBREOFFICE_DE",
+    "LIBREOFFICE_KO",
     "PLAYS",
     "SETS",
     "TYPESCRIPT",

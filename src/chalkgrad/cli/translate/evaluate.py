@@ -43,7 +43,9 @@ def evaluate(
         trained = task.load(directory)
         config = trained.card.config
         if data:
-            read, skipped = task.pairs_in(data)
+            read, skipped = task.pairs_in(
+                [task.located(str(path), config.source, config.target) for path in data]
+            )
             pairs, said = tuple(read), task.Corpus((), (), (), skipped).said()
         else:
             corpus = task.corpus_of(config)

@@ -17,7 +17,8 @@ def train(
         list[Path] | None,
         typer.Option(
             metavar="FILE...",
-            help="Lines of a sentence, a tab and its translation (another tab: the document's name).",
+            help="Lines of a sentence, a tab and its translation (another tab: the document's name); or "
+            "libreoffice-ko, libreoffice-de (`chalkgrad data fetch`).",
             show_default="a compiler's 2,086 messages in 14 languages",
         ),
     ] = None,
@@ -85,6 +86,8 @@ def train(
 
         chalkgrad translate train --model fixed --reverse --out runs/fixed
 
+        chalkgrad translate train --data libreoffice-ko      after `chalkgrad data fetch libreoffice-ko`
+
         chalkgrad translate train --data mine.tsv --source en --target fi --out runs/mine
     """
     with page.task_complaints():
@@ -92,7 +95,10 @@ def train(
         from chalkgrad.tasks.processes import first, together
 
         given = {
-            "data": tuple(str(path.resolve()) for path in [*(data or []), *(more or [])]) or None,
+            "data": tuple(
+                str(path.resolve() if path.exists() else path) for path in [*(data or []), *(more or [])]
+            )
+            or None,
             "source": source,
             "target": target,
             "model": model,

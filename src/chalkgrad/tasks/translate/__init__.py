@@ -2,7 +2,7 @@
 
 from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.translate.config import Config, Metrics, saved
-from chalkgrad.tasks.translate.data import Corpus, Pair, messages, pairs_in, tsv
+from chalkgrad.tasks.translate.data import Corpus, Pair, located, messages, pairs_in, tsv
 from chalkgrad.tasks.translate.evaluate import Evaluation, Scores, evaluate, scores
 from chalkgrad.tasks.translate.model import Attending, Fixed, Transformer, Translator
 from chalkgrad.tasks.translate.train import Progress, Result, corpus_of, train
@@ -28,6 +28,7 @@ __all__ = [
     "corpus_of",
     "evaluate",
     "load",
+    "located",
     "looks",
     "messages",
     "pairs_in",

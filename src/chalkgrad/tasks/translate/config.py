@@ -26,11 +26,12 @@ SPECIAL = ("pad", "begin", "end")
 class Config:
     """What fixes a run: two runs with the same settings on one machine give the same numbers.
 
-    ``data`` are files of tab-separated pairs; none means the messages that come with the package, of which
-    ``source`` and ``target`` name the languages. ``model`` is fixed, attention or transformer; ``reverse``
-    reads the source backwards (fixed alone). ``tokens`` says what the sentences are cut into, and
-    ``vocabulary`` how many of them there are, in either language. ``smoothing`` is the part of the
-    probability that is to be shared by all words; ``lr`` left out is the model's own default.
+    ``data`` are files of tab-separated pairs, or names of data sets of pairs that were fetched; none means
+    the messages that come with the package. ``source`` and ``target`` name the languages. ``model`` is fixed,
+    attention or transformer; ``reverse`` reads the source backwards (fixed alone). ``tokens`` says what the
+    sentences are cut into, and ``vocabulary`` how many of them there are, in either language. ``smoothing``
+    is the part of the probability that is to be shared by all words; ``lr`` left out is the model's own
+    default.
 
     >>> Config(model="fxed")
     Traceback (most recent call last):

@@ -18,7 +18,17 @@ from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.processes import ALONE, Group, part
 from chalkgrad.tasks.settings import resumable
 from chalkgrad.tasks.translate.config import MAY_CHANGE, SPECIAL, Card, Config, Metrics
-from chalkgrad.tasks.translate.data import Batch, Corpus, Numbered, Pair, buckets, in_batches, messages, tsv
+from chalkgrad.tasks.translate.data import (
+    Batch,
+    Corpus,
+    Numbered,
+    Pair,
+    buckets,
+    in_batches,
+    located,
+    messages,
+    tsv,
+)
 from chalkgrad.tasks.translate.model import Attending, Fixed, Transformer, Translator
 
 Progress = training.Progress[Metrics]
@@ -158,7 +168,8 @@ def train(
 
 def corpus_of(config: Config) -> Corpus:
     """The pairs that the settings name."""
-    return tsv(config.data) if config.data else messages(config.source, config.target)
+    languages = config.source, config.target
+    return tsv([located(name, *languages) for name in config.data]) if config.data else messages(*languages)
 
 
 def vocabularies_of(config: Config, corpus: Corpus) -> tuple[tokens.Vocabulary, tokens.Vocabulary]:
