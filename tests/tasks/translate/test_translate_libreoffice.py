@@ -90,7 +90,7 @@ def test_paragraphs_of_one_name_are_pairs_and_a_page_is_their_document() -> None
 
 def test_of_words_for_several_systems_the_default_is_read() -> None:
     choice = (
-        '<span class="switchinline"><span hidden="true" id="MAC_1"><span class="emph">Settings</span> x</span>'
+        '<span class="switchinline"><span hidden="true" id="MAC_1"><i class="emph">Settings</i> x</span>'
         '<span hidden="true" id="default_1"><span class="emph">Options</span></span></span>'
     )
     read = paragraphs(
