@@ -193,6 +193,7 @@ def run(
     with page.task_complaints():
         from chalkgrad.tasks import caption
         from chalkgrad.tasks.caption.report import attention_picture
+        from chalkgrad.tasks.directory import Directory
 
         tell = caption.teller(directory)
         _, high, wide = tell.card.shape
@@ -211,7 +212,7 @@ def run(
             print(f"{path}  {said.text}  {said.probability:.1%}")
             if said.attention is not None:
                 drawn = (out or path.parent) / f"{path.stem}.attention.png"
-                drawn.parent.mkdir(parents=True, exist_ok=True)
+                Directory(drawn.parent).make()
                 content, note = attention_picture(said)
                 write(drawn, content)
                 notes |= {note} - {""}

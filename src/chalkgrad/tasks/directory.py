@@ -44,6 +44,17 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.close(directory)
 
 
+def reason(error: Exception) -> str:
+    """What torch found wrong with saved weights, in a line.
+
+    >>> reason(EOFError()), reason(RuntimeError("Error(s) in loading:\\n    size mismatch for W"))
+    ('it is not whole', 'size mismatch for W')
+    """
+    # The first line may only announce those after it; of a file cut short nothing is said.
+    lines = (line.strip() for line in str(error).splitlines())
+    return next((line for line in lines if line and not line.endswith(":")), "it is not whole")
+
+
 class Measured(Protocol):
     """A line of ``metrics.jsonl``: what was measured after a step."""
 
@@ -81,6 +92,11 @@ class Directory:
         except OSError as error:
             raise TaskError(f"cannot write to {self.path}: {error.strerror or error}") from None
 
+    def make(self) -> None:
+        """The folder itself, and those that it lies in."""
+        with self.writing():
+            self.path.mkdir(parents=True, exist_ok=True)
+
     def free(self) -> None:
         """Raise :class:`TaskError` where something is here already: it is never overwritten."""
         with self.writing():
@@ -91,8 +107,8 @@ class Directory:
     def create(self, card: str, state: dict[str, Any]) -> None:
         """A new run here, from its first weights on; what is here already is never overwritten."""
         self.free()
+        self.make()
         with self.writing():
-            self.path.mkdir(parents=True, exist_ok=True)
             self.save(state)
             # Last, because it is what makes the directory a run: no description without its weights.
             write_atomically(self.card_file, card.encode())
@@ -120,8 +136,9 @@ class Directory:
             KeyError,
             pickle.UnpicklingError,
         ) as error:
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            raise TaskError(f"{self.checkpoint_file} is not this model's checkpoint: {reason}") from None
+            raise TaskError(
+                f"{self.checkpoint_file} is not this model's checkpoint: {reason(error)}"
+            ) from None
 
     def add(self, metrics: Measured) -> None:
         with self.writing(), self.metrics_file.open("a", encoding="utf-8") as file:
@@ -145,4 +162,4 @@ class Directory:
         return kept
 
 
-__all__ = ["Directory", "Measured", "write_atomically"]
+__all__ = ["Directory", "Measured", "reason", "write_atomically"]

@@ -47,8 +47,10 @@ class Vectors:
     def neighbours(self, word: str, count: int = 10) -> list[tuple[str, float]]:
         """The words of most alike direction, with the cosine of the angle between.
 
-        Raises :class:`TaskError` for a word that has no vector.
+        Raises :class:`TaskError` for a word that has no vector, and for a ``count`` below 1.
         """
+        if count < 1:
+            raise TaskError(f"count must be at least 1, not {count}")
         vector = self.of(word)
         if vector is None:
             raise TaskError(f"{word!r} has no vector among these {len(self.words)}")

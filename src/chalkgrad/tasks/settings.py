@@ -43,20 +43,38 @@ def resumable(
         )
 
 
-def dump(card: Any) -> str:
-    """A dataclass as JSON."""
-    return json.dumps(dataclasses.asdict(card), ensure_ascii=False, indent=2) + "\n"
+def dump(card: Any, task: str) -> str:
+    """A dataclass as JSON, with the ``task`` (the command) that it is of."""
+    return json.dumps({"task": task, **dataclasses.asdict(card)}, ensure_ascii=False, indent=2) + "\n"
 
 
-def load(path: Path, read: Callable[[dict[str, Any]], Card]) -> Card:
-    """What ``read`` makes of a JSON file; what is wrong with it is a :class:`TaskError` that names it."""
+def load(path: Path, read: Callable[[dict[str, Any]], Card], task: str, version: int) -> Card:
+    """What ``read`` makes of a JSON file; what is wrong with it is a :class:`TaskError` that names it.
+
+    A file of another ``task`` or of another ``version`` of its format is not given to ``read``.
+    """
     try:
-        return read(json.loads(path.read_text(encoding="utf-8")))
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(data, dict):
+            raise TypeError("it is a list or a value")
+        if (other := data.pop("task", task)) != task:  # the first cards did not say it
+            raise TaskError(
+                f"{path.parent} holds a model of `chalkgrad {other}`, and one of `chalkgrad {task}` is needed"
+            )
+        # Language models of the first version had no number, but their characters.
+        if (found := 1 if "characters" in data else data["format"]) != version:
+            raise TaskError(
+                f"{path} is of another version of chalkgrad: its format is {found}, and this version reads "
+                f"{version}: train the model anew"
+            )
+        return read(data)
     except (FileNotFoundError, NotADirectoryError):
         raise TaskError(f"{path.parent} holds no model ({path.name} is missing)") from None
     except TaskError:
         raise
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except KeyError as error:
+        raise TaskError(f"{path} is not the description of a model: {error} is missing") from None
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise TaskError(f"{path} is not the description of a model: {error}") from None
 
 

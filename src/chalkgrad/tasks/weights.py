@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from chalkgrad.tasks.directory import Directory, write_atomically
+from chalkgrad.tasks.directory import Directory, reason, write_atomically
 from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.extra import extra
 
@@ -30,8 +30,7 @@ def restore(directory: Directory, model: nn.Module) -> None:
     except FileNotFoundError:
         raise TaskError(f"{directory.path} holds no trained weights yet ({file.name} is missing)") from None
     except (OSError, RuntimeError, ValueError, TypeError, KeyError, wrong) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise TaskError(f"{file} does not hold this net's weights: {reason}") from None
+        raise TaskError(f"{file} does not hold this net's weights: {reason(error)}") from None
 
 
 __all__ = ["WEIGHTS", "restore", "save"]

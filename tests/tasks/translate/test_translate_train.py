@@ -141,7 +141,7 @@ def test_a_directory_of_another_version_is_refused(config: Config, tmp_path: Pat
     task.train(replace(config, steps=1), tmp_path / "out")
     card = tmp_path / "out" / "config.json"
     card.write_text(card.read_text(encoding="utf-8").replace('"format": 1', '"format": 9'), encoding="utf-8")
-    with pytest.raises(TaskError, match="no translator of this version of chalkgrad"):
+    with pytest.raises(TaskError, match="another version of chalkgrad: its format is 9"):
         task.load(tmp_path / "out")
 
 

@@ -79,18 +79,13 @@ class Card:
     format: int = FORMAT
 
     def dump(self) -> str:
-        return settings.dump(self)
+        return settings.dump(self, "classify")
 
     @staticmethod
     def load(path: Path) -> Card:
         """Read a card; anything that is not one raises :class:`TaskError`."""
 
         def read(data: dict[str, Any]) -> Card:
-            if data["format"] != FORMAT:
-                raise TaskError(
-                    f"{path} is of another version of chalkgrad: its format is {data['format']}, "
-                    f"and this version reads {FORMAT}"
-                )
             given = data.pop("config")
             parts = tuple(
                 Part(str(p["equations"]), {str(k): int(n) for k, n in p["sizes"].items()})
@@ -104,7 +99,7 @@ class Card:
             config = Config(**{**given, "net": tuple(given["net"])})
             return Card(config, parts, classes, (c, h, w), mean, deviation, **data)
 
-        return settings.load(path, read)
+        return settings.load(path, read, "classify", FORMAT)
 
 
 @dataclass(frozen=True)

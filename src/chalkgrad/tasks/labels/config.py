@@ -68,24 +68,19 @@ class Card:
     format: int = FORMAT
 
     def dump(self) -> str:
-        return settings.dump(self)
+        return settings.dump(self, "tag")
 
     @staticmethod
     def load(path: Path) -> Card:
         """Read a card; anything that is not one raises :class:`TaskError`."""
 
         def read(data: dict[str, Any]) -> Card:
-            if data["format"] != FORMAT:
-                raise TaskError(
-                    f"{path} is of another version of chalkgrad: its format is {data['format']}, "
-                    f"and this version reads {FORMAT}"
-                )
             net = data.pop("net")
             net = NetConfig(**{**net, "text": tuple(net["text"])})
             classes = tuple(str(name) for name in data.pop("classes"))
             return Card(Config(**data.pop("config")), net, classes=classes, **data)
 
-        return settings.load(path, read)
+        return settings.load(path, read, "tag", FORMAT)
 
 
 @dataclass(frozen=True)

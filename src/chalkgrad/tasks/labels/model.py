@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from chalkgrad.tasks.labels.config import Card
 from chalkgrad.tasks.labels.data import Example
+from chalkgrad.tasks.language_model.config import Config
 from chalkgrad.tasks.language_model.model import Net, net
 from chalkgrad.tasks.language_model.objectives import TwoSided, two_sided
 from chalkgrad.tasks.tokens import Vocabulary
@@ -80,10 +81,15 @@ class Labeller(nn.Module):
         return self.head(self.dropout(found))
 
 
+def read_by(config: Config, equations: str, tokens: int) -> Net | TwoSided:
+    """The net that texts are read by, its weights drawn anew."""
+    make = net if config.objective == "causal" else two_sided
+    return make(config, equations, tokens)
+
+
 def labeller(card: Card, tokens: int) -> Labeller:
     """The net of a card, its weights drawn anew."""
-    causal = card.net.objective == "causal"
-    body = net(card.net, card.equations, tokens) if causal else two_sided(card.net, card.equations, tokens)
+    body = read_by(card.net, card.equations, tokens)
     directions = body.body.directions if isinstance(body, TwoSided) else 1
     return Labeller(
         body,
@@ -94,4 +100,4 @@ def labeller(card: Card, tokens: int) -> Labeller:
     )
 
 
-__all__ = ["Labeller", "Texts", "labeller", "texts"]
+__all__ = ["Labeller", "Texts", "labeller", "read_by", "texts"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from chalkgrad.tasks.directory import Directory, write_atomically
 from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.labels.config import Card, Config, Metrics
 from chalkgrad.tasks.labels.data import Data, Example, fewer
-from chalkgrad.tasks.labels.model import Labeller, Texts, labeller, texts
+from chalkgrad.tasks.labels.model import Labeller, Texts, labeller, read_by, texts
 from chalkgrad.tasks.language_model.config import Card as NetCard
 from chalkgrad.tasks.language_model.config import Config as NetConfig
 from chalkgrad.tasks.pace import pace
@@ -58,9 +58,11 @@ def pretrained(path: Path | str) -> Start:
     card = NetCard.load(directory.card_file)
     if card.config.model == "ngram":
         raise TaskError(f"{path} holds counted n-grams: a net is needed to learn labels")
-    states: list[dict[str, Any]] = []
-    directory.load(states.append)
-    return Start(card.config, card.equations, vocabulary_of(card.vocabulary), states[0]["model"])
+    vocabulary = vocabulary_of(card.vocabulary)
+    with torch.random.fork_rng(devices=[]):  # first weights are drawn only to be replaced
+        net = read_by(card.config, card.equations, len(vocabulary))
+    directory.load(lambda state: net.load_state_dict(state["model"]))
+    return Start(card.config, card.equations, vocabulary, net.state_dict())
 
 
 def fresh(

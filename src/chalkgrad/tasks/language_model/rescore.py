@@ -171,6 +171,8 @@ def rescore(
     Without a ``weight`` the first part (``development``) of the lists that have references tunes it, and the
     rest of them measures what is reached; with one, all of them measure.
     """
+    if weight is not None and not isfinite(weight):
+        raise TaskError(f"the weight must be a number, not {weight}")
     if metric not in METRICS:
         raise TaskError(f"metric must be one of {', '.join(METRICS)}, not {metric!r}")
     names = [name for name in lists if references and name in references]

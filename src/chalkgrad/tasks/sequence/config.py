@@ -102,18 +102,13 @@ class Card:
     format: int = FORMAT
 
     def dump(self) -> str:
-        return settings.dump(self)
+        return settings.dump(self, "sequence")
 
     @staticmethod
     def load(path: Path) -> Card:
         """Read a card; anything that is not one raises :class:`TaskError`."""
 
         def read(data: dict[str, Any]) -> Card:
-            if data["format"] != FORMAT:
-                raise TaskError(
-                    f"{path} is of another version of chalkgrad: its format is {data['format']}, "
-                    f"and this version reads {FORMAT}"
-                )
             config = Config(**data.pop("config"))
             names = {name: tuple(str(x) for x in data.pop(name)) for name in ("channels", "classes")}
             scale = {name: tuple(float(x) for x in data.pop(name)) for name in ("mean", "deviation")}
@@ -121,7 +116,7 @@ class Card:
                 raise ValueError("channels, mean and deviation do not fit together")
             return Card(config, **names, **scale, **data)
 
-        return settings.load(path, read)
+        return settings.load(path, read, "sequence", FORMAT)
 
 
 @dataclass(frozen=True)

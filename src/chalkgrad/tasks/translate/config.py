@@ -114,17 +114,12 @@ class Card:
         """Read a card; anything that is not one raises :class:`TaskError`."""
 
         def read(data: dict[str, Any]) -> Card:
-            if data.get("task") != "translate" or data.get("format") != FORMAT:
-                raise TaskError(
-                    f"{path.parent} holds no translator of this version of chalkgrad "
-                    f"(format {data.get('format')} of {data.get('task') or 'another task'}, not {FORMAT})"
-                )
             given = data["config"]
             source, target = (tokens.load(v) for v in data["vocabularies"])
             config = Config(**{**given, "data": tuple(given["data"])})
             return Card(config, (source, target), str(data["digest"]))
 
-        return settings.load(path, read)
+        return settings.load(path, read, "translate", FORMAT)
 
 
 @dataclass(frozen=True)
