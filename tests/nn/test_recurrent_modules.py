@@ -110,14 +110,26 @@ def test_a_loss_may_use_only_one_of_the_results(kind: str) -> None:
         close(found, computed(theirs, lambda m: m(x, hx), x, *flat(hx), only=of))
 
 
+# Of features, units, steps and batch: sums over few steps and rows need smaller blocks than long ones.
+EXTENTS = [
+    (48, 48, 80, 32),
+    (4, 5, 7, 32),
+    (17, 32, 7, 32),
+    (4, 5, 200, 3),
+    (4, 32, 200, 1),
+    (17, 5, 200, 32),
+]
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_single_precision_is_as_near_to_double_as_torchs(kind: str) -> None:
-    size, steps, batch = 48, 80, 32
-    _, double = pair(kind, size, size, 2)
-    ours, theirs = pair(kind, size, size, 2, dtype=torch.float32)
+@pytest.mark.parametrize("extents", EXTENTS)
+def test_single_precision_is_as_near_to_double_as_torchs(kind: str, extents: tuple[int, ...]) -> None:
+    features, size, steps, batch = extents
+    _, double = pair(kind, features, size, 2)
+    ours, theirs = pair(kind, features, size, 2, dtype=torch.float32)
     for net in (double, theirs):
         net.load_state_dict(ours.state_dict())
-    x = normal(steps, batch, size, dtype=torch.float32)
+    x = normal(steps, batch, features, dtype=torch.float32)
     exact = computed(double, lambda m: m(x.double().requires_grad_()))
     single, torchs = (computed(m, lambda m: m(x)) for m in (ours, theirs))
     for e, a, b in zip(exact, single, torchs, strict=True):

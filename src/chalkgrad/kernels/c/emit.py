@@ -332,13 +332,14 @@ class Emitter(Products):
                 f"  {self.loops(rows)}",
                 f"  for (int64_t from = {low} + cut({size}, me, threads); from < {end}; from += 256) {{",
                 f"    const int64_t to = least(from + 256, {end});",
-                "    R sum[256];",
-                f"    {columns} {target} = 0;",
+                "    double sum[256], total[256];  // sums of sums, in double, round less than one of all",
+                "    memset(total, 0, sizeof total);",
                 f"    {self.loops(outer)} {{",
                 "      memset(sum, 0, sizeof sum);",
                 f"      {self.loop(inner)} {columns} sum[{i} - from] += {self.expression(s.body)};",
-                f"      {columns} {target} += sum[{i} - from];",
+                f"      {columns} total[{i} - from] += sum[{i} - from];",
                 "    }",
+                f"    {columns} {target} = (R)total[{i} - from];",
                 "  }",
             ]
         )

@@ -58,6 +58,9 @@ struct runtime {
 #define THIN 3     // up to so many rows
 #define SHORT 16   // of up to so many steps are multiplied with weights as they lie
 #define DEEP ((int64_t)256)   // of k at a time: a panel of w stays in the first cache
+// Of k in one sum, where k goes over steps and rows: about twice the root of their number, as sums of sums round
+// less than one of all. (A sum over features is no longer than a library's, and every store would cost.)
+#define FEW(K) ((int64_t)((K) <= 512 ? 32 : (K) <= 1024 ? 64 : (K) <= 2048 ? 128 : 256))
 #define LONG ((int64_t)1024)  // columns at a time: what is packed stays in the second
 #define HIGH ((int64_t)96)    // rows at a time: what is packed of a stays beside the panel
 static inline int64_t matrix_room(int64_t K, int64_t columns) {
@@ -263,6 +266,7 @@ void chalkgrad_matrix(const struct matrix *z, const struct factor *of, int count
   } else { low = panels * me / threads; high = panels * (me + 1) / threads; }
   if (first >= last || low >= high) return;
   R *rest = room + least(DEEP, z->K) * least(LONG, panels * PANEL);
+  const int64_t few = z->k1 < z->K ? FEW(z->K) : DEEP;
   const struct factor *f = of;
   int64_t n = low;  // the panel at hand, in the factor at hand
   while (n * PANEL >= f->N) { n -= (f->N + PANEL - 1) / PANEL; f++; }
@@ -284,9 +288,13 @@ void chalkgrad_matrix(const struct matrix *z, const struct factor *of, int count
         for (int64_t i = 0; i < H; i += TALL) q = pack_rows(q, z, m + i, least(TALL, H - i), k, K);
         f = own; n = mine;
         for (int64_t c = 0; c < many; c++) {
-          for (int64_t i = 0; i < H; i += TALL)
-            column(f->o + (m + i) * f->so + n * PANEL, f->so, rest + i * K, 1, least(TALL, H - i),
-                   room + c * K * PANEL, least(TALL, H - i), K, f->N - n * PANEL, k > 0 || f->more);
+          for (int64_t i = 0; i < H; i += TALL) {
+            const int64_t T = least(TALL, H - i);
+            for (int64_t j = 0; j < K || j == 0; j += few)
+              column(f->o + (m + i) * f->so + n * PANEL, f->so, rest + i * K + j * T, 1, T,
+                     room + (c * K + j) * PANEL, T, least(few, K - j), f->N - n * PANEL,
+                     k + j > 0 || f->more);
+          }
           if (++n * PANEL >= f->N) { f++; n = 0; while (f < of + count && !f->N) f++; }
         }
       }
