@@ -8,7 +8,7 @@ import pytest
 from click.testing import Result
 from PIL import Image
 from tests.interrupting import press_ctrl_c
-from tests.tasks.caption.made import folder
+from tests.tasks.caption.made_pictures import folder
 from typer.testing import CliRunner
 
 from chalkgrad.cli import app

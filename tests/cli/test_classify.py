@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from tests.interrupting import press_ctrl_c
-from tests.tasks.classify.made import picture
+from tests.tasks.classify.made_clothes import picture
 from typer.testing import CliRunner, Result
 
 from chalkgrad.cli import app

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-from tests.tasks.classify.made import clothes, deb
+from tests.tasks.classify.made_clothes import clothes, deb
 from typer.testing import CliRunner
 
 from chalkgrad.cli import app

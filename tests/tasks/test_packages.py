@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from tests.tasks.classify.made import clothes, deb
+from tests.tasks.classify.made_clothes import clothes, deb
 
 from chalkgrad.tasks import sets
 from chalkgrad.tasks.debian import members

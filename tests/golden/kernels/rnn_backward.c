@@ -94,13 +94,14 @@ static void part_3(const struct call *z, const int64_t me, const int64_t threads
   
   for (int64_t from = 0 + cut(n[0], me, threads); from < 0 + cut(n[0], me + 1, threads); from += 256) {
     const int64_t to = least(from + 256, 0 + cut(n[0], me + 1, threads));
-    R sum[256];
-    _Pragma("omp simd") for (int64_t i3 = from; i3 < to; i3++) t2[i3] = 0;
+    double sum[256], total[256];  // sums of sums, in double, round less than one of all
+    memset(total, 0, sizeof total);
     for (int64_t i0 = 0; i0 < n[1]; i0++) {
       memset(sum, 0, sizeof sum);
       for (int64_t i1 = 0; i1 < n[2]; i1++) _Pragma("omp simd") for (int64_t i3 = from; i3 < to; i3++) sum[i3 - from] += t3[i0 * (n[0]) + i1 * (n[1] * n[0]) + i3];
-      _Pragma("omp simd") for (int64_t i3 = from; i3 < to; i3++) t2[i3] += sum[i3 - from];
+      _Pragma("omp simd") for (int64_t i3 = from; i3 < to; i3++) total[i3 - from] += sum[i3 - from];
     }
+    _Pragma("omp simd") for (int64_t i3 = from; i3 < to; i3++) t2[i3] = (R)total[i3 - from];
   }
 }
 static void all(const struct call *z, int64_t me, int64_t threads) {

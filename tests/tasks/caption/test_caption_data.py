@@ -13,7 +13,7 @@ from fontTools.fontBuilder import FontBuilder
 from fontTools.ttLib.tables import C_B_D_T_, C_B_L_C_, E_B_L_C_, BitmapGlyphMetrics
 from fontTools.ttLib.tables._g_l_y_f import Glyph
 from PIL import Image
-from tests.tasks.caption.made import folder
+from tests.tasks.caption.made_pictures import folder
 
 from chalkgrad.tasks.caption import TaskError, load
 from chalkgrad.tasks.caption.emoji import HELD_OUT, SHIPPED, Emoji, fetched, shipped

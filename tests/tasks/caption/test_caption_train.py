@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tests.interrupting import ctrl_c_as_usual, press_ctrl_c
-from tests.tasks.caption.made import squares
+from tests.tasks.caption.made_pictures import squares
 
 from chalkgrad import EquationError
 from chalkgrad.tasks.caption import Captioner, Config, Data, Part, Progress, TaskError, teller, train

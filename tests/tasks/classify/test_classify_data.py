@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.tasks.classify.made import clothes, picture
+from tests.tasks.classify.made_clothes import clothes, picture
 
 from chalkgrad.tasks.classify import TaskError, fashion_mnist, load
 from chalkgrad.tasks.classify.data import split

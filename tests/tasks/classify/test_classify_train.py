@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 from tests.interrupting import press_ctrl_c
-from tests.tasks.classify.made import picture, stripes
+from tests.tasks.classify.made_clothes import picture, stripes
 
 from chalkgrad import EquationError
 from chalkgrad.tasks.classify import Config, Data, Network, Progress, TaskError, recogniser, train

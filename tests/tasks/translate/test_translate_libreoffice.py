@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from tests.tasks.classify.made import deb
+from tests.tasks.classify.made_clothes import deb
 
 from chalkgrad.tasks import sets
 from chalkgrad.tasks.errors import TaskError
