@@ -59,7 +59,7 @@ struct runtime {
 #define SHORT 16   // of up to so many steps are multiplied with weights as they lie
 #define DEEP ((int64_t)256)   // of k at a time: a panel of w stays in the first cache
 // Of k in one sum, where k goes over steps and rows: about twice the root of their number, as sums of sums
-// round less than one of all. (A sum over features is no longer than a library's, and every store would cost.)
+// round less than one of all. (A sum over features is no longer than a library's, and stores cost.)
 #define FEW(K) ((int64_t)((K) <= 512 ? 32 : (K) <= 1024 ? 64 : (K) <= 2048 ? 128 : 256))
 #define LONG ((int64_t)1024)  // columns at a time: what is packed stays in the second
 #define HIGH ((int64_t)96)    // rows at a time: what is packed of a stays beside the panel
