@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 import torch
+from functorch.compile import make_boxed_func
 from torch import Tensor, nn
+from torch._dynamo.backends.common import aot_autograd
 from torch._dynamo.exc import Unsupported
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.library import opcheck
@@ -19,6 +21,7 @@ from torch.utils._pytree import tree_leaves
 
 import chalkgrad
 from chalkgrad.nn import recording
+from chalkgrad.nn.calls import Calls
 from zoo_layers import NAMES, SEVERAL, drawn, drawn_with_all
 
 F64 = torch.float64
@@ -200,6 +203,39 @@ for each, like in ((net, x), (model, x)):
 
 def test_layers_compile_where_torch_has_no_name_to_skip_a_function() -> None:
     subprocess.run([sys.executable, "-c", WITHOUT_A_NAME_TO_SKIP], check=True, timeout=100)
+
+
+@pytest.mark.parametrize("make", [chalkgrad.LSTM, chalkgrad.GRU])
+def test_a_graph_holds_stacked_parameters_and_their_gradients_whole(make: Any) -> None:
+    called: list[str] = []
+
+    def seen(graph: torch.fx.GraphModule, _: Any) -> Any:
+        called.extend(str(n.target) for n in graph.graph.nodes if n.op == "call_function")
+        return make_boxed_func(graph.forward)
+
+    net, x = make(3, 4, dtype=F64), torch.randn(5, 2, 3, dtype=F64)
+    call = torch.compile(net, fullgraph=True, backend=aot_autograd(fw_compiler=seen))
+    same(trained(net, call, x), trained(net, net, x))
+    assert called.count("chalkgrad.here.default") == 2
+    assert not {"aten.split.Tensor", "aten.cat.default"} & {*called}
+
+
+def test_a_graph_computes_the_same_once_there_are_no_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    net, x = chalkgrad.LSTM(3, 4, dtype=F64), torch.randn(5, 2, 3, dtype=F64)
+    call = compiled(net)
+    expected = trained(net, call, x)
+    runs: list[bool] = []
+    unready = Calls.unready
+
+    def told(self: Calls, tensors: Any, needs: Any) -> Any:
+        runs.append(any(needs))
+        return unready(self, tensors, needs)
+
+    monkeypatch.setattr(Calls, "unready", told)
+    monkeypatch.setenv("CHALKGRAD_KERNELS", "off")
+    same(trained(net, call, x), expected)
+    assert runs == [True]
 
 
 def test_two_layers_of_one_page_keep_their_own_weights() -> None:

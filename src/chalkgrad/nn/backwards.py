@@ -14,7 +14,7 @@ from chalkgrad.kernels.c.loops import Bound, Table
 from chalkgrad.nn.lying import Ready, Spot, hollow, made_spots, ready, spots_of, zeros_beside
 
 if TYPE_CHECKING:
-    from chalkgrad.nn.calls import CompiledCall
+    from chalkgrad.nn.calls import Calls, CompiledCall
 
 _LAYOUTS = 64
 """For how many layouts of what comes in it is kept what is made ready."""
@@ -37,7 +37,7 @@ class Backwards:
     ) -> Sequence[Tensor | None]:
         """One for each tensor of the call; ``saved`` are those, then what it kept for this."""
         if torch.is_grad_enabled():
-            return self._again(needs, saved[: len(needs)], grads)
+            return gradient_again(self.of.calls, needs, saved[: len(needs)], grads, graded=True)
         seeds = [seed(grads) for seed in self.seeds]
         key = (needs, *[t.stride() for t in saved], *[None if s is None else s.stride() for s in seeds])
         if key not in self._known:
@@ -46,18 +46,6 @@ class Backwards:
             self._known[key] = self._prepared(needs, saved, seeds)
         found = self._known[key]
         return self._by_name(needs, saved, seeds) if found is None else found(saved, seeds)
-
-    def _again(
-        self, needs: tuple[bool, ...], tensors: Sequence[Tensor], grads: Sequence[Tensor | None]
-    ) -> list[Tensor | None]:
-        """A gradient that is to have one itself: that of the same call, made so that torch follows it."""
-        apart = [t.view_as(t) for t in tensors]  # one tensor may be given twice
-        results = self.of.calls.ordinary(apart)
-        pairs = [(r, g) for r, g in zip(results, grads, strict=True) if g is not None and r.requires_grad]
-        wanted = [t for t, needed in zip(apart, needs, strict=True) if needed]
-        ys, gs = [r for r, _ in pairs], [g for _, g in pairs]
-        found = iter(torch.autograd.grad(ys, wanted, gs, create_graph=True, allow_unused=True))
-        return [next(found) if needed else None for needed in needs]
 
     def _names(self, needs: tuple[bool, ...]) -> tuple[bool, ...]:
         """Which of the names need a gradient: those in tensors that do."""
@@ -98,6 +86,32 @@ class Backwards:
         parts = spots_of(bind(grads)[0], grads)
         targets = {a: parts[n] for n, a in zip(gradient.wrt, adjoints, strict=True)}
         return _writes(bound, spots_of(given, held), [*constants.values()], len(held), grads, targets)
+
+
+def gradient_again(
+    calls: Calls,
+    needs: tuple[bool, ...],
+    tensors: Sequence[Tensor],
+    grads: Sequence[Tensor | None],
+    *,
+    graded: bool,
+) -> list[Tensor | None]:
+    """The gradient of the same call made anew, so that torch follows it: where it is to have one itself."""
+    if graded:
+        apart = [t.view_as(t) for t in tensors]  # one tensor may be given twice
+    else:
+        apart = [t.detach().requires_grad_(needed) for t, needed in zip(tensors, needs, strict=True)]
+    with torch.enable_grad():
+        results = calls.ordinary(apart)
+    pairs = [(r, g) for r, g in zip(results, grads, strict=True) if g is not None and r.requires_grad]
+    wanted = [t for t, needed in zip(apart, needs, strict=True) if needed]
+    ys, gs = [r for r, _ in pairs], [g for _, g in pairs]
+    found = iter(
+        torch.autograd.grad(
+            ys, wanted, gs, create_graph=graded, allow_unused=True, materialize_grads=not graded
+        )
+    )
+    return [next(found) if needed else None for needed in needs]
 
 
 def _writes(

@@ -48,9 +48,15 @@ class Calls:
 
     def __call__(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
         """The results."""
-        key = _layout(tensors)
+        graded = torch.is_grad_enabled()
+        found = self.ready(tensors, [graded and t.requires_grad for t in tensors])
+        return self.ordinary(tensors) if found is None else found(tensors)
+
+    def ready(self, tensors: Sequence[Tensor], needs: Sequence[bool]) -> CompiledCall | None:
+        """The call for tensors that lie like these, some of which need a gradient; None where it is none."""
+        key = _layout(tensors, needs)
         if key is None:
-            return self.ordinary(tensors)
+            return None
         found = self._known.get(key)
         if found is None:
             if key not in self._known:
@@ -58,13 +64,27 @@ class Calls:
                 if len(self._known) >= _LAYOUTS:
                     self._known.clear()
                 # From the first call on: when a checkpoint calls again, as much is to be kept.
-                self._known[key] = _compiled(self, tensors)
+                self._known[key] = _compiled(self, tensors, needs)
             found = self._known[key]
-        return self.ordinary(tensors) if found is None else found(tensors)
+        return found
+
+    def unready(
+        self, tensors: Sequence[Tensor], needs: Sequence[bool]
+    ) -> tuple[Sequence[Tensor], list[Tensor]]:
+        """The results and what the gradient needs, of a call that is none of those."""
+        with torch.set_grad_enabled(any(needs)):
+            apart = [t.detach().requires_grad_(needed) for t, needed in zip(tensors, needs, strict=True)]
+            given, numbers = self.bind(apart)
+            call = self.system.call(given, self.wanted, (), numbers)
+        with torch.no_grad():
+            found = call.run(numbers, [*given.values()])
+            values = dict(zip(self.wanted, found, strict=False))
+            return self.finish(values, numbers), call.of_kept(found)
 
     def again(self, tensors: Sequence[Tensor]) -> Sequence[Tensor] | None:
         """The results, where tensors that lie like these have come before; None where they have not."""
-        found = self._known.get(_layout(tensors))
+        graded = torch.is_grad_enabled()
+        found = self._known.get(_layout(tensors, [graded and t.requires_grad for t in tensors]))
         return None if found is None else found(tensors)
 
     def ordinary(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
@@ -75,26 +95,25 @@ class Calls:
         return [x.clone() if copy else x for x, copy in zip(results, self.copied, strict=True)]
 
 
-def _layout(tensors: Sequence[Tensor]) -> object | None:
+def _layout(tensors: Sequence[Tensor], needs: Sequence[bool]) -> object | None:
     """How tensors lie, and which of them need a gradient; None where no compiled function takes them."""
     if torch._C._are_functorch_transforms_active() or not kernels_wanted():
         return None
-    graded, found = torch.is_grad_enabled(), list[object]()
-    for t in tensors:  # a loop, since this is done at every call
+    found = list[object]()
+    for t, needed in zip(tensors, needs, strict=True):  # a loop, since this is done at every call
         kind = type(t)
         if (kind is not Tensor and kind is not Parameter) or not t.is_cpu or t.layout is not torch.strided:
             return None
-        found.append((t.shape, t.stride(), t.dtype, graded and t.requires_grad))
+        found.append((t.shape, t.stride(), t.dtype, needed))
     return tuple(found)
 
 
-def _compiled(calls: Calls, tensors: Sequence[Tensor]) -> CompiledCall | None:
+def _compiled(calls: Calls, tensors: Sequence[Tensor], needs: Sequence[bool]) -> CompiledCall | None:
     """The call for tensors that lie like these; None where it is not one compiled function."""
     if any(t.numel() == 0 for t in tensors) or len({t.dtype for t in tensors}) != 1:
         return None
-    graded = torch.is_grad_enabled()
-    with torch.inference_mode(False), torch.set_grad_enabled(graded):
-        like = [hollow(t) for t in tensors]
+    with torch.inference_mode(False), torch.set_grad_enabled(any(needs)):
+        like = [hollow(t).requires_grad_(needed) for t, needed in zip(tensors, needs, strict=True)]
         given, numbers = calls.bind(like)
         call = calls.system.call(given, calls.wanted, (), numbers)
     with torch.inference_mode(False), torch.no_grad():
@@ -159,6 +178,12 @@ class CompiledCall:
             part = tables[k].as_strided(shape, strides, first)
             results.append(part.clone() if copied else part.detach())  # no view that autograd knows of
         return results, [tables[k] for k in self._kept]
+
+    @cached_property
+    def lying(self) -> list[tuple[Sequence[int], Sequence[int]]]:
+        """The shape and the strides of each result, then of each that is kept."""
+        kept = [(self._tables[k].shape, self._tables[k].strides) for k in self._kept]
+        return [*((shape, strides) for _, shape, strides, _, _ in self._views), *kept]
 
     @cached_property
     def gradient(self) -> Backwards:

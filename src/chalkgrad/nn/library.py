@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -30,7 +30,20 @@ torch.library.define(
 )
 torch.library.define("chalkgrad::here", "(str name, Tensor[] tensors, SymInt[] sizes) -> Tensor[]")
 
-_here: dict[str, Request] = {}
+
+class Asked(Protocol):
+    """What an operator computes, and what its results look like before they have numbers."""
+
+    def run(self, tensors: Sequence[Tensor], sizes: Sequence[int], /) -> list[Tensor]: ...
+    def like(self, tensors: Sequence[Tensor], sizes: Sequence[Any], /) -> list[Tensor]: ...
+
+
+_here: dict[str, Asked] = {}
+
+
+def enter(name: str, asked: Asked) -> None:
+    """Let ``chalkgrad::here`` of this process compute this by that name, which says all that it is."""
+    _here[name] = asked
 
 
 def operator(program: str, asked: str, tensors: Sequence[Tensor], sizes: Sequence[int]) -> Sequence[Tensor]:
@@ -38,7 +51,7 @@ def operator(program: str, asked: str, tensors: Sequence[Tensor], sizes: Sequenc
     if exporting():
         return torch.ops.chalkgrad.run(program, asked, tensors, sizes)
     name = sha256(f"{program}\n{asked}".encode()).hexdigest()[:32]
-    _here[name] = _request(program, asked)
+    enter(name, _request(program, asked))
     return torch.ops.chalkgrad.here(name, tensors, sizes)
 
 
@@ -49,7 +62,7 @@ def _request(program: str, asked: str) -> Request:
     return Request(program, asked)
 
 
-def _named(name: str) -> Request:
+def _named(name: str) -> Asked:
     if name not in _here:
         raise RuntimeError(
             f"no layer of this process has written down the graph that calls {name}: compile it anew"

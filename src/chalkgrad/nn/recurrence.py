@@ -13,6 +13,7 @@ from chalkgrad.calculus.batch import batch
 from chalkgrad.calculus.normalise import normalise
 from chalkgrad.nn.calls import Calls
 from chalkgrad.nn.function import Watch
+from chalkgrad.nn.graphed import graphed
 from chalkgrad.nn.masks import Variants
 from chalkgrad.nn.operator import system_of
 from chalkgrad.nn.page import Page
@@ -57,9 +58,15 @@ class Recurrence(Page):
         ``watch`` sees the gradient pass; ``masks`` are of the shapes, but for the batch, and of the dtype
         that the page has for them. Raises EquationError for tensors that these equations cannot be about.
         """
-        if asked is None and watch is None and not masks and not is_recorded([x]):
+        if asked is None and watch is None and not masks:
             first = [starts[n] for n in self.states] if starts else []
-            found = self._calls((stacks.names, self.states, len(first), False))([x, *first, *stacks.tensors])
+            form = (stacks.names, self.states, len(first), False)
+            calls, tensors = self._calls(form), [x, *first, *stacks.tensors]
+            recorded = is_recorded([x])
+            found = graphed(calls, repr((self.text, form)), tensors) if recorded else calls(tensors)
+        else:
+            found = None
+        if found is not None:
             outputs = found[: len(self._outputs)]
             return outputs, dict(zip(self.states, found[len(outputs) :], strict=True))
         parameters = stacks.apart()
