@@ -105,7 +105,9 @@ TRAININGS = {
 
 
 @pytest.mark.parametrize("kind", TRAININGS)
-def test_half_a_checkpoint_is_refused_by_each_command(kind: str, place: Path, tmp_path: Path) -> None:
+def test_weights_of_another_size_or_cut_short_are_refused_by_each_command(
+    kind: str, place: Path, tmp_path: Path
+) -> None:
     words = TRAININGS[kind].format(here=place).split()
     result = run(*words, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.stderr
@@ -116,6 +118,15 @@ def test_half_a_checkpoint_is_refused_by_each_command(kind: str, place: Path, tm
     assert "is not empty" in again.stderr
     weights = [file for file in directory.iterdir() if file.suffix in (".pt", ".safetensors")]
     whole = {file: file.read_bytes() for file in weights}
+    card = directory / "config.json"
+    described = card.read_text()
+    size = "embedding" if kind == "caption" else "width" if kind == "translate" else "hidden"
+    other = re.sub(rf'("{size}": )(\d+|null)', r"\g<1>20", described)
+    assert other != described
+    card.write_text(other)
+    for use in (use for use, (own, how) in USES.items() if own == kind and "--resume" not in how):
+        assert "size mismatch for" in refused(use, directory, place), use
+    card.write_text(described)
     for damaged in ("half", "noise", "gone"):
         for file, content in whole.items():
             match damaged:

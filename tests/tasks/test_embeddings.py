@@ -73,6 +73,8 @@ def test_what_cannot_be_learned_is_said() -> None:
         learn(TEXT, width=0)
     with pytest.raises(TaskError, match="'snow' has no vector"):
         learn(TEXT, width=4, epochs=1).neighbours("snow")
+    with pytest.raises(TaskError, match="count must be at least 1, not 0"):
+        learn(TEXT, width=4, epochs=1).neighbours("cat", 0)
 
 
 def test_sentences_end_at_full_stops_and_empty_lines() -> None:

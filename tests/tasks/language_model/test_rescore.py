@@ -103,6 +103,8 @@ def test_one_list_cannot_both_tune_and_measure() -> None:
         rescore(made(2)[0], {"x": "y"})
     with pytest.raises(TaskError, match="metric"):
         rescore(*made(2), metric="ter")
+    with pytest.raises(TaskError, match="must be a number, not nan"):
+        rescore(*made(2), weight=float("nan"))
 
 
 def test_a_text_that_comes_twice_is_scored_once() -> None:
