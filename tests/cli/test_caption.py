@@ -80,6 +80,15 @@ def test_a_picture_is_asked_and_where_it_looked_is_drawn(
     assert drawn == ["1.attention.png", "large.attention.png"]
 
 
+def test_a_file_is_no_folder_to_draw_in(trained: tuple[Path, Result], photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    picture = next(photos.glob("*.png"))
+    result = typed("caption", "run", trained[0], picture, "--out", tmp_path / "file")
+    assert result.exit_code == 2
+    assert result.stderr.endswith(f"error: cannot write to {tmp_path / 'file'}: File exists\n")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_without_attention_nothing_is_drawn(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     typed("caption", "train", "--data", photos, *SMALL, "--decoder", "lstm", "--epochs", 1, "--out", out)

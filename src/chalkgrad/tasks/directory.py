@@ -50,6 +50,8 @@ def reason(error: Exception) -> str:
     >>> reason(EOFError()), reason(RuntimeError("Error(s) in loading:\\n    size mismatch for W"))
     ('it is not whole', 'size mismatch for W')
     """
+    if isinstance(error, pickle.UnpicklingError):  # torch would advise to load it without its safeguard
+        return "it is no file of tensors and numbers"
     # The first line may only announce those after it; of a file cut short nothing is said.
     lines = (line.strip() for line in str(error).splitlines())
     return next((line for line in lines if line and not line.endswith(":")), "it is not whole")

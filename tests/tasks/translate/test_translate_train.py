@@ -281,6 +281,14 @@ def test_lines_of_the_standard_input_are_translated_each(learned: Path) -> None:
     assert len(result.output.splitlines()) == 2
 
 
+def test_a_file_without_a_pair_is_not_measured_on(learned: Path, here: Path) -> None:
+    (here / "empty.tsv").write_text("")
+    result = cli("evaluate", learned, "--data", here / "empty.tsv")
+    assert result.exit_code == 2
+    assert "error: there is no pair to measure on" in result.output
+    assert not (learned / "test.json").exists()
+
+
 def test_other_pairs_are_measured_on_request(learned: Path, pairs: Path, here: Path) -> None:
     result = cli("evaluate", learned, "--data", pairs, "--beam", "1", "--examples", "2")
     assert result.exit_code == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.extra import extra
 from chalkgrad.tasks.translate.data import Pair
 from chalkgrad.tasks.translate.translate import Trained, Translation, translate
@@ -63,7 +64,12 @@ def evaluate(
     normalise: float = 1.0,
     report: Callable[[int, int], object] = lambda _done, _of: None,
 ) -> Evaluation:
-    """Translate the sources of some pairs and compare with their targets."""
+    """Translate the sources of some pairs and compare with their targets.
+
+    Raises :class:`TaskError` where there is no pair.
+    """
+    if not pairs:
+        raise TaskError("there is no pair to measure on: lines of a sentence, a tab and its translation")
     extra("sacrebleu.metrics", "sacrebleu")  # what is needed at the end is asked for at the beginning
     found = translate(trained, [p.source for p in pairs], beam=beam, normalise=normalise, report=report)
     measured = scores([f.text for f in found], [p.target for p in pairs], trained.card.config.target)
