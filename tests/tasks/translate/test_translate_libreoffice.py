@@ -17,8 +17,9 @@ from chalkgrad.tasks import sets
 from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.packages import fetch, whole
 from chalkgrad.tasks.translate import Config, corpus_of
-from chalkgrad.tasks.translate.data import Pair, located, tsv
+from chalkgrad.tasks.translate.data import Pair, tsv
 from chalkgrad.tasks.translate.libreoffice import catalogue, pages, paired, paragraphs, table, words
+from chalkgrad.tasks.translate.located import located
 
 FOLDER = "libreoffice/program/resource/ko/LC_MESSAGES"
 

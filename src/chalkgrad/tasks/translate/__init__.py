@@ -2,8 +2,9 @@
 
 from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.translate.config import Config, Metrics, saved
-from chalkgrad.tasks.translate.data import Corpus, Pair, located, messages, pairs_in, tsv
+from chalkgrad.tasks.translate.data import Corpus, Pair, messages, pairs_in, tsv
 from chalkgrad.tasks.translate.evaluate import Evaluation, Scores, evaluate, scores
+from chalkgrad.tasks.translate.located import located
 from chalkgrad.tasks.translate.model import Attending, Fixed, Transformer, Translator
 from chalkgrad.tasks.translate.train import Progress, Result, corpus_of, train
 from chalkgrad.tasks.translate.translate import Looks, Trained, Translation, load, looks, translate

@@ -16,8 +16,6 @@ import torch
 from torch import Tensor
 
 from chalkgrad.tasks.errors import TaskError
-from chalkgrad.tasks.packages import MANIFEST
-from chalkgrad.tasks.sets import SETS
 
 LONGEST = 2000
 """Characters of a sentence, at most: what is longer is no sentence."""
@@ -106,21 +104,6 @@ def tsv(paths: Sequence[Path | str]) -> Corpus:
             f"least are needed, lines of a sentence, a tab and its translation"
         )
     return corpus
-
-
-def located(name: str, source: str, target: str) -> Path:
-    """The file of pairs that a name stands for: a file's own, or that of a data set that was fetched.
-
-    Raises :class:`TaskError` for a data set that is not there, or not in these languages.
-    """
-    wanted = SETS.get(name)
-    if wanted is None or wanted.make is None or Path(name).exists():
-        return Path(name)
-    folder = wanted.file(MANIFEST).parent
-    if not (folder / f"{source}-{target}.tsv").is_file():
-        there = ", ".join(" to ".join(path.stem.split("-")) for path in sorted(folder.glob("*-*.tsv")))
-        raise TaskError(f"{name} has no pairs from {source} to {target}, but from {there}")
-    return folder / f"{source}-{target}.tsv"
 
 
 def pairs_in(paths: Sequence[Path | str]) -> tuple[list[Pair], Counter[str]]:
@@ -267,7 +250,6 @@ __all__ = [
     "buckets",
     "clean",
     "in_batches",
-    "located",
     "messages",
     "pairs_in",
     "split",

@@ -25,10 +25,10 @@ from chalkgrad.tasks.translate.data import (
     Pair,
     buckets,
     in_batches,
-    located,
     messages,
     tsv,
 )
+from chalkgrad.tasks.translate.located import located
 from chalkgrad.tasks.translate.model import Attending, Fixed, Transformer, Translator
 
 Progress = training.Progress[Metrics]
