@@ -372,7 +372,7 @@ class Layer(Recorded):
         """Outputs and states where a call with tensors like these was made before, and so is checked."""
         assert self._rows is not None
         row = self._rows.given(args, state)
-        if row is None or not isinstance(row[0], Tensor) or not self._is_plain(()):
+        if row is None or not all(isinstance(x, Tensor) for x in row) or not self._is_plain(()):
             return None
         return self._rows.calls(row, how).again([*row, *self._values()])
 
