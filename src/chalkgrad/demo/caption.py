@@ -21,7 +21,7 @@ from chalkgrad.tasks.caption.data import of_emoji
 from chalkgrad.tasks.caption.emoji import Emoji, shipped
 
 SETTINGS = caption.Config(
-    net=("conv_pool:K=16", "conv_pool:K=32"), hidden=64, embedding=64, epochs=30, dropout=0.0, batch=16
+    net=("conv_pool:K=16", "conv_pool:K=32"), hidden=64, embedding=64, epochs=100, dropout=0.0, batch=16
 )
 FEW = ("running", "swimming", "judge", "astronaut", "teacher", "farmer")
 """Sports and trades, which women, men and persons have in every skin tone."""
