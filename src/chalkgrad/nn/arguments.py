@@ -159,6 +159,11 @@ class Arguments:
         return {**known, "batch": size}
 
 
+def in_dtype_of(like: Tensor, x: Any) -> Any:
+    """A tensor of real numbers in the dtype of another; anything else as it is, for the checks to name."""
+    return x.to(like.dtype) if isinstance(x, Tensor) and x.is_floating_point() else x
+
+
 def short(dtype: torch.dtype) -> str:
     """float32, not torch.float32."""
     return str(dtype).removeprefix("torch.")

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from chalkgrad.language.source import EquationError
-from chalkgrad.nn.gates import Gates, check_input, equations_of, in_dtype_of
+from chalkgrad.nn.arguments import in_dtype_of
+from chalkgrad.nn.gates import Gates, check_input, equations_of
 from chalkgrad.nn.page import refuse
 from chalkgrad.nn.recording import in_one
 from chalkgrad.nn.recurrence import Recurrence, recurrence

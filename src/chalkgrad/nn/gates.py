@@ -139,8 +139,3 @@ def check_input(own: Recurrence, x: Any, dims: tuple[int, int], form: str) -> No
         own.fail(f"`x` is a tensor, and is given as {type(x).__name__}", "x")
     if x.dim() not in dims:
         own.fail(f"`x` is {form}, and its shape is {tuple(x.shape)}", "x")
-
-
-def in_dtype_of(like: Tensor, x: Tensor) -> Tensor:
-    """A tensor of real numbers in the dtype of another; anything else as it is, for the checks to name."""
-    return x.to(like.dtype) if x.is_floating_point() else x

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,17 +12,17 @@ from torch import Tensor, nn
 
 from chalkgrad.calculus.batch import batch
 from chalkgrad.calculus.normalise import normalise
-from chalkgrad.equations.ir import Equation, Name, Program, Read
+from chalkgrad.equations.ir import Equation, Program, Read
 from chalkgrad.equations.walk import free_axes
 from chalkgrad.kernels.backends import BACKENDS, Backend
 from chalkgrad.language.resolve import Resolved, read
 from chalkgrad.language.source import EquationError, EquationWarning
-from chalkgrad.nn.arguments import Arguments
+from chalkgrad.nn.arguments import Arguments, in_dtype_of
 from chalkgrad.nn.claims import hold_claims
 from chalkgrad.nn.function import Watch
-from chalkgrad.nn.initial import initialise
 from chalkgrad.nn.masks import Variants
 from chalkgrad.nn.operator import System, system_of
+from chalkgrad.nn.parameters import Init, begin, shape_of
 from chalkgrad.nn.prepared import Prepared
 from chalkgrad.nn.recording import Recorded, exporting, in_one, is_recorded
 from chalkgrad.nn.rows import Rows
@@ -33,8 +33,6 @@ from chalkgrad.zoo import source_of
 
 if TYPE_CHECKING:
     from chalkgrad.calculus.explain import Derivation
-
-Init = Mapping[str, float | Tensor | Callable[[Tensor], Any]]
 
 
 def layer(
@@ -108,8 +106,16 @@ class Layer(Recorded):
                 f"dtype={dtype}: equations are computed in real numbers", help="dtype=torch.float32"
             )
         for name in self.program.given("parameter"):
-            self._add_parameter(name, dtype, device)
-        self._initialise(init)
+            shape = shape_of(name, self._numbers)
+            if hasattr(self, name.name) or "." in name.name:
+                raise self._numbers.fail(
+                    f"`{name.name}` cannot name a parameter: a torch.nn.Module has an attribute of that name",
+                    name.name,
+                    help=f"call it {name.name}_",
+                )
+            value = nn.Parameter(torch.empty(shape, dtype=dtype, device=device))
+            self.register_parameter(name.name, value)
+        begin(self._parameters, self.program, {**self._resolved.init, **init}, self._numbers)
 
     def _read(self) -> None:
         source, inputs, functions, sizes = self._page
@@ -201,65 +207,6 @@ class Layer(Recorded):
         sizes = ", ".join(f"{s}={n}" for s, n in self.sizes.items())
         return f"{text}\n({sizes})" if sizes else text
 
-    # --- parameters ------------------------------------------------------------------------------------
-
-    def _add_parameter(
-        self, name: Name, dtype: torch.dtype | None, device: torch.device | str | None
-    ) -> None:
-        shape: list[int] = []
-        for r in name.ranges:
-            size = self._numbers.value(r.size)
-            if size is None:
-                free = list(self._numbers.unknowns.reduce(r.size).symbols)
-                plain = [s for s in free if s.isidentifier()]
-                raise self._numbers.fail(
-                    f"the size {r.size} of the parameter `{name.name}` is not fixed",
-                    name.name,
-                    help="give it: " + (f"{plain[0]}=64" if plain else f"{free[0].split('|')[1]}=64"),
-                )
-            if size < 1:
-                raise self._numbers.fail(
-                    f"the parameter `{name.name}` would have size {size} along {r.axis}", name.name
-                )
-            shape.append(size)
-        if hasattr(self, name.name) or "." in name.name:
-            raise self._numbers.fail(
-                f"`{name.name}` cannot name a parameter: a torch.nn.Module has an attribute of that name",
-                name.name,
-                help=f"call it {name.name}_",
-            )
-        self.register_parameter(name.name, nn.Parameter(torch.empty(shape, dtype=dtype, device=device)))
-
-    def _initialise(self, init: Init) -> None:
-        for name in self.program.given("parameter"):
-            initialise(self.get_parameter(name.name), name, self.program)
-        chosen: dict[str, Any] = {**self._resolved.init, **init}
-        for name, value in chosen.items():
-            if name not in self._parameter_names:
-                raise EquationError(
-                    f"init: `{name}` is no parameter of these equations",
-                    help="parameters: " + ", ".join(self._parameter_names),
-                )
-            parameter = self.get_parameter(name)
-            with torch.no_grad():
-                if callable(value):
-                    value(parameter)
-                elif isinstance(value, Tensor) and value.dim() and value.shape != parameter.shape:
-                    raise self._numbers.fail(
-                        f"init: `{name}` is {tuple(parameter.shape)} and is given {tuple(value.shape)}",
-                        name,
-                        help="give a tensor of that shape, or a number",
-                    )
-                elif isinstance(value, Tensor):
-                    parameter.copy_(value)
-                elif not isinstance(value, int | float):
-                    raise EquationError(
-                        f"init: `{name}` is given {type(value).__name__}",
-                        help=f'init={{"{name}": 1.0}}, a tensor, or a function such as torch.nn.init.ones_',
-                    )
-                else:
-                    parameter.fill_(value)  # not by way of a tensor, which would round it to float32
-
     # --- the call --------------------------------------------------------------------------------------
 
     @in_one
@@ -289,12 +236,13 @@ class Layer(Recorded):
         >>> y[1, 2:].any().item(), torch.equal(state.h[1], y[1, 1])
         (False, True)
         """
-        if self._prepared and len(args) == 1 and not named and state is lengths is resets is truncate is None:
+        simple = not named and lengths is resets is truncate is None
+        if simple and self._prepared and len(args) == 1 and state is None:
             again = self._again(args[0])
             if again is not None:
                 return again
-        if self._rows is not None and not named and lengths is resets is truncate is None:
-            found = self._found(args, state, None)
+        if simple and self._rows is not None and self._is_plain(()):
+            found = self._rows.again(args, state, None, self._values())
             if found is not None:
                 return self._shaped(found)
         beside: dict[str, Any] = {"lengths": lengths, "resets": resets, "truncate": truncate}
@@ -308,10 +256,9 @@ class Layer(Recorded):
         if like is None or like.is_meta or not torch.is_autocast_enabled(like.device.type):
             return self._shaped(self._run(tensors, state, like, asked))
         # A recurrence adds over many steps: under autocast it takes what is half and computes in full.
-        tensors = {n: _like(x, like) for n, x in tensors.items()}
-        state = (
-            tuple(_like(x, like) for x in state) if isinstance(state, (tuple, list)) else _like(state, like)
-        )
+        tensors = {n: in_dtype_of(like, x) for n, x in tensors.items()}
+        several = isinstance(state, (tuple, list))
+        state = tuple(in_dtype_of(like, x) for x in state) if several else in_dtype_of(like, state)
         with torch.autocast(like.device.type, enabled=False):
             return self._shaped(self._run(tensors, state, like, asked))
 
@@ -348,16 +295,15 @@ class Layer(Recorded):
         if len(args) + len(named) == len(self._arguments.names) + 1 and args and args[-1] is None:
             args = args[:-1]
         how = self._streaming
-        if self._rows is not None and not (named or how.back):
-            found = self._found(args, state, how)
+        if self._rows is not None and not (named or how.back) and self._is_plain(()):
+            found = self._rows.again(args, state, how, self._values())
             if found is not None:
                 return self._shaped(found)
         tensors, state = self._arguments.bound(args, state, named)
         now, batch = one_step(self, how, tensors)
-        if not how.back and self._is_plain(tensors.values()):
-            like = next(self.parameters(), None)
-            self._arguments.batched(now, like)
-            found = self._in_a_row([*tensors.values()], state, how)
+        if self._rows is not None and not how.back and self._is_plain(tensors.values()):
+            self._arguments.batched(now, next(self.parameters(), None))
+            found = self._rows([*tensors.values()], state, how, self._values())
             if found is not None:
                 return self._shaped(found)
         return stepped(self, how, now, batch, state)
@@ -368,21 +314,6 @@ class Layer(Recorded):
         hooked = hooked or self._backward_pre_hooks or self.watch is not None
         return not (hooked or torch.is_autocast_enabled("cpu") or is_recorded(tensors))
 
-    def _found(self, args: Sequence[Any], state: Any, how: Streaming | None) -> Sequence[Tensor] | None:
-        """Outputs and states where a call with tensors like these was made before, and so is checked."""
-        assert self._rows is not None
-        row = self._rows.given(args, state)
-        if row is None or not all(isinstance(x, Tensor) for x in row) or not self._is_plain(()):
-            return None
-        return self._rows.calls(row, how).again([*row, *self._values()])
-
-    def _in_a_row(self, args: Sequence[Any], state: Any, how: Streaming | None) -> Sequence[Tensor] | None:
-        """Outputs and states of a call that is checked but for its state; None where that is no tensors."""
-        row = None if self._rows is None else self._rows.given(args, state)
-        if self._rows is None or row is None or not all(isinstance(x, Tensor) for x in row):
-            return None
-        return self._rows.calls(row, how)([*row, *self._values()])
-
     def _values(self) -> list[Tensor]:
         """The parameters; a parametrised one is a property."""
         own = self._parameters
@@ -390,20 +321,15 @@ class Layer(Recorded):
 
     def _again(self, x: Any) -> Tensor | None:
         """The output where an earlier call of such shapes has prepared it; None where none has."""
-        if not isinstance(x, Tensor):
-            return None
-        given = [x]
-        for name in self._parameter_names:
-            own = self._parameters.get(name)
-            given.append(getattr(self, name) if own is None else own)
-        return self._prepared(None, given)
+        return self._prepared(None, [x, *self._values()]) if isinstance(x, Tensor) else None
 
     def _run(
         self, tensors: dict[str, Tensor], state: Any, like: Tensor | None, asked: dict[str, Any] | None
     ) -> tuple[Tensor, ...]:
         batched = self._arguments.batched(tensors, like)
-        if asked is None and self.watch is None and not is_recorded(tensors.values()):
-            found = self._in_a_row([*tensors.values()], state, None)
+        simple = asked is None and self.watch is None and not is_recorded(tensors.values())
+        if simple and self._rows is not None:
+            found = self._rows([*tensors.values()], state, None, self._values())
             if found is not None:
                 return tuple(found)
         if not batched:
@@ -466,8 +392,3 @@ def _unshared(value: Tensor, given: Mapping[str, Tensor]) -> Tensor:
     storage = value.untyped_storage().data_ptr()
     shared = any(x.untyped_storage().data_ptr() == storage for x in given.values())
     return value.clone() if shared or 0 in value.stride() else value
-
-
-def _like(value: Any, other: Tensor) -> Any:
-    """A tensor of real numbers in the dtype of another; anything else as it is, for the checks to name."""
-    return value.to(other.dtype) if isinstance(value, Tensor) and value.is_floating_point() else value

@@ -11,8 +11,9 @@ from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from chalkgrad.language.source import EquationError
+from chalkgrad.nn.arguments import in_dtype_of
 from chalkgrad.nn.function import Watch
-from chalkgrad.nn.gates import REVERSE, Gates, check_input, equations_of, in_dtype_of, twin
+from chalkgrad.nn.gates import REVERSE, Gates, check_input, equations_of, twin
 from chalkgrad.nn.options import (
     PEEPHOLE,
     Beyond,

@@ -31,18 +31,39 @@ class Rows:
         self.wanted = tuple(dict.fromkeys((*self.outputs, *(s.name for s in program.states))))
         self._calls: dict[_Form, Calls] = {}
 
-    def given(self, args: Sequence[Any], state: Any) -> list[Any] | None:
-        """Inputs and states in a row; None where something else is given than so many of each."""
+    def __call__(
+        self, args: Sequence[Any], state: Any, how: Streaming | None, parameters: Sequence[Tensor]
+    ) -> Sequence[Tensor] | None:
+        """Outputs and states of a call that is checked but for its state; None where that is no tensors."""
+        row = self.given(args, state)
+        return None if row is None else self.calls(row, how)([*row, *parameters])
+
+    def again(
+        self, args: Sequence[Any], state: Any, how: Streaming | None, parameters: Sequence[Tensor]
+    ) -> Sequence[Tensor] | None:
+        """The same where a call with tensors like these was made before, and so is checked; else None."""
+        row = self.given(args, state)
+        return None if row is None else self.calls(row, how).again([*row, *parameters])
+
+    def given(self, args: Sequence[Any], state: Any) -> list[Tensor] | None:
+        """Inputs and states in a row; None where something else is given than so many tensors of each."""
         inputs, states = len(self.arguments.names), len(self.program.states)
         if len(args) == inputs + 1 and state is None:
             args, state = args[:-1], args[-1]
         if len(args) != inputs:
             return None
         if state is None:
-            return [*args]  # of what kind they are is for who looks at their layout
-        if isinstance(state, Tensor):
-            state = (state,)
-        return [*args, *state] if isinstance(state, (tuple, list)) and len(state) == states else None
+            row = [*args]
+        elif isinstance(state, (tuple, list)):
+            row = [*args, *state]
+        else:
+            row = [*args, state]
+        if state is not None and len(row) != inputs + states:
+            return None
+        for x in row:  # a loop, since this is done at every call
+            if not isinstance(x, Tensor):
+                return None
+        return row
 
     def calls(self, given: Sequence[Tensor], how: Streaming | None) -> Calls:
         """The calls by such a row and the parameters: of a sequence, or of one step that ``how`` says."""
