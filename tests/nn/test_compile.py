@@ -286,6 +286,40 @@ def test_what_is_set_anew_after_compiling_is_seen(
         before = found
 
 
+@pytest.mark.parametrize("around", [False, True])
+@pytest.mark.parametrize(
+    "make", [lambda: chalkgrad.layer("rnn", D=3, H=4, dtype=F64), lambda: chalkgrad.LSTM(3, 4, 2, dtype=F64)]
+)
+def test_a_compiled_layer_that_is_watched_tells_of_its_gradient(
+    make: Callable[[], nn.Module], around: bool
+) -> None:
+    torch.manual_seed(0)
+    net, x = make(), torch.randn(5, 2, 3, dtype=F64)
+    graphs = CompileCounterWithBackend("aot_eager")
+    call = torch.compile(nn.Sequential(nn.Identity(), net) if around else net, backend=graphs)
+    unwatched = trained(net, call, x)
+    with chalkgrad.flow(net) as expected:
+        trained(net, net, x)
+    made: list[int] = []
+    for _ in range(2):
+        with chalkgrad.flow(net) as record:
+            same(trained(net, call, x), unwatched)
+        same(trained(net, call, x), unwatched)
+        assert record.norm.keys() == expected.norm.keys()
+        for state, norm in expected.norm.items():
+            torch.testing.assert_close(record.norm[state], norm)  # of one pass: the graph told nobody
+        made.append(graphs.frame_count)
+    assert made[0] == made[1]
+
+
+def test_a_layer_that_is_watched_is_whole_in_no_graph() -> None:
+    net = chalkgrad.layer("rnn", D=3, H=4)
+    with chalkgrad.flow(net), pytest.raises(Unsupported, match="fullgraph=False"):
+        compiled(net)(torch.randn(2, 5, 3))
+    with chalkgrad.flow(net), pytest.raises(RuntimeError, match="watch the layer outside of it"):
+        torch.export.export(net, (torch.randn(2, 5, 3),), strict=False)
+
+
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # Dynamo's, of any input that is no leaf
 @pytest.mark.parametrize("enforce_sorted", [True, False])
 @pytest.mark.parametrize(

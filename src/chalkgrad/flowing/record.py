@@ -241,9 +241,9 @@ def flow(module: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> I
 
     Each backward pass adds a row to the record. The norms are written out by the backward kernels as they
     run; nothing else is computed, and nothing is kept but them. Within a module of several layers a state is
-    called by its layer too: ``encoder.h``, and ``l0.h``, ``l1.h`` in an LSTM of two. Under torch.compile
-    nothing is seen. Given the optimizer, each of its steps notes the norm of all gradients together, and how
-    far every parameter moved.
+    called by its layer too: ``encoder.h``, and ``l0.h``, ``l1.h`` in an LSTM of two. A compiled layer
+    is called outside of its graph meanwhile. Given the optimizer, each of its steps notes the norm of all
+    gradients together, and how far every parameter moved.
 
     Raises EquationError where there is no recurrence.
 

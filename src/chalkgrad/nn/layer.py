@@ -201,6 +201,10 @@ class Layer(Recorded):
 
         return derivation_of(self.program)
 
+    @property
+    def watched(self) -> bool:
+        return self.watch is not None
+
     def extra_repr(self) -> str:
         lines = [line.strip() for line in self.equations.splitlines()]
         text = "\n".join(line for line in lines if line and not line.startswith("#"))

@@ -45,7 +45,11 @@ class Level(Written):
 
     @watch.setter
     def watch(self, watch: Watch | None) -> None:
-        self.module.watches = {**self.module.watches, self.number: watch}
+        others = {k: w for k, w in self.module.watches.items() if k != self.number}
+        if others or watch is not None:
+            self.module.watches = others if watch is None else {**others, self.number: watch}
+        else:
+            vars(self.module).pop("watches", None)  # as it was made: its graph is that of before
 
     def place(self, name: str) -> tuple[str, int, int]:
         """Where a parameter of the page is in the module: in which of its own, as which part of how many.

@@ -217,9 +217,7 @@ class System:
         known = known or {}
         recorded = is_recorded(given.values())
         if recorded and watch is not None:
-            raise RuntimeError(
-                "a compiled or exported layer tells nobody of its gradient: watch it uncompiled"
-            )
+            raise RuntimeError("a graph tells nobody of its gradient: watch the layer outside of it")
         if not known and (whole := self.whole(given, numbers, wanted)):
             return tuple(whole(given).values())
         transformed = torch._C._are_functorch_transforms_active()

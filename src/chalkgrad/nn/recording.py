@@ -68,6 +68,11 @@ class Recorded(nn.Module):
         """What was said when the module was made, and may be set anew: a graph is of one such tuple."""
         return tuple([getattr(self, name) for name in getattr(self, "__constants__", ())])
 
+    @property
+    def watched(self) -> bool:
+        """Whether somebody is told of its gradient as that is computed, which a graph does not do."""
+        return False
+
     def _shaped(self, found: tuple[Tensor, ...]) -> Any:
         """What a call returns, of its tensors in a row."""
         return found[0]
@@ -81,7 +86,24 @@ class Recorded(nn.Module):
 
 
 def _by_itself(module: Recorded, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    return module._recorded(*args, **kwargs)
+    return _outside(module, args, kwargs) if module.watched else module._recorded(*args, **kwargs)
+
+
+def _plainly(module: Recorded, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A call as it is without a graph."""
+    return _own_forward(module)(module, *args, **kwargs)
+
+
+_outside: Any = _plainly
+
+
+def _between_graphs() -> None:
+    global _outside
+    why = "a layer that is watched tells of its gradient outside of graphs: compile it with fullgraph=False"
+    _outside = torch.compiler.disable(_plainly, reason=why)
+
+
+once_loaded("torch._dynamo", _between_graphs)
 
 
 _modules: WeakValueDictionary[int, Recorded] = WeakValueDictionary()
@@ -128,7 +150,7 @@ def in_one(forward: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(forward)
     def call(self: Recorded, *args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_dynamo_compiling():
-            return self._recorded(*args, **kwargs)
+            return _by_itself(self, args, kwargs)
         if callable(_listener()):
             return _alone[id(self)](self, args, kwargs)
         return forward(self, *args, **kwargs)
@@ -162,10 +184,13 @@ class _Body(nn.Module):
         self.of = of
 
     def forward(self, *args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
-        # Not the forward of a class derived from ours, which Dynamo has read, nor one that asks for a graph.
-        defined = (_inner.get(vars(c).get("forward")) for c in type(self.of).__mro__)
-        forward = next(f for f in defined if f is not None)
-        return _row(forward(self.of, *args, **kwargs))
+        return _row(_own_forward(self.of)(self.of, *args, **kwargs))
+
+
+def _own_forward(module: Recorded) -> Callable[..., Any]:
+    """Not the forward of a class derived from ours, which Dynamo has read, nor one that asks for a graph."""
+    defined = (_inner.get(vars(c).get("forward")) for c in type(module).__mro__)
+    return next(f for f in defined if f is not None)
 
 
 def _row(found: Any) -> tuple[Tensor, ...]:

@@ -77,7 +77,7 @@ class Recurrence(Page):
         given |= self._states.starts(first, numbers, x, batched=True)
         if asked is None and is_recorded([x]):  # a part of a result would be a copy as another result
             wanted = tuple(dict.fromkeys((*program.outputs, *self.states)))
-            values = dict(zip(wanted, self.system(given, numbers, wanted), strict=True))
+            values = dict(zip(wanted, self.system(given, numbers, wanted, watch=watch), strict=True))
             outputs = [own_part(self._cuts[n], values[n], numbers) for n in program.outputs]
             return outputs, self._last(values)
         if asked is None:

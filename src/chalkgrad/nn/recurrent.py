@@ -42,7 +42,7 @@ class _Layers(Beyond, Gates, nn.RNNBase):
         *nn.RNNBase.__constants__,
         *("nonlinearity", "layer_norm", "zoneout", "recurrent_dropout"),
     ]
-    watches: Mapping[int, Watch | None] = {}  # by layer, are told of gradients: chalkgrad.flow
+    watches: Mapping[int, Watch] = {}  # by layer, are told of gradients: chalkgrad.flow
 
     num_layers: Any
     batch_first: Any
@@ -67,6 +67,10 @@ class _Layers(Beyond, Gates, nn.RNNBase):
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in super().__getstate__().items() if k != "watches"}
+
+    @property
+    def watched(self) -> bool:
+        return bool(self.watches)
 
     @property
     def equations(self) -> str:
