@@ -163,6 +163,13 @@ def test_a_little_learning_copies_some_digits_and_the_same_seed_the_same() -> No
     assert 0.1 < found[10] < 1.0
 
 
+@pytest.mark.parametrize("steps", [1, 3, 9])
+def test_a_few_steps_are_enough_to_begin_with(steps: int) -> None:
+    made: list[tuple[int, int]] = []
+    learn(COPYINGS["ten digits"], steps=steps, report=lambda *now: made.append(now))
+    assert made[-1] == (steps, steps)
+
+
 def test_claims_say_what_does_not_hold() -> None:
     found = {
         "attention": {20: 0.95, 30: 0.6},

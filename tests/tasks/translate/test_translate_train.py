@@ -104,6 +104,11 @@ def test_a_run_that_was_cut_comes_to_the_same_numbers(config: Config, tmp_path: 
         assert same(tmp_path / "whole", out)
 
 
+@pytest.mark.parametrize("steps", [1, 2, 3, 9])
+def test_a_run_of_a_few_steps_is_a_run(config: Config, tmp_path: Path, steps: int) -> None:
+    assert task.train(replace(config, steps=steps), tmp_path / "out").step == steps
+
+
 def test_ctrl_c_saves_after_the_step_it_is_in(config: Config, tmp_path: Path) -> None:
     task.train(config, tmp_path / "whole")
     stopped = task.train(

@@ -16,10 +16,11 @@ from chalkgrad.tasks.caption.config import Card, Config, Metrics
 from chalkgrad.tasks.caption.data import Data, Part, load
 from chalkgrad.tasks.caption.model import Captioner
 from chalkgrad.tasks.classify.model import part as layer_part
-from chalkgrad.tasks.classify.train import SHORTEST, WARM_UP, WEIGHT_DECAY, moved
+from chalkgrad.tasks.classify.train import WEIGHT_DECAY, moved
 from chalkgrad.tasks.directory import Directory
 from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.extra import extra
+from chalkgrad.tasks.pace import Cycle
 from chalkgrad.tasks.processes import ALONE, Group, part
 from chalkgrad.tasks.settings import resumable
 from chalkgrad.tasks.tokens import Vocabulary, Words
@@ -62,12 +63,7 @@ class Run(training.Run[nn.Module, Batch, Metrics]):
         self.pad = vocabulary.pad
         self.shown, self.tokens = pairs(data.training, vocabulary)
         self.an_epoch = ceil(len(self.tokens) / config.batch)
-        cycle = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            max_lr=config.lr,
-            total_steps=max(SHORTEST, config.epochs * self.an_epoch + 1),
-            pct_start=WARM_UP,
-        )
+        cycle = Cycle(optimizer, config.lr, config.epochs * self.an_epoch, momentum=True)
         super().__init__(model, optimizer, seed=config.seed, clip=config.clip, schedule=cycle, group=group)
         self.size, self.pictures, self.card = config.batch, data.training.pictures, card
         self.shift = data.shift if config.shift is None else config.shift

@@ -20,11 +20,10 @@ from chalkgrad.tasks.classify.model import part as layer_part
 from chalkgrad.tasks.classify.report import confusion_picture, kernels_picture
 from chalkgrad.tasks.directory import Directory, write_atomically
 from chalkgrad.tasks.extra import extra
+from chalkgrad.tasks.pace import Cycle
 from chalkgrad.tasks.processes import ALONE, Group, part
 from chalkgrad.tasks.settings import resumable
 
-WARM_UP = 0.25  # the part of the steps in which the step size grows
-SHORTEST = 9  # steps of a cycle: with fewer there may be no step in which it could grow
 WEIGHT_DECAY = 0.01
 
 
@@ -57,10 +56,7 @@ class Run(training.Run[Network, tuple[Tensor, Tensor], Metrics]):
     def __init__(self, config: Config, model: Network, data: Data, card: Card, group: Group = ALONE) -> None:
         optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=WEIGHT_DECAY)
         self.an_epoch = ceil(len(data.training) / config.batch)
-        self.steps = config.epochs * self.an_epoch
-        cycle = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=config.lr, total_steps=max(SHORTEST, self.steps + 1), pct_start=WARM_UP
-        )
+        cycle = Cycle(optimizer, config.lr, config.epochs * self.an_epoch, momentum=True)
         super().__init__(model, optimizer, seed=config.seed, schedule=cycle, group=group)
         self.size, self.data, self.card = config.batch, data, card
         self.shift = data.shift if config.shift is None else config.shift

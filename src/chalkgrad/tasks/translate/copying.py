@@ -14,9 +14,9 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import AdamW
-from torch.optim.lr_scheduler import OneCycleLR
 
 from chalkgrad.tasks.decoding import beam_search
+from chalkgrad.tasks.pace import Cycle
 from chalkgrad.tasks.translate.data import Batch
 from chalkgrad.tasks.translate.model import Attending, Fixed, Translator
 
@@ -84,7 +84,7 @@ def learn(
         model = task.model()
     drawn = Generator().manual_seed(seed)
     optimizer = AdamW(model.parameters(), lr=task.lr, weight_decay=0.0)
-    cycle = OneCycleLR(optimizer, task.lr, total_steps=steps + 1, pct_start=0.1, cycle_momentum=False)
+    cycle = Cycle(optimizer, task.lr, steps, warm_up=0.1)
     for step in range(steps):
         length = int(torch.randint(task.low, task.high + 1, (1,), generator=drawn))
         batch = sequences(BATCH, length, drawn)

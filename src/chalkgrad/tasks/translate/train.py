@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy
 from chalkgrad.tasks import tokens, training
 from chalkgrad.tasks.directory import Directory
 from chalkgrad.tasks.errors import TaskError
+from chalkgrad.tasks.pace import Cycle
 from chalkgrad.tasks.processes import ALONE, Group, part
 from chalkgrad.tasks.settings import resumable
 from chalkgrad.tasks.translate.config import MAY_CHANGE, SPECIAL, Card, Config, Metrics
@@ -58,9 +59,7 @@ class Run(training.Run[Translator, Batch, Metrics]):
     ) -> None:
         lr = config.lr or 0.0
         optimizer = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.98), weight_decay=WEIGHT_DECAY)
-        cycle = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=lr, total_steps=config.steps + 1, pct_start=WARM_UP, cycle_momentum=False
-        )
+        cycle = Cycle(optimizer, lr, config.steps, WARM_UP)
         super().__init__(model, optimizer, seed=config.seed, clip=config.clip, schedule=cycle, group=group)
         self.config, self.train, self.held_out = config, train, held_out
         self.lengths = train.lengths
