@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from chalkgrad.cli import app
 from chalkgrad.cli import classify as classify_command
 from chalkgrad.tasks import classify
-from chalkgrad.tasks.classify.config import Metrics
+from chalkgrad.tasks.metrics import Epoch
 
 NET = ["--net", "conv_pool:K=2", "scores"]
 
@@ -111,7 +111,7 @@ def test_what_cannot_be_is_said_in_a_line_and_leaves_nothing(
 def test_the_bar_fits_the_terminal_and_keeps_what_matters(width: int) -> None:
     screen = io.StringIO()
     console = Console(file=screen, width=width, force_terminal=True, color_system=None, highlight=False)
-    epoch = Metrics(10000, 9, 0.987654, 0.876543)
+    epoch = Epoch(10000, 9, 0.987654, 0.876543)
     with classify_command.bar(classify.Config(epochs=10), 2000 * 128, console) as report:
         for step in (9999, 10000):
             report(classify.Progress(step, 20000, 128, 0.9, 112, epoch if step == 10000 else None))
@@ -129,7 +129,7 @@ def test_the_bar_fits_the_terminal_and_keeps_what_matters(width: int) -> None:
 def test_without_a_terminal_an_epoch_is_said_whole(capsys: pytest.CaptureFixture[str]) -> None:
     with classify_command.bar(classify.Config(epochs=10), 256) as report:
         for step in (1, 2):
-            epoch = Metrics(2, 1, 0.5, 0.5) if step == 2 else None
+            epoch = Epoch(2, 1, 0.5, 0.5) if step == 2 else None
             report(classify.Progress(step, 20, 128, 0.9, 112, epoch))
     assert re.fullmatch(
         r"epoch  1 of 10: loss 0.500, 50.0% right, [\d,]+ pictures/s\n", capsys.readouterr().err

@@ -56,6 +56,11 @@ class Means(NamedTuple):
     items: int
     right: int
 
+    @property
+    def accuracy(self) -> float:
+        """The part that was right."""
+        return self.right / max(1, self.items)
+
 
 @dataclass(frozen=True)
 class Progress(Generic[M]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,27 +108,9 @@ class Card:
         return settings.load(path, read, "caption", FORMAT)
 
 
-@dataclass(frozen=True)
-class Metrics:
-    """A line of ``metrics.jsonl``: over an epoch, while weights changed, the loss in nats per token and the
-    share of tokens that were the likeliest."""
-
-    step: int
-    epoch: int
-    loss: float
-    accuracy: float
-
-    def line(self) -> str:
-        return json.dumps(vars(self)) + "\n"
-
-    @staticmethod
-    def of(line: str) -> Metrics:
-        return Metrics(**json.loads(line))
-
-
 def saved(path: Path | str) -> Config:
     """The settings of the run in a directory."""
     return Card.load(Directory(Path(path)).card_file).config
 
 
-__all__ = ["DECODERS", "FORMAT", "NET", "Card", "Config", "Metrics", "saved"]
+__all__ = ["DECODERS", "FORMAT", "NET", "Card", "Config", "saved"]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from chalkgrad.tasks import training, weights
-from chalkgrad.tasks.caption.config import Card, Config, Metrics
+from chalkgrad.tasks.caption.config import Card, Config
 from chalkgrad.tasks.caption.data import Data, Part, load
 from chalkgrad.tasks.caption.model import Captioner
 from chalkgrad.tasks.classify.model import part as layer_part
@@ -20,6 +20,7 @@ from chalkgrad.tasks.classify.train import WEIGHT_DECAY, moved
 from chalkgrad.tasks.directory import Directory
 from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.extra import extra
+from chalkgrad.tasks.metrics import Epoch
 from chalkgrad.tasks.pace import Cycle
 from chalkgrad.tasks.processes import ALONE, Group, part
 from chalkgrad.tasks.settings import resumable
@@ -29,7 +30,7 @@ from chalkgrad.zoo import source_of
 
 SPECIAL = ("pad", "begin", "end")
 
-Progress = training.Progress[Metrics]
+Progress = training.Progress[Epoch]
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Result:
 
     out: Path
     step: int
-    metrics: Metrics | None
+    metrics: Epoch | None
     interrupted: bool
 
 
@@ -50,7 +51,7 @@ class Batch:
     tokens: Tensor
 
 
-class Run(training.Run[nn.Module, Batch, Metrics]):
+class Run(training.Run[nn.Module, Batch, Epoch]):
     """Epochs over the captions, each in its own order; the step size goes up and down once."""
 
     KEPT = ("order",)
@@ -87,9 +88,9 @@ class Run(training.Run[nn.Module, Batch, Metrics]):
         right = (scores.argmax(-1) == after) & written
         return training.Loss(total, int(written.sum()), int(right.sum()))
 
-    def measure(self) -> Metrics:
+    def measure(self) -> Epoch:
         means = self.means()
-        return Metrics(self.step, self.step // self.an_epoch, means.loss, means.right / max(1, means.items))
+        return Epoch(self.step, self.step // self.an_epoch, means.loss, means.accuracy)
 
 
 def scaled(pictures: Tensor, card: Card) -> Tensor:
@@ -155,7 +156,7 @@ def train(
         begin,
         directory,
         lambda _: card.dump(),
-        Metrics.of,
+        Epoch.of,
         seed=config.seed,
         steps=config.epochs * an_epoch,
         every=an_epoch,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,26 +101,9 @@ class Card:
         return settings.load(path, read, "classify", FORMAT)
 
 
-@dataclass(frozen=True)
-class Metrics:
-    """A line of ``metrics.jsonl``: loss in nats and accuracy over an epoch, while weights changed."""
-
-    step: int
-    epoch: int
-    loss: float
-    accuracy: float
-
-    def line(self) -> str:
-        return json.dumps(vars(self)) + "\n"
-
-    @staticmethod
-    def of(line: str) -> Metrics:
-        return Metrics(**json.loads(line))
-
-
 def saved(path: Path | str) -> Config:
     """The settings of the run in a directory."""
     return Card.load(Directory(Path(path)).card_file).config
 
 
-__all__ = ["FORMAT", "NET", "Card", "Config", "Metrics", "Part", "saved"]
+__all__ = ["FORMAT", "NET", "Card", "Config", "Part", "saved"]

@@ -13,13 +13,14 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from chalkgrad.tasks import training, weights
-from chalkgrad.tasks.classify.config import Card, Config, Metrics
+from chalkgrad.tasks.classify.config import Card, Config
 from chalkgrad.tasks.classify.data import Data, Part, load
 from chalkgrad.tasks.classify.model import Network
 from chalkgrad.tasks.classify.model import part as layer_part
 from chalkgrad.tasks.classify.report import confusion_picture, kernels_picture
 from chalkgrad.tasks.directory import Directory, write_atomically
 from chalkgrad.tasks.extra import extra
+from chalkgrad.tasks.metrics import Epoch
 from chalkgrad.tasks.pace import Cycle
 from chalkgrad.tasks.processes import ALONE, Group, part
 from chalkgrad.tasks.settings import resumable
@@ -27,7 +28,7 @@ from chalkgrad.tasks.settings import resumable
 WEIGHT_DECAY = 0.01
 
 
-Progress = training.Progress[Metrics]
+Progress = training.Progress[Epoch]
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Result:
         return (self.confusion.diagonal().sum() / self.confusion.sum()).item()
 
 
-class Run(training.Run[Network, tuple[Tensor, Tensor], Metrics]):
+class Run(training.Run[Network, tuple[Tensor, Tensor], Epoch]):
     """Epochs over the pictures, each in its own order; the step size goes up and down once."""
 
     KEPT = ("order",)
@@ -77,9 +78,9 @@ class Run(training.Run[Network, tuple[Tensor, Tensor], Metrics]):
         right = int((scores.argmax(1) == labels).sum())
         return training.Loss(cross_entropy(scores, labels, reduction="sum"), len(labels), right)
 
-    def measure(self) -> Metrics:
+    def measure(self) -> Epoch:
         means = self.means()
-        return Metrics(self.step, self.step // self.an_epoch, means.loss, means.right / max(1, means.items))
+        return Epoch(self.step, self.step // self.an_epoch, means.loss, means.accuracy)
 
 
 def scaled(pictures: Tensor, card: Card) -> Tensor:
@@ -147,7 +148,7 @@ def train(
         begin,
         directory,
         lambda _: card.dump(),
-        Metrics.of,
+        Epoch.of,
         seed=config.seed,
         steps=config.epochs * an_epoch,
         every=an_epoch,

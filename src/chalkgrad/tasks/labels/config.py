@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,22 +82,6 @@ class Card:
         return settings.load(path, read, "tag", FORMAT)
 
 
-@dataclass(frozen=True)
-class Metrics:
-    """A line of ``metrics.jsonl``: mean loss in nats and the part that was right since the last one."""
-
-    step: int
-    loss: float
-    right: float
-
-    def line(self) -> str:
-        return json.dumps(vars(self)) + "\n"
-
-    @staticmethod
-    def of(line: str) -> Metrics:
-        return Metrics(**json.loads(line))
-
-
 def saved(path: Path | str) -> Config:
     """The settings of the run in a directory."""
     return card(path).config
@@ -109,4 +92,4 @@ def card(path: Path | str) -> Card:
     return Card.load(Directory(Path(path)).card_file)
 
 
-__all__ = ["FORMAT", "Card", "Config", "Metrics", "card", "saved"]
+__all__ = ["FORMAT", "Card", "Config", "card", "saved"]

@@ -17,11 +17,12 @@ from torch.nn.functional import cross_entropy
 from chalkgrad.tasks import training
 from chalkgrad.tasks.directory import Directory, write_atomically
 from chalkgrad.tasks.errors import TaskError
-from chalkgrad.tasks.labels.config import Card, Config, Metrics
+from chalkgrad.tasks.labels.config import Card, Config
 from chalkgrad.tasks.labels.data import Data, Example, fewer
 from chalkgrad.tasks.labels.model import Labeller, Texts, labeller, read_by, texts
 from chalkgrad.tasks.language_model.config import Card as NetCard
 from chalkgrad.tasks.language_model.config import Config as NetConfig
+from chalkgrad.tasks.metrics import Recent
 from chalkgrad.tasks.pace import pace
 from chalkgrad.tasks.processes import ALONE, Group, part
 from chalkgrad.tasks.settings import differences, resumable
@@ -34,7 +35,7 @@ AT_ONCE = 64  # texts that are read side by side when tested
 UNSEEN = frozenset({"text", "steps"})  # of a net: how it came to its weights, not what it is
 NOT_KNOWN = -1  # the number of a label that was not trained on: never right
 
-Progress = training.Progress[Metrics]
+Progress = training.Progress[Recent]
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class Batch(NamedTuple):
     wanted: Tensor
 
 
-class Run(training.Run[Labeller, Batch, Metrics]):
+class Run(training.Run[Labeller, Batch, Recent]):
     """Examples drawn at random; the step size goes up and down once."""
 
     def __init__(
@@ -136,9 +137,9 @@ class Run(training.Run[Labeller, Batch, Metrics]):
         total = cross_entropy(scores, batch.wanted, reduction="sum", ignore_index=NOT_KNOWN)
         return training.Loss(total, len(batch.wanted), right)
 
-    def measure(self) -> Metrics:
+    def measure(self) -> Recent:
         means = self.means()
-        return Metrics(self.step, means.loss, means.right / max(1, means.items))
+        return Recent(self.step, means.loss, means.accuracy)
 
 
 def batched(examples: Sequence[Example], vocabulary: Vocabulary, classes: Sequence[str]) -> Batch:
@@ -206,7 +207,7 @@ def train(
         begin,
         directory,
         lambda _: card.dump(),
-        Metrics.of,
+        Recent.of,
         seed=config.seed,
         steps=config.steps,
         every=EVERY,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,25 +118,9 @@ class Card:
         return settings.load(path, read, "sequence", FORMAT)
 
 
-@dataclass(frozen=True)
-class Metrics:
-    """A line of ``metrics.jsonl``: the mean loss since the last one, and what part was right (classify)."""
-
-    step: int
-    loss: float
-    right: float
-
-    def line(self) -> str:
-        return json.dumps(vars(self)) + "\n"
-
-    @staticmethod
-    def of(line: str) -> Metrics:
-        return Metrics(**json.loads(line))
-
-
 def saved(path: Path | str) -> Config:
     """The settings of the run in a directory."""
     return Card.load(Directory(Path(path)).card_file).config
 
 
-__all__ = ["BY_TASK", "FORMAT", "TASKS", "Card", "Config", "Metrics", "saved"]
+__all__ = ["BY_TASK", "FORMAT", "TASKS", "Card", "Config", "saved"]

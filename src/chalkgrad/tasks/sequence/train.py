@@ -23,9 +23,10 @@ from chalkgrad.tasks import training
 from chalkgrad.tasks.directory import Directory, write_atomically
 from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.extra import extra
+from chalkgrad.tasks.metrics import Recent
 from chalkgrad.tasks.pace import pace
 from chalkgrad.tasks.processes import ALONE, Group, part
-from chalkgrad.tasks.sequence.config import Card, Config, Metrics
+from chalkgrad.tasks.sequence.config import Card, Config
 from chalkgrad.tasks.sequence.data import Series, Table, load, named, parted, season, windows
 from chalkgrad.tasks.sequence.model import Reader, foretold, reader, scaled
 from chalkgrad.tasks.sequence.report import Confused, Errors, confused, errors, picture
@@ -36,7 +37,7 @@ WEIGHT_DECAY = 0.1
 EVERY = 50  # steps to a line of metrics
 SEASONS = 2  # in a window, unless another is given
 
-Progress = training.Progress[Metrics]
+Progress = training.Progress[Recent]
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Batch(NamedTuple):
     wanted: Tensor
 
 
-class Run(training.Run[Reader, Batch, Metrics]):
+class Run(training.Run[Reader, Batch, Recent]):
     """Examples drawn at random; the step size goes up and down once."""
 
     def __init__(self, card: Card, model: Reader, data: Data, group: Group = ALONE) -> None:
@@ -104,9 +105,9 @@ class Run(training.Run[Reader, Batch, Metrics]):
         right = int((scores.argmax(1) == batch.wanted).sum())
         return training.Loss(cross_entropy(scores, batch.wanted, reduction="sum"), count, right)
 
-    def measure(self) -> Metrics:
+    def measure(self) -> Recent:
         means = self.means()
-        return Metrics(self.step, means.loss, means.right / max(1, means.items))
+        return Recent(self.step, means.loss, means.accuracy)
 
 
 def padded(sequences: list[Tensor]) -> tuple[Tensor, list[int]]:
@@ -206,7 +207,7 @@ def train(
         lambda: Run(card, reader(card), data, group),
         directory,
         lambda _: card.dump(),
-        Metrics.of,
+        Recent.of,
         seed=config.seed,
         steps=_steps(config),
         every=EVERY,

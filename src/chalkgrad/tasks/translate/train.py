@@ -87,7 +87,7 @@ class Run(training.Run[Translator, Batch, Metrics]):
 
     def measure(self) -> Metrics:
         losses = measured(self.model, self.held_out, self.config.batch)
-        return Metrics(self.step, self.means().loss, losses.loss, losses.right / max(1, losses.items))
+        return Metrics(self.step, self.means().loss, losses.loss, losses.accuracy)
 
 
 def summed(net: Any, batch: Batch, pad: int, smoothing: float = 0.0) -> training.Loss:
