@@ -71,7 +71,7 @@ def test_the_probability_is_that_of_the_words_one_after_another(data: Data, lear
     [said] = tell.of(picture, beam=1)
     vocabulary = tell.vocabulary
     tokens = [vocabulary.begin, *vocabulary.ids(f" {said.text}"), vocabulary.end]
-    from chalkgrad.tasks.caption.train import scaled
+    from chalkgrad.tasks.classify.pictures import scaled
 
     scores = tell.model(scaled(picture, tell.card), torch.tensor([tokens[:-1]]))[0]
     logs = scores.log_softmax(-1)[torch.arange(len(tokens) - 1), torch.tensor(tokens[1:])]

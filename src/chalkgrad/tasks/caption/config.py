@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from chalkgrad.tasks import settings
-from chalkgrad.tasks.classify.config import Part
+from chalkgrad.tasks.classify.config import Part, of_pictures
 from chalkgrad.tasks.directory import Directory
 from chalkgrad.tasks.errors import TaskError
 
@@ -94,16 +94,8 @@ class Card:
 
         def read(data: dict[str, Any]) -> Card:
             given = data.pop("config")
-            parts = tuple(
-                Part(str(p["equations"]), {str(k): int(n) for k, n in p["sizes"].items()})
-                for p in data.pop("parts")
-            )
-            c, h, w = (int(n) for n in data.pop("shape"))
-            mean, deviation = (tuple(float(x) for x in data.pop(n)) for n in ("mean", "deviation"))
-            if min(c, h, w) < 1 or len(mean) != c or len(deviation) != c:
-                raise ValueError("shape, mean and deviation do not fit together")
             config = Config(**{**given, "net": tuple(given["net"])})
-            return Card(config, parts, shape=(c, h, w), mean=mean, deviation=deviation, **data)
+            return Card(config, **of_pictures(data), **data)
 
         return settings.load(path, read, "caption", FORMAT)
 

@@ -17,14 +17,13 @@ import torch
 from torch import Tensor
 
 from chalkgrad.tasks.caption import emoji
-from chalkgrad.tasks.classify.pictures import opened, tensor
+from chalkgrad.tasks.classify.pictures import common, kept, opened, shape, tensor
 from chalkgrad.tasks.errors import TaskError
 
 NAMES = ("emoji", "emoji-all")
 TABLE = "captions.tsv"
 TRAINING, TEST = "training", "test"
 TEST_SHARE = 0.1  # of the pictures in a folder whose table does not say which are for testing
-LARGEST = 64  # pixels: pictures of one's own are brought to no more, unless they are asked to be larger
 
 Report = Callable[[int, int], object]
 
@@ -52,8 +51,7 @@ class Data:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W)"""
-        _, c, h, w = self.training.pictures.shape
-        return c, h, w
+        return shape(self.training.pictures)
 
     @property
     def digest(self) -> str:
@@ -106,7 +104,6 @@ def folder(path: Path, pixels: int | None, report: Report) -> Data:
     table, bad = _table(path)
     read: list[tuple[str, Any, tuple[str, ...]]] = []
     sizes: Counter[tuple[int, int]] = Counter()
-    enough = 4 * (pixels or LARGEST)
     parted = any(part for part, _ in table.values())
     for done, (file, (part, captions)) in enumerate(table.items(), 1):
         try:
@@ -115,15 +112,13 @@ def folder(path: Path, pixels: int | None, report: Report) -> Data:
             bad.append(str(error))
         else:
             sizes[picture.size] += 1
-            picture.thumbnail((enough, enough))
             drawn = TEST if emoji.drawn(file) < TEST_SHARE else TRAINING
-            read.append(((part or TRAINING) if parted else drawn, picture, tuple(captions)))
+            read.append(((part or TRAINING) if parted else drawn, kept(picture, pixels), tuple(captions)))
         report(done, len(table))
     said = f" (of {len(bad)} lines and files that cannot be read: {bad[0]})" if bad else ""
     if not any(part == TRAINING for part, *_ in read):
         raise TaskError(f"{path} holds no pictures to train on{said}")
-    commonest = min(sizes, key=lambda size: (-sizes[size], size))
-    size = (pixels, pixels) if pixels else tuple(min(n, LARGEST) for n in commonest)
+    size = common(sizes, pixels)
     notes: list[str] = []
     if bad:
         more = f" and {len(bad) - 3} others" if len(bad) > 3 else ""

@@ -12,8 +12,8 @@ from torch import Tensor
 from chalkgrad.tasks import weights
 from chalkgrad.tasks.caption.config import Card
 from chalkgrad.tasks.caption.model import Captioner
-from chalkgrad.tasks.caption.train import built, scaled
-from chalkgrad.tasks.classify.pictures import opened, tensor
+from chalkgrad.tasks.caption.train import built
+from chalkgrad.tasks.classify.pictures import opened, scaled, tensor
 from chalkgrad.tasks.decoding import beam_search
 from chalkgrad.tasks.directory import Directory
 from chalkgrad.tasks.tokens import Vocabulary

@@ -16,6 +16,7 @@ from chalkgrad.tasks.caption.config import Card, Config
 from chalkgrad.tasks.caption.data import Data, Part, load
 from chalkgrad.tasks.caption.model import Captioner
 from chalkgrad.tasks.classify.model import part as layer_part
+from chalkgrad.tasks.classify.pictures import scale, scaled
 from chalkgrad.tasks.classify.train import WEIGHT_DECAY, moved
 from chalkgrad.tasks.directory import Directory
 from chalkgrad.tasks.errors import TaskError
@@ -93,12 +94,6 @@ class Run(training.Run[nn.Module, Batch, Epoch]):
         return Epoch(self.step, self.step // self.an_epoch, means.loss, means.accuracy)
 
 
-def scaled(pictures: Tensor, card: Card) -> Tensor:
-    """Bytes as numbers of mean 0 and deviation 1, channel by channel."""
-    mean, deviation = (torch.tensor(x).view(-1, 1, 1) for x in (card.mean, card.deviation))
-    return (pictures / 255 - mean) / deviation
-
-
 def pairs(part: Part, vocabulary: Vocabulary) -> tuple[Tensor, Tensor]:
     """For each caption the number of its picture, and its tokens from begin to end, filled up."""
     shown = [k for k, captions in enumerate(part.captions) for _ in captions]
@@ -171,9 +166,6 @@ def train(
 
 def described(config: Config, data: Data) -> Card:
     """The description of a new run."""
-    values = data.training.pictures / 255
-    mean = values.mean((0, 2, 3))
-    deviation = values.std((0, 2, 3)).clamp_min(1e-3)  # pictures of one colour have none
     said = [spaced(caption) for captions in data.training.captions for caption in captions]
     vocabulary = Words.of("".join(said), special=SPECIAL, spell=False)
     return Card(
@@ -182,8 +174,7 @@ def described(config: Config, data: Data) -> Card:
         source_of(config.decoder),
         vocabulary.dump(),
         data.shape,
-        tuple(mean.tolist()),
-        tuple(deviation.tolist()),
+        *scale(data.training.pictures),
         max(len(vocabulary.ids(caption)) for caption in said),
         data.digest,
     )
@@ -203,4 +194,4 @@ def built(card: Card) -> Captioner:
     )
 
 
-__all__ = ["Progress", "Result", "Run", "built", "scaled", "spaced", "train"]
+__all__ = ["Progress", "Result", "Run", "built", "spaced", "train"]

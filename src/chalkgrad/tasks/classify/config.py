@@ -86,19 +86,28 @@ class Card:
 
         def read(data: dict[str, Any]) -> Card:
             given = data.pop("config")
-            parts = tuple(
-                Part(str(p["equations"]), {str(k): int(n) for k, n in p["sizes"].items()})
-                for p in data.pop("parts")
-            )
-            c, h, w = (int(n) for n in data.pop("shape"))
             classes = tuple(str(name) for name in data.pop("classes"))
-            mean, deviation = (tuple(float(x) for x in data.pop(n)) for n in ("mean", "deviation"))
-            if min(c, h, w) < 1 or len(mean) != c or len(deviation) != c or len(classes) < 2:
-                raise ValueError("shape, mean, deviation and classes do not fit together")
+            if len(classes) < 2:
+                raise ValueError("it has fewer than two classes")
             config = Config(**{**given, "net": tuple(given["net"])})
-            return Card(config, parts, classes, (c, h, w), mean, deviation, **data)
+            return Card(config, classes=classes, **of_pictures(data), **data)
 
         return settings.load(path, read, "classify", FORMAT)
+
+
+def of_pictures(data: dict[str, Any]) -> dict[str, Any]:
+    """The layers of a net and what it knows of its pictures, taken out of a card's JSON.
+
+    Raises :class:`ValueError` where they do not fit together.
+    """
+    parts = tuple(
+        Part(str(p["equations"]), {str(k): int(n) for k, n in p["sizes"].items()}) for p in data.pop("parts")
+    )
+    c, h, w = (int(n) for n in data.pop("shape"))
+    mean, deviation = (tuple(float(x) for x in data.pop(n)) for n in ("mean", "deviation"))
+    if min(c, h, w) < 1 or not len(mean) == len(deviation) == c:
+        raise ValueError("shape, mean and deviation do not fit together")
+    return {"parts": parts, "shape": (c, h, w), "mean": mean, "deviation": deviation}
 
 
 def saved(path: Path | str) -> Config:
@@ -106,4 +115,4 @@ def saved(path: Path | str) -> Config:
     return Card.load(Directory(Path(path)).card_file).config
 
 
-__all__ = ["FORMAT", "NET", "Card", "Config", "Part", "saved"]
+__all__ = ["FORMAT", "NET", "Card", "Config", "Part", "of_pictures", "saved"]

@@ -16,13 +16,12 @@ import torch
 from torch import Tensor
 
 from chalkgrad.tasks.classify import fashion_mnist
-from chalkgrad.tasks.classify.pictures import opened, tensor
+from chalkgrad.tasks.classify.pictures import common, kept, opened, shape, tensor
 from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.extra import extra
 
 NAMES = ("digits", "fashion-mnist")
 TEST = 0.2  # the part of each class that is kept for testing, where the data do not say it themselves
-LARGEST = 64  # pixels: pictures of one's own are brought to no more, unless they are asked to be larger
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,7 @@ class Data:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W)"""
-        _, c, h, w = self.training.pictures.shape
-        return c, h, w
+        return shape(self.training.pictures)
 
     @property
     def digest(self) -> str:
@@ -137,15 +135,13 @@ def folders(path: Path, pixels: int | None, report: Callable[[int, int], object]
         for file in sorted((root / name).rglob("*"))
         if file.is_file() and not file.name.startswith(".")
     ]
-    enough = 4 * (pixels or LARGEST)  # a photograph is kept no larger than this on its way to its size
     read: list[tuple[Any, tuple[int, int], int, int]] = []
     bad: list[str] = []
     for done, (file, label, part) in enumerate(files, 1):
         try:
             picture = opened(file)
             size = picture.size
-            picture.thumbnail((enough, enough))
-            read.append((picture, size, label, part))
+            read.append((kept(picture, pixels), size, label, part))
         except TaskError as error:
             bad.append(str(error))
         report(done, len(files))
@@ -157,11 +153,10 @@ def folders(path: Path, pixels: int | None, report: Callable[[int, int], object]
                 said = f" (of {len(bad)} that cannot be read: {bad[0]})" if bad else ""
                 raise TaskError(f"{root / name} holds {count} pictures and needs {needed} or more{said}")
     sizes = Counter(size for _, size, _, _ in read)
-    commonest = min(sizes, key=lambda size: (-sizes[size], size))
-    wide, high = (pixels, pixels) if pixels else (min(n, LARGEST) for n in commonest)
+    wide, high = common(sizes, pixels)
     grey = all(picture.mode == "L" for picture, *_ in read)
-    shape = (1 if grey else 3, high, wide)
-    pictures = torch.stack([tensor(picture, shape) for picture, *_ in read])
+    form = (1 if grey else 3, high, wide)
+    pictures = torch.stack([tensor(picture, form) for picture, *_ in read])
     labels = torch.tensor([label for *_, label, _ in read])
     parts = torch.tensor([part for *_, part in read])
     notes: list[str] = []

@@ -1,10 +1,14 @@
-"""Picture files as tensors of bytes: read, brought to one form and one size."""
+"""Picture files as tensors of bytes, read and brought to one form and one size; and as a net takes them.
+
+n pictures   C channels   H height   W width
+"""
 
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -12,6 +16,18 @@ from torch import Tensor
 
 from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.extra import extra
+
+LARGEST = 64  # pixels: pictures of one's own are brought to no more, unless they are asked to be larger
+
+
+class Scale(Protocol):
+    """The mean and the deviation of each channel of pictures in 0…1."""
+
+    @property
+    def mean(self) -> tuple[float, ...]: ...
+
+    @property
+    def deviation(self) -> tuple[float, ...]: ...
 
 
 def opened(path: Path) -> Any:
@@ -60,9 +76,48 @@ def tensor(picture: Any, shape: tuple[int, int, int]) -> Tensor:
     return values[None] if channels == 1 else values.permute(2, 0, 1).contiguous()
 
 
+def kept(picture: Any, pixels: int | None) -> Any:
+    """A picture on its way to its size, which may only be known when all are read: a photograph is large."""
+    enough = 4 * (pixels or LARGEST)
+    picture.thumbnail((enough, enough))
+    return picture
+
+
+def common(sizes: Counter[tuple[int, int]], pixels: int | None) -> tuple[int, int]:
+    """The (width, height) that pictures are brought to: ``pixels``, or their commonest, 64 × 64 at most.
+
+    >>> common(Counter({(100, 20): 3, (8, 8): 2}), None)
+    (64, 20)
+    """
+    if pixels:
+        return pixels, pixels
+    width, height = min(sizes, key=lambda size: (-sizes[size], size))
+    return min(width, LARGEST), min(height, LARGEST)
+
+
+def shape(pictures: Tensor) -> tuple[int, int, int]:
+    """(C, H, W) of pictures (n, C, H, W)."""
+    _, c, h, w = pictures.shape
+    return c, h, w
+
+
+def scale(pictures: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The mean and the deviation of each channel of pictures of bytes, taken as 0…1."""
+    values = pictures / 255
+    mean = values.mean((0, 2, 3))
+    deviation = values.std((0, 2, 3)).clamp_min(1e-3)  # pictures of one colour have none
+    return tuple(mean.tolist()), tuple(deviation.tolist())
+
+
+def scaled(pictures: Tensor, scale: Scale) -> Tensor:
+    """Bytes as numbers of mean 0 and deviation 1, channel by channel."""
+    mean, deviation = (torch.tensor(x).view(-1, 1, 1) for x in (scale.mean, scale.deviation))
+    return (pictures / 255 - mean) / deviation
+
+
 def _is_grey(picture: Any) -> bool:
     red, green, blue = (np.asarray(band) for band in picture.split()[:3])
     return bool((red == green).all() and (green == blue).all())
 
 
-__all__ = ["opened", "tensor"]
+__all__ = ["Scale", "common", "kept", "opened", "scale", "scaled", "shape", "tensor"]

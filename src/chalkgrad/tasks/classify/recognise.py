@@ -9,8 +9,7 @@ import torch
 
 from chalkgrad.tasks.classify.config import Card
 from chalkgrad.tasks.classify.model import Network
-from chalkgrad.tasks.classify.pictures import opened, tensor
-from chalkgrad.tasks.classify.train import scaled
+from chalkgrad.tasks.classify.pictures import opened, scaled, tensor
 from chalkgrad.tasks.directory import Directory
 from chalkgrad.tasks.weights import restore
 

@@ -17,6 +17,7 @@ from chalkgrad.tasks.classify.config import Card, Config
 from chalkgrad.tasks.classify.data import Data, Part, load
 from chalkgrad.tasks.classify.model import Network
 from chalkgrad.tasks.classify.model import part as layer_part
+from chalkgrad.tasks.classify.pictures import scale, scaled
 from chalkgrad.tasks.classify.report import confusion_picture, kernels_picture
 from chalkgrad.tasks.directory import Directory, write_atomically
 from chalkgrad.tasks.extra import extra
@@ -81,12 +82,6 @@ class Run(training.Run[Network, tuple[Tensor, Tensor], Epoch]):
     def measure(self) -> Epoch:
         means = self.means()
         return Epoch(self.step, self.step // self.an_epoch, means.loss, means.accuracy)
-
-
-def scaled(pictures: Tensor, card: Card) -> Tensor:
-    """Bytes as numbers of mean 0 and deviation 1, channel by channel."""
-    mean, deviation = (torch.tensor(x).view(-1, 1, 1) for x in (card.mean, card.deviation))
-    return (pictures / 255 - mean) / deviation
 
 
 def moved(pictures: Tensor, shift: int, flip: bool, random: Generator) -> Tensor:
@@ -165,17 +160,13 @@ def train(
 
 def described(config: Config, data: Data) -> Card:
     """The description of a new run."""
-    values = data.training.pictures / 255
-    mean = values.mean((0, 2, 3))
-    deviation = values.std((0, 2, 3)).clamp_min(1e-3)  # pictures of one colour have none
     parts = tuple(layer_part(what) for what in config.net)
     return Card(
         config,
         parts,
         data.classes,
         data.shape,
-        tuple(mean.tolist()),
-        tuple(deviation.tolist()),
+        *scale(data.training.pictures),
         data.digest,
     )
 
@@ -209,4 +200,4 @@ def conclude(directory: Directory, result: Result, model: Network) -> None:
         write_atomically(directory.path / "kernels.png", kernels_picture(model))
 
 
-__all__ = ["Progress", "Result", "Run", "confused", "moved", "scaled", "train"]
+__all__ = ["Progress", "Result", "Run", "confused", "moved", "train"]
