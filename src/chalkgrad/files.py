@@ -3,34 +3,42 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 from chalkgrad.language.source import EquationError
 
 
 def write(path: str | Path, content: str | bytes) -> None:
-    """Write a file by way of a temporary one beside it, so that nobody ever sees a part of it.
-
-    Raises EquationError where it cannot be written.
-    """
+    """Write a file that the user named. Raises EquationError where it cannot be written."""
     path = Path(path)
-    data = content.encode("utf-8") if isinstance(content, str) else content
     if path.is_dir():
         raise EquationError(f"{path} is a folder", help="name a file")
-    temporary = None
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = file.name
-            file.write(data)
-        # A temporary file is the owner's alone; this one is to be as any new file.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
+        write_atomically(path, content)
     except OSError as e:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise EquationError(
             f"{path} cannot be written: {e.strerror}", help="name a file in a folder of yours"
         ) from None
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Fill a temporary file beside ``path``, flush it to the disk, and rename it into place.
+
+    Where that is cut short at any point, ``path`` still is what it was.
+    """
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content.encode("utf-8") if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if hasattr(os, "O_DIRECTORY"):  # the rename itself reaches the disk with its directory
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)

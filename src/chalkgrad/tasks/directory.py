@@ -8,7 +8,6 @@ metrics.jsonl    a line per measurement
 from __future__ import annotations
 
 import io
-import os
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,30 +17,8 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 
+from chalkgrad.files import write_atomically
 from chalkgrad.tasks.errors import TaskError
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Fill a temporary file beside ``path``, flush it to the disk, and rename it into place.
-
-    Where that is cut short at any point, ``path`` still is what it was.
-    """
-    temporary = path.with_name(f".{path.name}.new")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    if hasattr(os, "O_DIRECTORY"):  # the rename itself reaches the disk with its directory
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
 
 
 def reason(error: Exception) -> str:
@@ -106,20 +83,23 @@ class Directory:
                 go_on = "go on with it (--resume) or " if self.card_file.exists() else ""
                 raise TaskError(f"{self.path} is not empty: {go_on}choose another directory (--out)")
 
+    def write(self, name: str, content: str | bytes) -> None:
+        """A file of the run, whole or not at all."""
+        with self.writing():
+            write_atomically(self.path / name, content)
+
     def create(self, card: str, state: dict[str, Any]) -> None:
         """A new run here, from its first weights on; what is here already is never overwritten."""
         self.free()
         self.make()
-        with self.writing():
-            self.save(state)
-            # Last, because it is what makes the directory a run: no description without its weights.
-            write_atomically(self.card_file, card.encode())
+        self.save(state)
+        # Last, because it is what makes the directory a run: no description without its weights.
+        self.write(self.card_file.name, card)
 
     def save(self, state: dict[str, Any]) -> None:
         content = io.BytesIO()  # torch.save straight into a file would hide why a write failed
         torch.save(state, content)
-        with self.writing():
-            write_atomically(self.checkpoint_file, content.getvalue())
+        self.write(self.checkpoint_file.name, content.getvalue())
 
     def load(self, use: Callable[[dict[str, Any]], object]) -> None:
         """Give the checkpoint to ``use``. Only tensors and numbers are read: nothing in the file can run."""
@@ -158,10 +138,8 @@ class Directory:
                 break  # the last line of a killed run may be half a line
             if metrics.step <= up_to:
                 kept.append(metrics)
-        text = "".join(metrics.line() for metrics in kept)
-        with self.writing():
-            write_atomically(self.metrics_file, text.encode())
+        self.write(self.metrics_file.name, "".join(metrics.line() for metrics in kept))
         return kept
 
 
-__all__ = ["Directory", "Measured", "reason", "write_atomically"]
+__all__ = ["Directory", "Measured", "reason"]

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from chalkgrad.tasks.directory import write_atomically
+from chalkgrad.files import write_atomically
 from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.extra import extra
 
@@ -68,7 +68,7 @@ class Vectors:
         rows = zip(self.words, self.values.tolist(), strict=True)
         lines += [" ".join((word, *(f"{x:.6g}" for x in row))) for word, row in rows]
         try:
-            write_atomically(Path(path), ("\n".join(lines) + "\n").encode())
+            write_atomically(Path(path), "\n".join(lines) + "\n")
         except OSError as error:
             raise TaskError(f"cannot write {path}: {error.strerror or error}") from None
 

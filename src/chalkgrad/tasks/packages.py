@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
+from chalkgrad.files import write_atomically
 from chalkgrad.tasks.archives import contents
 from chalkgrad.tasks.clients import KINDS, bring, download
 from chalkgrad.tasks.errors import TaskError
@@ -231,8 +232,6 @@ def _other(name: str, where: str) -> str:
 
 
 def _write(folder: Path, wanted: DataSet, kept: Mapping[str, bytes]) -> None:
-    from chalkgrad.tasks.directory import write_atomically  # brings torch, which takes a second
-
     manifest = {
         "name": wanted.name,
         "packages": _described(wanted),
@@ -243,7 +242,7 @@ def _write(folder: Path, wanted: DataSet, kept: Mapping[str, bytes]) -> None:
         for name, content in kept.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             write_atomically(folder / name, content)
-        write_atomically(folder / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
+        write_atomically(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
     except OSError as error:
         raise TaskError(f"cannot write to {folder}: {error.strerror or error}") from None
 

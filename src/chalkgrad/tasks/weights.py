@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from chalkgrad.tasks.directory import Directory, reason, write_atomically
+from chalkgrad.tasks.directory import Directory, reason
 from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.extra import extra
 
@@ -15,9 +15,7 @@ WEIGHTS = "weights.safetensors"
 
 def save(directory: Directory, model: nn.Module) -> None:
     """Write a net's weights beside its checkpoint."""
-    content = extra("safetensors.torch", "safetensors").save(model.state_dict())
-    with directory.writing():
-        write_atomically(directory.path / WEIGHTS, content)
+    directory.write(WEIGHTS, extra("safetensors.torch", "safetensors").save(model.state_dict()))
 
 
 def restore(directory: Directory, model: nn.Module) -> None:

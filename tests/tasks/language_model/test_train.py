@@ -14,7 +14,7 @@ import pytest
 import torch
 from tests.interrupting import ctrl_c_as_usual, press_ctrl_c
 
-from chalkgrad.tasks import directory as files
+from chalkgrad import files
 from chalkgrad.tasks.language_model import Config, Progress, TaskError, train
 from chalkgrad.tasks.language_model.data import Streams
 from chalkgrad.tasks.language_model.model import net

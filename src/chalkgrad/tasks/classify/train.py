@@ -19,7 +19,7 @@ from chalkgrad.tasks.classify.model import Network
 from chalkgrad.tasks.classify.model import part as layer_part
 from chalkgrad.tasks.classify.pictures import scale, scaled
 from chalkgrad.tasks.classify.report import confusion_picture, kernels_picture
-from chalkgrad.tasks.directory import Directory, write_atomically
+from chalkgrad.tasks.directory import Directory
 from chalkgrad.tasks.extra import extra
 from chalkgrad.tasks.metrics import Epoch
 from chalkgrad.tasks.pace import Cycle
@@ -190,14 +190,9 @@ def conclude(directory: Directory, result: Result, model: Network) -> None:
         "classes": result.classes,
         "confusion": result.confusion.tolist(),
     }
-    with directory.writing():
-        write_atomically(
-            directory.path / "test.json", (json.dumps(record, ensure_ascii=False) + "\n").encode()
-        )
-        write_atomically(
-            directory.path / "confusion.png", confusion_picture(result.confusion, result.classes)
-        )
-        write_atomically(directory.path / "kernels.png", kernels_picture(model))
+    directory.write("test.json", json.dumps(record, ensure_ascii=False) + "\n")
+    directory.write("confusion.png", confusion_picture(result.confusion, result.classes))
+    directory.write("kernels.png", kernels_picture(model))
 
 
 __all__ = ["Progress", "Result", "Run", "confused", "moved", "train"]

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from chalkgrad.tasks import training
-from chalkgrad.tasks.directory import Directory, write_atomically
+from chalkgrad.tasks.directory import Directory
 from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.labels.config import Card, Config
 from chalkgrad.tasks.labels.data import Data, Example, fewer
@@ -200,8 +200,7 @@ def train(
         ]  # fmt: skip
         counted.append((sum(a == b for a, b in pairs), len(pairs)))
         record = {"right": counted[0][0], "count": counted[0][1], "baseline": learned.baseline()}
-        with directory.writing():
-            write_atomically(directory.path / "test.json", (json.dumps(record) + "\n").encode())
+        directory.write("test.json", json.dumps(record) + "\n")
 
     ended = training.follow(
         begin,

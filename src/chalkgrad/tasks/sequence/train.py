@@ -20,7 +20,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
 from chalkgrad.tasks import training
-from chalkgrad.tasks.directory import Directory, write_atomically
+from chalkgrad.tasks.directory import Directory
 from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.extra import extra
 from chalkgrad.tasks.metrics import Recent
@@ -237,9 +237,8 @@ def conclude(directory: Directory, card: Card, data: Data, model: Reader, tested
     """Write what was reached: ``test.json``, and ``forecast.png`` or ``confusion.png``."""
     name = "forecast.png" if isinstance(tested, Errors) else "confusion.png"
     shown = picture(model, card, data.test[0], data.cuts[0] if data.cuts else 0, tested)
-    with directory.writing():
-        write_atomically(directory.path / "test.json", (json.dumps(tested.record(card)) + "\n").encode())
-        write_atomically(directory.path / name, shown)
+    directory.write("test.json", json.dumps(tested.record(card)) + "\n")
+    directory.write(name, shown)
 
 
 __all__ = ["Data", "Progress", "Result", "Run", "described", "padded", "prepared", "reached", "train"]

@@ -13,7 +13,7 @@ import sys
 import unicodedata
 from pathlib import Path
 
-from chalkgrad.tasks.directory import write_atomically
+from chalkgrad.files import write_atomically
 from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.sets import TYPESCRIPT
 
