@@ -44,7 +44,7 @@ PAGES = (
     *("gru", "gru_after", "mgu", "mingru"),
     *MASKED,
 )
-ELSEWHERE = {"rnn_bidirectional", "conv_lstm", "attention_decoder", "attention_lstm"}
+ELSEWHERE = {"rnn_bidirectional", "conv_lstm", "attention_decoder", "attention_lstm", "picture_lstm"}
 """Pages with a state that go both ways, over an image, or look at a whole sequence of their own."""
 
 

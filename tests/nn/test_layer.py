@@ -327,6 +327,7 @@ def test_an_empty_batch_gives_an_empty_result_and_zero_gradients(name: str) -> N
         "wavenet": {"C": 2, "K": 3, "S": 4, "O": 2},
         "attention_decoder": {"D": 3, "H": 4, "E": 2, "A": 5},
         "attention_lstm": {"D": 3, "H": 4, "E": 2, "A": 5},
+        "picture_lstm": {"D": 3, "H": 4, "E": 2},
         "conv_relu": {"K": 3, "C": 2},
         "picture_state": {"w": (4, 2, 5, 6)},
         "attention": {},
@@ -351,11 +352,13 @@ def test_an_empty_batch_gives_an_empty_result_and_zero_gradients(name: str) -> N
     masks = {"gru_zoneout": {"d": (5, 4)}, "lstm_zoneout": {"d_c": (5, 4), "d_h": (5, 4)}}
     masks |= {"lstm_dropout": {"m": (4,)}, "lstm_variational": {"m_x": (3,), "m_h": (4,)}}
     masks |= {"attention_decoder": {"h": (6, 2), "mask": (6,)}, "attention_lstm": {"a": (6, 2)}}
+    masks |= {"picture_lstm": {"a": (6, 2)}}
     masks |= {"attention": {"K": (2, 6, 3), "V": (2, 6, 4), "B": (2, 5, 6)}}
     masks |= {"attention_causal": {"K": (2, 5, 3), "V": (2, 5, 4)}}
     masks |= {"attention_multihead": {"u": (6, 4), "B": (2, 5, 6)}}
     shapes |= {"attention": (2, 5, 3), "attention_causal": (2, 5, 3), "attention_multihead": (5, 4)}
-    first = {"attention_decoder": "y", "attention_lstm": "y", "attention": "Q", "attention_causal": "Q"}
+    first = {"attention_decoder": "y", "attention_lstm": "y", "picture_lstm": "y"}
+    first |= {"attention": "Q", "attention_causal": "Q"}
     net = chalkgrad.layer(name, **sizes.get(name, {"D": 3, "H": 4}))
     x = torch.zeros(0, *shapes.get(name, (5, 3)), requires_grad=True)
     beside = {n: torch.zeros(0, *shape) for n, shape in masks.get(name, {}).items()}

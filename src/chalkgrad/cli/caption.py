@@ -63,8 +63,9 @@ def train(
         str | None,
         typer.Option(
             metavar="WHAT",
-            help="The decoder: attention_lstm (looks at places of the picture), lstm or gru (do not), a file "
-            "of equations, or the equations themselves.",
+            help="The decoder: attention_lstm (looks at places of the picture), picture_lstm (sees their mean at "
+            "each word), lstm or gru (begin with the picture alone), a file of equations, or the equations "
+            "themselves.",
             show_default="attention_lstm",
         ),
     ] = None,
@@ -115,7 +116,7 @@ def train(
 
         chalkgrad caption train --language ko --out runs/korean
 
-        chalkgrad caption train --decoder lstm --out runs/blind
+        chalkgrad caption train --decoder picture_lstm --out runs/mean
 
         chalkgrad caption train --data photos/ --pixels 48
 

@@ -134,7 +134,7 @@ def test_a_directory_of_another_version_is_refused(whole: Path, tmp_path: Path) 
         teller(tmp_path)
 
 
-@pytest.mark.parametrize("decoder", ["attention_lstm", "lstm", "gru", "rnn"])
+@pytest.mark.parametrize("decoder", ["attention_lstm", "picture_lstm", "lstm", "gru", "rnn"])
 def test_word_by_word_comes_to_what_all_words_at_once_come_to(decoder: str) -> None:
     torch.manual_seed(0)
     net = Captioner([part(p) for p in NET], decoder, (3, 8, 8), 11, hidden=6, embedding=5).eval()

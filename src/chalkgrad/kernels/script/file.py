@@ -276,13 +276,16 @@ def _needs_positive(p: Passes) -> bool:
 
     def asks(e: Expr) -> bool:
         match e:
-            case Apply("log" | "sqrt", _):
-                return any(isinstance(n, Read) for n in nodes(e))
-            case Apply("pow", (_, Const(k))):
-                return not float(k).is_integer() or k < 0
-            case Apply("pow", _):
-                return True
+            case Apply("log" | "sqrt", (base,)):
+                return read(base)
+            case Apply("pow", (base, Const(k))):
+                return read(base) and (not float(k).is_integer() or k < 0)
+            case Apply("pow", (base, _)):
+                return read(base)
             case _:
                 return False
+
+    def read(e: Expr) -> bool:  # a size is positive already
+        return any(isinstance(n, Read) for n in nodes(e))
 
     return any(asks(n) for e in p.program.equations for n in nodes(e.value))

@@ -14,7 +14,7 @@ from chalkgrad.tasks.errors import TaskError
 NET = ("conv_pool:K=32", "conv_pool:K=64", "conv_relu:K=64")
 """The encoder unless another is given: 64 maps of 6×6 places from a picture of 32×32 pixels."""
 
-DECODERS = {True: "attention_lstm", False: "lstm"}
+DECODERS = {True: "attention_lstm", False: "picture_lstm"}
 """The decoder with and without attention, unless equations are given."""
 
 FORMAT = 1
