@@ -63,9 +63,9 @@ def train(
         str | None,
         typer.Option(
             metavar="WHAT",
-            help="The decoder: attention_lstm (looks at places of the picture), picture_lstm (sees their mean at "
-            "each word), lstm or gru (begin with the picture alone), a file of equations, or the equations "
-            "themselves.",
+            help="The decoder: attention_lstm (looks at places of the picture), picture_lstm (sees their "
+            "mean at each word), lstm or gru (begin with the picture alone), a file of equations, or the "
+            "equations themselves.",
             show_default="attention_lstm",
         ),
     ] = None,
