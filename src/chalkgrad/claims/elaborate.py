@@ -216,7 +216,7 @@ class _Attempt(Attempt):
                 Interval(self.low(about, k), r.size, self.places[name], f"of `{name}` ({r.size})")
                 for k, r in enumerate(page.own(about))
             )
-            self.shapes[name] = Shape(name, page.forward[about].written, axes, True, Outside(0.0, ()))
+            self.shapes[name] = Shape(name, page.forward[about].written, axes, Outside(0.0, ()))
 
     def low(self, about: str, axis: int) -> Size:
         """Where an axis begins."""

@@ -160,10 +160,6 @@ def number(value: float) -> Formula:
     return Negative(Number(-value)) if value < 0 else Number(value)
 
 
-def negative(f: Formula) -> Formula:
-    return f.body if isinstance(f, Negative) else Negative(f)
-
-
 def product(*factors: Formula) -> Formula:
     """Factors side by side, flattened; ones dropped and minus signs brought to the front."""
     minus, flat = False, list[Formula]()

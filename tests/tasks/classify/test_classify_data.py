@@ -13,6 +13,7 @@ from tests.tasks.classify.made_clothes import clothes, picture
 from chalkgrad.tasks.classify import TaskError, fashion_mnist, load
 from chalkgrad.tasks.classify.data import split
 from chalkgrad.tasks.classify.pictures import opened, tensor
+from chalkgrad.tasks.sets import FASHION_MNIST
 
 
 @pytest.fixture
@@ -146,15 +147,15 @@ def test_every_cut_of_a_picture_is_a_clear_error_or_a_picture(tmp_path: Path) ->
 def test_fashion_mnist_is_read_as_it_was_published(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     files = clothes()
-    fashion_mnist.home().mkdir(parents=True)
+    FASHION_MNIST.home.mkdir(parents=True)
     for name, content in files.items():
-        (fashion_mnist.home() / name).write_bytes(content)
+        (FASHION_MNIST.home / name).write_bytes(content)
     data = load("fashion-mnist")
     assert (len(data.training), len(data.test), data.shape) == (20, 10, (1, 4, 4))
     assert data.test.labels.tolist() == list(range(10))
     content = gzip.decompress(files["t10k-images-idx3-ubyte.gz"])
     assert data.test.pictures.numpy().tobytes() == content[16:]
-    file = fashion_mnist.home() / "t10k-labels-idx1-ubyte.gz"
+    file = FASHION_MNIST.home / "t10k-labels-idx1-ubyte.gz"
     file.write_bytes(file.read_bytes()[:-3])
     with pytest.raises(TaskError, match=r"t10k-labels-idx1-ubyte\.gz is damaged .*fetch fashion-mnist"):
         load("fashion-mnist")

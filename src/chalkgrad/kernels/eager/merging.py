@@ -29,9 +29,8 @@ from chalkgrad.kernels.totals import totals_inside
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The steps for some names at some sizes: as scheduled, and merged; ranges and intervals by name."""
+    """The steps for some names at some sizes; ranges and intervals by name."""
 
-    ordered: tuple[Step, ...]
     steps: tuple[Merged, ...]
     ranges: Mapping[str, tuple[Range, ...]]
     intervals: Mapping[str, tuple[Interval, ...]]
@@ -64,11 +63,11 @@ def planned(
             lambda s: can(s, numbers) and not left & {*made_by(s)} and not convolves(s, numbers, intervals),
         )
     if not together:
-        return Planned(ordered, ordered, ranges, intervals)
+        return Planned(ordered, ranges, intervals)
     plain: Sequence[Plain] = put_back(called, opened(wanted, groups), numbers, intervals)
     plain = keeping_winners(plain, groups, wanted, known, numbers, intervals)
     steps, intervals = merged(plain, intervals, frozenset(wanted), numbers)
-    return Planned(ordered, tuple(gathered(steps, numbers, intervals)), ranges, intervals)
+    return Planned(tuple(gathered(steps, numbers, intervals)), ranges, intervals)
 
 
 def intervals_of(

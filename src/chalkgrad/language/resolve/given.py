@@ -158,7 +158,7 @@ class Given(ABC):
                 ):
                     axes[k] = Interval(self.unknowns.fresh_low(), axes[k].size, axes[k].span, axes[k].what)
             outside = self.outside(declaration, len(axes))
-            self.shapes[name] = Shape(name, len(items), tuple(axes), declaration is not None, outside)
+            self.shapes[name] = Shape(name, len(items), tuple(axes), outside)
 
     def outside(self, declaration: Declaration | None, rank: int) -> Outside | None:
         """What a ``where`` says of the places beyond the edges of a name with ``rank`` axes."""

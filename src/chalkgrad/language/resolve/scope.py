@@ -37,7 +37,6 @@ class Shape:
     name: str
     written: int
     axes: tuple[Interval, ...]
-    declared: bool = False
     outside: Outside | None = None
 
     def reach(self, axis: int) -> Reach:

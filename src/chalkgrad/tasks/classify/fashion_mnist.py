@@ -32,11 +32,6 @@ CLASSES = (
 )
 
 
-def home() -> Path:
-    """Where the data lies unless somebody says otherwise."""
-    return sets.FASHION_MNIST.home
-
-
 def load(folder: Path | None = None) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """Pictures (n, 1, H, W) of bytes and labels (n,), to train on and to test. Raises :class:`TaskError`."""
     training, test = (_part(folder, which) for which in ("train", "t10k"))
@@ -82,4 +77,4 @@ def _bytes(path: Path) -> bytes:
         raise TaskError(f"cannot read {path}: {error.strerror or error}") from None
 
 
-__all__ = ["CLASSES", "home", "idx", "load"]
+__all__ = ["CLASSES", "idx", "load"]

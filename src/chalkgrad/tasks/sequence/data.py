@@ -28,8 +28,6 @@ from chalkgrad.tasks.sets import JAPANESE_VOWELS
 OWN = ("id", "time", "label")
 """The columns that are no channels."""
 
-NAMES = ("sunspots", "japanese-vowels")
-
 
 @dataclass(frozen=True, eq=False)
 class Series:
@@ -250,7 +248,6 @@ def windows(values: Tensor, window: int, horizon: int, first: int = 0) -> tuple[
 
 
 __all__ = [
-    "NAMES",
     "Series",
     "Table",
     "load",
