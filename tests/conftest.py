@@ -1,6 +1,8 @@
 """What every test shares: one thread, fixed seeds, and Hypothesis without a clock."""
 
 import os
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,11 +15,27 @@ settings.load_profile("ci" if os.environ.get("CI") else "develop")
 
 torch.set_num_threads(1)
 
+GOLDEN = Path(__file__).parent / "golden"
+
 
 @pytest.fixture
 def rng() -> torch.Generator:
     """A generator of random numbers, the same in every test."""
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def pinned(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Called with a file's name in tests/golden and a text: that is what the file has to hold."""
+
+    def hold(name: str, text: str) -> None:
+        path = GOLDEN / name
+        if request.config.getoption("--update-golden"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        assert text == path.read_text(encoding="utf-8")
+
+    return hold
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

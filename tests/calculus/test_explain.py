@@ -1,11 +1,10 @@
 """How derivations read: the short ones word for word here, the long ones in tests/golden/derive.
 
-``UPDATE_GOLDEN=1 pytest tests/calculus/test_explain.py`` writes the golden files anew; the difference is then
+``pytest tests/calculus/test_explain.py --update-golden`` writes the golden files anew; the difference is then
 for a person to read.
 """
 
-import os
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from tests.programs import CASES
@@ -13,8 +12,6 @@ from tests.programs import CASES
 from chalkgrad.calculus.derive import derive
 from chalkgrad.calculus.explain import Derivation, explain
 from chalkgrad.language.resolve import read
-
-GOLDEN = Path(__file__).parent.parent / "golden" / "derive"
 
 
 def case(name: str) -> Derivation:
@@ -143,10 +140,6 @@ def test_the_equations_are_the_adjoints_in_printed_order() -> None:
     "name",
     ["lstm", "lstm_peepholes", "gru_reset_before", "gru_reset_after", "softmax", "attention_decoder"],
 )
-def test_long_derivations_read_as_they_did(name: str) -> None:
+def test_long_derivations_read_as_they_did(name: str, pinned: Callable[[str, str], None]) -> None:
     d = case(name)
-    page = f"{d.with_definitions()}\n\n{d.index_form(starts=True)}\n\n{d.latex()}\n"
-    file = GOLDEN / f"{name}.txt"
-    if os.environ.get("UPDATE_GOLDEN"):
-        file.write_text(page, encoding="utf-8")
-    assert page == file.read_text(encoding="utf-8")
+    pinned(f"derive/{name}.txt", f"{d.with_definitions()}\n\n{d.index_form(starts=True)}\n\n{d.latex()}\n")

@@ -5,6 +5,7 @@ After a change that is meant: ``pytest tests/kernels/test_golden.py --update-gol
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +48,10 @@ def sources(page: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_kernels_are_pinned(
-    page: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    page: str, pinned: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, source in sources(page, monkeypatch).items():
-        path = GOLDEN / name
-        if request.config.getoption("--update-golden"):
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(source, encoding="utf-8")
-        assert path.read_text(encoding="utf-8") == source
+        pinned(f"kernels/{name}", source)
 
 
 def test_every_pinned_kernel_has_its_page() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,8 +29,6 @@ from chalkgrad.kernels.eager.runner import Runner
 from chalkgrad.language.resolve import read
 from chalkgrad.nn.operator import System
 from naive import evaluate
-
-GOLDEN = Path(__file__).parents[1] / "golden" / "nests"
 
 LOCAL = "y[k,i,j] = Σ[c,p,q] w[k,i,j,c,p,q] x[c,i+p,j+q] where x: input"
 PAGES = {
@@ -279,7 +277,7 @@ def test_the_account_says_what_is_a_nest() -> None:
     assert [x.how for x in entries] == ["a product"]
 
 
-def test_nests_of_a_layer_are_pinned(request: pytest.FixtureRequest) -> None:
+def test_nests_of_a_layer_are_pinned(pinned: Callable[[str, str], None]) -> None:
     forward = batch(read(LOCAL).program)
     backward = normalise(derive(forward))
     numbers = {**sized(System(forward)), "batch": 16, "C": 8, "K": 8}
@@ -292,10 +290,7 @@ def test_nests_of_a_layer_are_pinned(request: pytest.FixtureRequest) -> None:
         text = source(plan.nest(double=False)).text
         assert text.startswith(prelude(double=False))
         own = text.removeprefix(prelude(double=False)).lstrip()
-        path = GOLDEN / f"locally_connected_{name}.c"
-        if request.config.getoption("--update-golden"):
-            path.write_text(own, encoding="utf-8")
-        assert path.read_text(encoding="utf-8") == own
+        pinned(f"nests/locally_connected_{name}.c", own)
 
 
 def test_the_layer_of_a_page_trains_through_nests(nests: list[Plan]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -177,12 +177,8 @@ def test_backward_can_be_called_again() -> None:
 
 @both
 @pytest.mark.parametrize("layer", PINNED)
-def test_scripts_are_pinned(layer: str, dialect: Dialect, request: pytest.FixtureRequest) -> None:
-    path = GOLDEN / f"{layer}_{dialect}.py.txt"
-    if request.config.getoption("--update-golden"):
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(written(layer, dialect), encoding="utf-8")
-    assert path.read_text(encoding="utf-8") == written(layer, dialect)
+def test_scripts_are_pinned(layer: str, dialect: Dialect, pinned: Callable[[str, str], None]) -> None:
+    pinned(f"code/{layer}_{dialect}.py.txt", written(layer, dialect))
 
 
 def test_every_pinned_script_has_its_layer() -> None:

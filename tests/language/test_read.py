@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -13,7 +13,6 @@ from chalkgrad.equations.verify import written
 from chalkgrad.language.resolve import read
 from pages import PAGES
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "read" / "pages.txt"
 RNN = "h[t] = tanh(x[t] W_x + h[t-1] W_h + b)"
 
 
@@ -32,11 +31,9 @@ def meaning(text: str) -> str:
     return "\n".join([*lines, *(f"warning   {w}" for w in resolved.warnings)])
 
 
-def test_every_page_means_what_is_pinned(request: pytest.FixtureRequest) -> None:
+def test_every_page_means_what_is_pinned(pinned: Callable[[str, str], None]) -> None:
     found = "\n\n".join(f"# {name}\n{p.text}\n---\n{meaning(p.text)}" for name, p in PAGES.items()) + "\n"
-    if request.config.getoption("--update-golden"):
-        GOLDEN.write_text(found, encoding="utf-8")
-    assert GOLDEN.read_text(encoding="utf-8") == found
+    pinned("read/pages.txt", found)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ from torch import Tensor
 import chalkgrad
 
 F64 = torch.float64
-GOLDEN = Path(__file__).parent.parent / "golden" / "derive"
 Weights = dict[str, Tensor]
 State = dict[str, Tensor]
 Step = Callable[[Weights, Tensor, State], State]
@@ -148,6 +146,7 @@ def test_a_zoo_recurrence_passes_the_gradient_check(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NEW)
-def test_the_derivation_of_a_zoo_recurrence_is_as_pinned(name: str) -> None:
-    pinned = GOLDEN / f"{name}.txt"
-    assert str(chalkgrad.derive(name)) + "\n" == pinned.read_text(encoding="utf-8")
+def test_the_derivation_of_a_zoo_recurrence_is_as_pinned(
+    name: str, pinned: Callable[[str, str], None]
+) -> None:
+    pinned(f"derive/{name}.txt", f"{chalkgrad.derive(name)}\n")

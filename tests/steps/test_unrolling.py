@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,7 +28,6 @@ from chalkgrad.steps.bench import Bench, DerivationError
 from chalkgrad.steps.sheet import latex_sheet, sheet
 from chalkgrad.steps.unrolling import Unrolling, unrolling
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "steps"
 ZOO = {name: chalkgrad.zoo.page(name) for name in chalkgrad.zoo.names()}
 EVERY = {**{n: p.text for n, p in PAGES.items()}, **ZOO, **LOSSES}
 WITHOUT = (
@@ -201,13 +199,10 @@ def test_a_start_that_is_learned_is_followed_from_the_first_step() -> None:
 
 
 @pytest.mark.parametrize("name", ["rnn", "lstm", "gru", "cross-entropy", "R6", "G4"])
-def test_written_out_recurrences_read_as_they_did(name: str, request: pytest.FixtureRequest) -> None:
+def test_written_out_recurrences_read_as_they_did(name: str, pinned: Callable[[str, str], None]) -> None:
     page = sheet(written_out(RECURRENT[name]))
     page = re.sub(r"largest\s+relative\s+error \S+\.", "largest relative error …", page) + "\n"
-    file = GOLDEN / f"{name.replace('-', '_')}_unrolled.txt"
-    if request.config.getoption("--update-golden"):
-        file.write_text(page, encoding="utf-8")
-    assert page == file.read_text(encoding="utf-8")
+    pinned(f"steps/{name.replace('-', '_')}_unrolled.txt", page)
 
 
 def test_a_weight_shared_by_all_steps_has_a_term_for_each() -> None:
