@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from chalkgrad.tasks import sequence
+from chalkgrad.tasks.errors import TaskError
+from chalkgrad.tasks.processes import Alone, sharable
+
 TEXT = "In winter, when the fields are white, I sing this song for your delight.\n" * 12
 
 PROGRAM = """
@@ -43,6 +47,25 @@ def close(a: list[dict[str, float]], b: list[dict[str, float]]) -> bool:
     return len(a) == len(b) and all(
         x[k] == pytest.approx(y[k], rel=1e-5) for x, y in zip(a, b, strict=True) for k in x
     )
+
+
+class Three(Alone):
+    """The first of three processes."""
+
+    count = 3
+
+
+def test_a_batch_that_processes_cannot_share_is_named(tmp_path: Path) -> None:
+    sharable(3, "pairs", Three())
+    sharable(4, "pairs", Three())
+    sharable(6, "streams", Three(), equally=True)
+    with pytest.raises(TaskError, match="a batch of 2 pairs cannot be shared by 3 processes: change batch"):
+        sharable(2, "pairs", Three())
+    with pytest.raises(TaskError, match="a batch of 4 streams cannot be shared equally by 3 processes"):
+        sharable(4, "streams", Three(), equally=True)
+    with pytest.raises(TaskError, match="a batch of 2 sequences cannot be shared by 3 processes"):
+        sequence.train(sequence.Config(batch=2), tmp_path / "out", group=Three())
+    assert not (tmp_path / "out").exists()
 
 
 def test_two_processes_lose_what_one_loses(program: list[str], tmp_path: Path) -> None:

@@ -159,4 +159,14 @@ def part(rows: Tensor, group: Group) -> Tensor:
     return rows[n * group.rank // group.count : n * (group.rank + 1) // group.count]
 
 
-__all__ = ["ALONE", "Alone", "Group", "Together", "first", "part", "together"]
+def sharable(batch: int, what: str, group: Group, *, equally: bool = False) -> None:
+    """Raise :class:`TaskError` unless every process gets some of a batch, or as many (``equally``).
+
+    >>> sharable(1, "pairs", ALONE)
+    """
+    if batch % group.count if equally else batch < group.count:
+        how = "shared equally" if equally else "shared"
+        raise TaskError(f"a batch of {batch} {what} cannot be {how} by {group.count} processes: change batch")
+
+
+__all__ = ["ALONE", "Alone", "Group", "Together", "first", "part", "sharable", "together"]

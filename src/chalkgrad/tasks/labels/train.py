@@ -24,7 +24,7 @@ from chalkgrad.tasks.language_model.config import Card as NetCard
 from chalkgrad.tasks.language_model.config import Config as NetConfig
 from chalkgrad.tasks.metrics import Recent
 from chalkgrad.tasks.pace import pace
-from chalkgrad.tasks.processes import ALONE, Group, part
+from chalkgrad.tasks.processes import ALONE, Group, part, sharable
 from chalkgrad.tasks.settings import differences, resumable
 from chalkgrad.tasks.tokens import Vocabulary, Words
 from chalkgrad.tasks.tokens import load as vocabulary_of
@@ -169,10 +169,7 @@ def train(
     learned = replace(data, training=examples)
     if len(learned.classes) < 2:
         raise TaskError(f"{len(examples)} examples have one label only: give more")
-    if config.batch < group.count:
-        raise TaskError(
-            f"a batch of {config.batch} texts cannot be shared by {group.count} processes: change batch"
-        )
+    sharable(config.batch, "texts", group)
     card = Card(config, start.net, start.equations, start.vocabulary.dump(), learned.classes, learned.digest)
     if resume:
         saved = Card.load(directory.card_file)

@@ -21,7 +21,7 @@ from chalkgrad.tasks.language_model.data import Streams, encoded, plays, read, s
 from chalkgrad.tasks.language_model.model import States, detach, evaluate, nats, net
 from chalkgrad.tasks.language_model.ngram import counted
 from chalkgrad.tasks.language_model.objectives import Windows, two_sided
-from chalkgrad.tasks.processes import ALONE, Group, part
+from chalkgrad.tasks.processes import ALONE, Group, part, sharable
 from chalkgrad.tasks.settings import resumable
 from chalkgrad.tasks.tokens import Vocabulary, made
 from chalkgrad.tasks.tokens import load as vocabulary_of
@@ -183,10 +183,7 @@ def train(
             f"of {config.truncate} need {config.batch * config.truncate}: give more text, or a smaller batch "
             f"or truncate"
         )
-    if config.batch % group.count:
-        raise TaskError(
-            f"a batch of {config.batch} streams cannot be shared equally by {group.count} processes"
-        )
+    sharable(config.batch, "streams", group, equally=True)
 
     def begin() -> Run | Windows:
         if config.objective != "causal":

@@ -25,7 +25,7 @@ from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.extra import extra
 from chalkgrad.tasks.metrics import Recent
 from chalkgrad.tasks.pace import pace
-from chalkgrad.tasks.processes import ALONE, Group, part
+from chalkgrad.tasks.processes import ALONE, Group, part, sharable
 from chalkgrad.tasks.sequence.config import Card, Config
 from chalkgrad.tasks.sequence.data import Series, Table, load, named, parted, season, windows
 from chalkgrad.tasks.sequence.model import Reader, foretold, reader, scaled
@@ -196,6 +196,7 @@ def train(
     if saved:
         other = [] if data.digest == saved.digest else ["the sequences are not the same"]
         resumable(directory, config, saved.config, other, frozenset({"data", "test"}))
+    sharable(config.batch, "sequences", group)
     card = saved or described(config, data)
     tested: list[Errors | Confused] = []
 

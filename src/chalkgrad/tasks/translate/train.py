@@ -16,7 +16,7 @@ from chalkgrad.tasks import tokens, training
 from chalkgrad.tasks.directory import Directory
 from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.pace import Cycle
-from chalkgrad.tasks.processes import ALONE, Group, part
+from chalkgrad.tasks.processes import ALONE, Group, part, sharable
 from chalkgrad.tasks.settings import resumable
 from chalkgrad.tasks.translate.config import MAY_CHANGE, SPECIAL, Card, Config, Metrics
 from chalkgrad.tasks.translate.data import (
@@ -139,10 +139,7 @@ def train(
         other = ["the pairs are not the same"] if corpus.digest != saved.digest else []
         resumable(directory, config, saved.config, other, MAY_CHANGE)
     for size in (config.batch, len(corpus.train) % config.batch or config.batch):  # the last one of an epoch
-        if size < group.count:
-            raise TaskError(
-                f"a batch of {size} pairs cannot be shared by {group.count} processes: change batch"
-            )
+        sharable(size, "pairs", group)
     vocabularies = saved.vocabularies if saved else vocabularies_of(config, corpus)
 
     def begin() -> Run:
