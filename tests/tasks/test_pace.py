@@ -38,6 +38,18 @@ def test_a_run_of_any_number_of_steps_has_a_step_size(warm_up: float, momentum: 
             assert made[1][0] > made[0][0]  # it grows
 
 
+@pytest.mark.parametrize("made", [0, 1, 8, 30])
+def test_a_cycle_that_is_gone_on_with_may_be_longer(made: int) -> None:
+    first, second, whole = optimizer(), optimizer(), optimizer()
+    begun = Cycle(first, 0.1, 30, momentum=True)
+    sizes(begun, made)
+    second.load_state_dict(first.state_dict())
+    longer = Cycle(second, 0.1, 60, momentum=True)
+    longer.load_state_dict(begun.state_dict())
+    expected = sizes(Cycle(whole, 0.1, 60, momentum=True), 60)
+    assert sizes(longer, 60 - made) == expected[made:]
+
+
 @pytest.mark.parametrize("momentum", [False, True])
 @pytest.mark.parametrize("warm_up", WARM_UPS)
 def test_many_steps_are_torchs_cycle(warm_up: float, momentum: bool) -> None:

@@ -20,6 +20,10 @@ Devices = Annotated[
 ]
 Nodes = Annotated[int, typer.Option(metavar="N", help="Machines that run as many processes each.")]
 
+Every = Annotated[
+    int | None, typer.Option(metavar="N", help="Measure and save after every N steps.", show_default="100")
+]
+
 Config = TypeVar("Config")
 
 
@@ -41,4 +45,4 @@ def stopped(command: str, step: int, out: Path) -> NoReturn:
     raise typer.Exit(130)
 
 
-__all__ = ["Clip", "Devices", "Nodes", "Resume", "Seed", "settled", "stopped"]
+__all__ = ["Clip", "Devices", "Every", "Nodes", "Resume", "Seed", "settled", "stopped"]

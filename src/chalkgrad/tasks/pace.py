@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import cos, floor, pi
+from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import OneCycleLR
@@ -36,6 +37,15 @@ class Cycle(OneCycleLR):
     ) -> None:
         total = max(steps + 1, floor(2 / warm_up) + 1)
         super().__init__(optimizer, lr, total_steps=total, pct_start=warm_up, cycle_momentum=momentum)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on at the step that was saved, on this cycle: it may be longer than the one that was saved."""
+        own = {name: vars(self)[name] for name in ("total_steps", "_schedule_phases")}
+        longer = self.total_steps != state_dict["total_steps"]
+        super().load_state_dict({**state_dict, **own})
+        if longer and self.last_epoch > 0:  # the optimiser was saved with the other cycle's step size
+            self.last_epoch -= 1
+            self.step()
 
 
 __all__ = ["Cycle", "pace"]

@@ -224,7 +224,8 @@ def follow(
     """Make the run that ``begin`` gives, up to ``steps`` updates, measured and saved after each ``every``.
 
     ``card`` is the description that makes the directory one of a run, ``read`` reads a line of
-    ``metrics.jsonl``. With ``resume`` it goes on from the checkpoint that is there. Ctrl-C ends it after the
+    ``metrics.jsonl``. With ``resume`` it goes on from the checkpoint that is there, and the description is
+    written anew: it may say more steps than before. Ctrl-C ends it after the
     step it is in, with everything saved. After ``seconds`` it is measured, saved and left where it is.
     ``report`` is called after each step; ``beside`` writes what else belongs to a checkpoint; ``end`` is
     called when the run has come to its last step. Of several processes the first alone writes and calls
@@ -246,6 +247,13 @@ def follow(
         run = begin()
         if resume:
             directory.load(run.restore)
+            if run.step > steps:
+                raise TaskError(
+                    f"the run in {directory.path} has come to step {run.step}, and {steps} are asked for: "
+                    f"give more steps"
+                )
+            if writes:
+                directory.write(directory.card_file.name, card(run))  # it may go on for longer than before
         else:
             directory.free()
             group.wait()  # until every process has seen that it is free

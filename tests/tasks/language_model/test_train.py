@@ -15,7 +15,7 @@ import torch
 from tests.interrupting import ctrl_c_as_usual, press_ctrl_c
 
 from chalkgrad import files
-from chalkgrad.tasks.language_model import Config, Progress, TaskError, train
+from chalkgrad.tasks.language_model import Config, Progress, TaskError, saved, train
 from chalkgrad.tasks.language_model.data import Streams
 from chalkgrad.tasks.language_model.model import net
 from chalkgrad.tasks.language_model.train import Run
@@ -154,6 +154,9 @@ def test_a_resumed_run_may_go_on_for_longer(config: Config, tmp_path: Path) -> N
     train(replace(config, steps=20), tmp_path / "longer")
     train(config, tmp_path / "longer", resume=True)
     assert same(tmp_path / "whole", tmp_path / "longer")
+    assert saved(tmp_path / "longer").steps == 30  # so that no --steps is needed to go on from there
+    with pytest.raises(TaskError, match="has come to step 30, and 20 are asked for: give more steps"):
+        train(replace(config, steps=20), tmp_path / "longer", resume=True)
 
 
 def test_a_run_may_be_given_a_time_instead_of_a_number_of_steps(config: Config, tmp_path: Path) -> None:

@@ -120,6 +120,19 @@ def test_ctrl_c_saves_after_the_step_it_is_in(config: Config, tmp_path: Path) ->
     assert same(tmp_path / "whole", tmp_path / "cut")
 
 
+def test_a_run_may_go_on_for_longer(config: Config, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    task.train(config, out)
+    task.train(replace(config, steps=20), out, report=lambda now: press_ctrl_c() if now.step == 15 else None,
+               resume=True)  # fmt: skip
+    assert task.saved(out).steps == 20  # so that no --steps is needed to go on from there
+    assert task.train(task.saved(out), out, resume=True).step == 20
+    assert [line["step"] for line in lines(out)] == [4, 8, 12, 16, 20]
+    with pytest.raises(TaskError, match="has come to step 20, and 12 are asked for: give more steps"):
+        task.train(config, out, resume=True)
+    assert task.saved(out).steps == 20
+
+
 def test_another_run_is_not_gone_on_with(config: Config, tmp_path: Path, pairs: Path) -> None:
     task.train(replace(config, steps=1), tmp_path / "out")
     with pytest.raises(TaskError, match="width is 8, was 16"):
@@ -278,6 +291,15 @@ def test_train_run_and_evaluate_as_they_are_typed(here: Path, pairs: Path) -> No
     assert {"test.json", "translations.tsv", "attention.png"} <= {f.name for f in (here / "out").iterdir()}
     again = cli("train", "--resume", "--out", "out")
     assert again.exit_code == 0
+    longer = cli("train", "--resume", "--out", "out", "--steps", "9")
+    assert longer.exit_code == 0
+    assert "out: step 9" in longer.output
+
+
+def test_it_is_measured_as_often_as_is_asked(here: Path, pairs: Path) -> None:
+    small = ["--width", "8", "--steps", "4", "--batch", "16", "--tokens", "words", "--vocabulary", "80"]
+    assert cli("train", "--data", pairs, *small, "--evaluate-every", "2", "--out", "out").exit_code == 0
+    assert [line["step"] for line in lines(Path("out"))] == [2, 4]
 
 
 def test_lines_of_the_standard_input_are_translated_each(learned: Path) -> None:

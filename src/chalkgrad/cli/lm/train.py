@@ -10,7 +10,7 @@ import typer
 
 from chalkgrad.cli import page
 from chalkgrad.cli.bar import training_bar
-from chalkgrad.cli.training import Clip, Devices, Nodes, Resume, Seed, settled, stopped
+from chalkgrad.cli.training import Clip, Devices, Every, Nodes, Resume, Seed, settled, stopped
 
 
 def train(
@@ -97,6 +97,7 @@ def train(
         float | None,
         typer.Option(metavar="X", help="Step size.", show_default="rmsprop 0.004, adam 0.004, sgd 2.0"),
     ] = None,
+    evaluate_every: Every = None,
     seed: Seed = None,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Receives config.json, checkpoint.pt and metrics.jsonl.")
@@ -153,6 +154,7 @@ def train(
             "clip": clip,
             "optimizer": optimizer,
             "lr": lr,
+            "evaluate_every": evaluate_every,
             "seed": seed,
         }
         config = settled(lm.Config, given, (lambda: lm.saved(out)) if resume else None)

@@ -9,7 +9,7 @@ import typer
 
 from chalkgrad.cli import page
 from chalkgrad.cli.bar import training_bar
-from chalkgrad.cli.training import Clip, Devices, Nodes, Resume, Seed, settled, stopped
+from chalkgrad.cli.training import Clip, Devices, Every, Nodes, Resume, Seed, settled, stopped
 
 
 def train(
@@ -64,6 +64,7 @@ def train(
         typer.Option(help="Part of the probability that all tokens share.", show_default="0.1"),
     ] = None,
     clip: Clip = None,
+    evaluate_every: Every = None,
     seed: Seed = None,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Receives config.json, checkpoint.pt and metrics.jsonl.")
@@ -89,6 +90,8 @@ def train(
         chalkgrad translate train --data libreoffice-ko      after `chalkgrad data fetch libreoffice-ko`
 
         chalkgrad translate train --data mine.tsv --source en --target fi --out runs/mine
+
+        chalkgrad translate train --resume --steps 2400      go on, for longer
     """
     with page.task_complaints():
         from chalkgrad.tasks import translate as task
@@ -113,6 +116,7 @@ def train(
             "lr": lr,
             "smoothing": smoothing,
             "clip": clip,
+            "evaluate_every": evaluate_every,
             "seed": seed,
         }
         config = settled(task.Config, given, (lambda: task.saved(out)) if resume else None)
@@ -130,6 +134,7 @@ def train(
         print(f"{out}: step {result.step}, {m.validation:.3f} nats per token and {m.right:.1%} of them right")
     print(f'Translate:  chalkgrad translate run {out} "…"')
     print(f"Measure:    chalkgrad translate evaluate {out}")
+    print(f"Train on:   chalkgrad translate train --resume --out {out} --steps {2 * result.step}")
 
 
 def bar() -> Any:

@@ -84,8 +84,8 @@ class Config:
             raise TaskError(f"reverse is for the model `fixed`: `{self.model}` sees the whole source at once")
 
 
-# Where the data lie may change: the pairs themselves are compared.
-MAY_CHANGE = frozenset({"data"})
+# A run may be resumed to go on for longer. Where the data lie may change: the pairs themselves are compared.
+MAY_CHANGE = frozenset({"data", "steps"})
 
 
 @dataclass(frozen=True)
