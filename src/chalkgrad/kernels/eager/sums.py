@@ -90,6 +90,8 @@ def total(stage: Stage, over: tuple[Range, ...], body: Expr, s: Scope) -> Code:
     if not codes:
         return number(scale)
     kept = tuple(a for a in inner.box if a not in axes)
+    if scale != 1 and len(codes) == 2:
+        codes, scale = _scaled(stage, codes, kept, scale, inner)
     return stage.scaled(contract(stage, codes, kept, inner), scale, s)
 
 
@@ -211,6 +213,20 @@ def contract(stage: Stage, codes: list[Code], kept: Labels, s: Scope) -> Code:
     first, second, call = a.run, b.run, p.call
     done = Code(lambda f: call(first(f), second(f)), p.labels, depth)
     return then(done, [p.finish], p.labels) if p.finish else done
+
+
+def _scaled(
+    stage: Stage, codes: list[Code], kept: Labels, scale: float, s: Scope
+) -> tuple[list[Code], float]:
+    """A product's factors and scale, which goes to the smaller factor where that is less than the product."""
+
+    def size(labels: Labels) -> int:
+        return math.prod(s.box[a][1] for a in labels)
+
+    small, large = sorted(codes, key=lambda c: size(c.labels))
+    if size(small.labels) >= size(tuple(a for a in kept if a in small.labels + large.labels)):
+        return codes, scale
+    return [stage.scaled(c, scale, s) if c is small else c for c in codes], 1.0
 
 
 def _summed(stage: Stage, c: Code, kept: set[str], s: Scope) -> Code:

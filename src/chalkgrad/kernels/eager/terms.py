@@ -83,9 +83,17 @@ def apply(stage: Stage, op: str, args: tuple[Expr, ...], s: Scope) -> Code:
         case _, (Read(name, at),) if op in IN_PLACE and name in stage.spent and all(i.plain() for i in at):
             return stage.pointwise(IN_PLACE[op], [stage.code(args[0], s)], s)
         case "pow", (base, Const(k)):
-            return stage.pointwise(power(k), [stage.tensor(stage.code(base, s))], s)
+            return _applied(stage, power(k), [stage.code(base, s)], s)
         case _:
-            return stage.pointwise(function(op), [stage.tensor(stage.code(a, s)) for a in args], s)
+            return _applied(stage, function(op), [stage.code(a, s) for a in args], s)
+
+
+def _applied(stage: Stage, call: Callable[..., Tensor], codes: list[Code], s: Scope) -> Code:
+    """A function point by point; of numbers alone it is a number: ``sqrt(D)`` is not computed again."""
+    numbers = [c.number for c in codes if c.number is not None]
+    if len(numbers) == len(codes):
+        return number(call(*(torch.tensor(n, dtype=torch.float64) for n in numbers)).item())
+    return stage.pointwise(call, [stage.tensor(c) for c in codes], s)
 
 
 def _sum(stage: Stage, args: tuple[Expr, ...], s: Scope) -> Code:
