@@ -16,7 +16,7 @@ from torch import Tensor
 
 import chalkgrad
 from chalkgrad.demo.convolution import EQUATION, KERNEL, PICTURE, steps
-from chalkgrad.demo.kernel import BLUR, EDGE, SHARPEN, SIZES, jump, maps
+from chalkgrad.demo.filters import BLUR, EDGE, SHARPEN, SIZES, jump, maps
 from chalkgrad.demo.shades import shirt
 from chalkgrad.equations.walk import reads
 from chalkgrad.files import write

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from chalkgrad.flowing.sampled import sampled
-
-if TYPE_CHECKING:
-    from chalkgrad.flowing.record import Record
+from chalkgrad.flowing.seen import Seen
 
 PIXELS = 600
 """How many rows and columns an image has at most."""
@@ -25,7 +23,7 @@ class Writer(Protocol):
     def add_image(self, tag: str, img_tensor: Any, global_step: int) -> Any: ...
 
 
-def write(record: Record, writer: Writer) -> None:
+def write(record: Seen, writer: Writer) -> None:
     """For every state the norm at its first and its last step, what was noted, and an image of all norms."""
     steps = record.steps
     for state, table in record.norm.items():

@@ -6,19 +6,17 @@ import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from chalkgrad.flowing.record import Record
+from chalkgrad.flowing.seen import Seen
 
 FAINT = 0.01
 """Under this share of what it was, a gradient counts as gone."""
 
 
-def reach(record: Record) -> tuple[float, int] | None:
+def reach(record: Seen) -> tuple[float, int] | None:
     """What of a gradient at the last step is left at the first, and how many steps that is back.
 
     By the state of each recurrence that keeps most, of the recurrence that keeps least. None where there is
@@ -29,7 +27,7 @@ def reach(record: Record) -> tuple[float, int] | None:
     return (least.kept, least.steps - 1) if least.steps > 1 else None
 
 
-def carried(record: Record) -> dict[str, Carry]:
+def carried(record: Seen) -> dict[str, Carry]:
     """How each state hands its gradient on. Raises ValueError for a record that has seen nothing, and for
     states along several indices.
     """
@@ -47,7 +45,7 @@ def carried(record: Record) -> dict[str, Carry]:
     }
 
 
-def recurrences(record: Record) -> list[list[Carry]]:
+def recurrences(record: Seen) -> list[list[Carry]]:
     """The states of each recurrence together: those of one layer and length that look the same way.
 
     Raises ValueError as :func:`carried` does.

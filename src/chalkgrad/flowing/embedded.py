@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
 from chalkgrad.flowing.carry import Carry, carried
 from chalkgrad.flowing.look import Look
 from chalkgrad.flowing.sampled import Sample, packed, sampled, shaded, span
-
-if TYPE_CHECKING:
-    from chalkgrad.flowing.record import Record
+from chalkgrad.flowing.seen import Seen
 
 NUMBERS = 330_000
 """How many numbers all tables of norms may have together; each takes 2⅔ characters."""
@@ -22,7 +20,7 @@ ROWS, COLUMNS = 400, 300
 LOOKS, UNITS, POINTS = 40, 32, 600
 
 
-def embedded(record: Record) -> dict[str, Any]:
+def embedded(record: Seen) -> dict[str, Any]:
     """What the script of the page draws. Raises ValueError for a record that has seen nothing."""
     tables = record.paths
     count = sum(1 + len(of) for of in tables.values())
@@ -122,7 +120,7 @@ def _looks(looks: list[Look], numbers: list[int]) -> list[dict[str, Any]]:
     return found
 
 
-def through(record: Record) -> list[dict[str, Any]]:
+def through(record: Seen) -> list[dict[str, Any]]:
     """Of each layer that was looked at, what one picture shows over time: gates, states, and gradients.
 
     The gradients, as places among the states, are its own and those of layers that nobody looked at, which

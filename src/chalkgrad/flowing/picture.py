@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from matplotlib.cm import ScalarMappable
@@ -14,16 +14,14 @@ from torch import Tensor
 
 from chalkgrad.flowing.carry import Carry, carried
 from chalkgrad.flowing.look import Look
-
-if TYPE_CHECKING:
-    from chalkgrad.flowing.record import Record
+from chalkgrad.flowing.seen import Seen
 
 DECADES = 10
 """How far down colours go from the largest norm."""
 DASHES = ("--", ":", "-.", (0, (4, 1.5)), (0, (1, 1)), (0, (6, 2, 1, 2, 1, 2)))
 
 
-def picture(record: Record) -> Figure:
+def picture(record: Seen) -> Figure:
     """Every state: its norm over training and time, and by path; below, what was noted, gates and states.
 
     Raises ValueError for a record that has seen nothing.

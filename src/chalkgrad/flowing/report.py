@@ -9,19 +9,18 @@ import json
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
 from chalkgrad.flowing.carry import Carry, carried
 from chalkgrad.flowing.embedded import UNITS, embedded
 from chalkgrad.flowing.look import Look
+from chalkgrad.flowing.seen import Seen
+from chalkgrad.flowing.verdict import verdict
 
-if TYPE_CHECKING:
-    from chalkgrad.flowing.record import Record
 
-
-def page(record: Record, title: str) -> str:
+def page(record: Seen, title: str) -> str:
     """The page, complete. Raises ValueError for a record that has seen nothing."""
     states, tables, data = carried(record), record.paths, embedded(record)
     drawn = {state["name"]: state for state in data["states"]}
@@ -48,7 +47,7 @@ def page(record: Record, title: str) -> str:
     )
 
 
-def _lead(record: Record, states: dict[str, Carry]) -> str:
+def _lead(record: Seen, states: dict[str, Carry]) -> str:
     steps = len(record)
     longest = max(s.steps for s in states.values())
     names = ", ".join(f'<i class="v">{escape(n)}</i>' for n in states)
@@ -59,9 +58,9 @@ def _lead(record: Record, states: dict[str, Carry]) -> str:
     return f"{training}, sequences of {longest} steps, {'states' if len(states) > 1 else 'state'} {names}."
 
 
-def _verdict(record: Record) -> str:
+def _verdict(record: Seen) -> str:
     found: list[str] = []
-    for f in record.verdict().findings:
+    for f in verdict(record).findings:
         advice = "".join(
             f"<li><span>{escape(a.words)}</span> <code>{escape(a.code)}</code></li>" for a in f.advice
         )
@@ -229,7 +228,7 @@ def _gates(looks: list[Look], through: list[dict[str, Any]], states: list[str]) 
     )
 
 
-def _equations(record: Record) -> str:
+def _equations(record: Seen) -> str:
     if not record.layers:
         return '<p class="note">The record was not made from a layer.</p>'
     found: list[str] = []

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from textwrap import indent
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from chalkgrad.flowing.advice import Advice, nearer_the_middle, other_starts
 from chalkgrad.flowing.carry import FAINT, Carry, carried, recurrences
 from chalkgrad.flowing.measures import Gate
-
-if TYPE_CHECKING:
-    from chalkgrad.flowing.record import Record
+from chalkgrad.flowing.seen import Seen
 
 Kind = Literal["not finite", "exploding", "truncated", "vanishing", "healthy", "saturated"]
 
@@ -52,9 +50,10 @@ class Verdict:
         return "\n".join(lines)
 
 
-def verdict(record: Record, gates: Mapping[str, Gate] | None = None) -> Verdict:
-    """What the last quarter of a record says of every state; ``gates`` is their saturation, if measured.
+def verdict(record: Seen, gates: Mapping[str, Gate] | None = None) -> Verdict:
+    """What the last quarter of a record says of every state, and what stands still.
 
+    ``gates`` is their saturation; where it is left out, that of the last look at each, if there was one.
     A state's gain is how much of the norm at t+1 comes back to t, the geometric mean over time. Gradient
     vanishes where less than a hundredth is left over the whole sequence, and reaches far if it does by one of
     the states that hand it on together. It explodes where that makes all of them, as one vector, a hundred
@@ -63,13 +62,15 @@ def verdict(record: Record, gates: Mapping[str, Gate] | None = None) -> Verdict:
     Raises ValueError for a record that has seen nothing.
 
     >>> import torch
-    >>> from chalkgrad.flowing.record import Record
-    >>> record = Record()
+    >>> from chalkgrad.flowing.seen import Seen
+    >>> record = Seen()
     >>> norms = 0.5 ** torch.arange(19.0, -1, -1)
     >>> record._watch("")({"h": norms[None] ** 2}, {"h": {"h[t+1]": norms[None] ** 2}})
     >>> print(verdict(record).findings[0].words)
     the gradient of h keeps 0.50 of its norm a step back, and is under 1 % of it after 7 of 20 steps
     """
+    if gates is None:
+        gates = {name: gate for look in record.looks for name, gate in look.saturation.items()}
     found: list[Finding] = []
     lost: set[str] = set()  # layers whose gradient does not get through
     for states in recurrences(record):
@@ -80,14 +81,14 @@ def verdict(record: Record, gates: Mapping[str, Gate] | None = None) -> Verdict:
         found.append(_healthy([*carried(record).values()]))
     found += [
         _saturated(name, gate, record, name.rpartition(".")[0] in lost)
-        for name, gate in (gates or {}).items()
+        for name, gate in gates.items()
         if gate.saturated > STUCK
     ]
     order = ("not finite", "exploding", "truncated", "vanishing", "healthy", "saturated")
     return Verdict(tuple(sorted(found, key=lambda f: order.index(f.kind))))
 
 
-def _saturated(name: str, gate: Gate, record: Record, lost: bool) -> Finding:
+def _saturated(name: str, gate: Gate, record: Seen, lost: bool) -> Finding:
     """A gate that stands still: what a task may want, and a fault where the gradient vanishes with it."""
     side, lets = ("open (over 0.95)", "all") if gate.open > gate.shut else ("shut (under 0.05)", "nothing")
     words = f"gate {name} is {side} in {100 * max(gate.open, gate.shut):.0f} % of its values: "
@@ -99,7 +100,7 @@ def _saturated(name: str, gate: Gate, record: Record, lost: bool) -> Finding:
     return Finding("saturated", f"{words}; with it the gradient vanishes, and this may be why", (advice,))
 
 
-def _of_recurrence(states: list[Carry], record: Record) -> list[Finding]:
+def _of_recurrence(states: list[Carry], record: Seen) -> list[Finding]:
     """What is the matter with states that hand their gradient on together; nothing where they are well."""
     found: list[Finding] = []
     for s in states:
@@ -137,7 +138,7 @@ def _cut_off(s: Carry) -> Finding:
     return Finding("truncated", words, (Advice("a longer window", "truncate=2"),))
 
 
-def _exploding(s: Carry, record: Record) -> Finding:
+def _exploding(s: Carry, record: Seen) -> Finding:
     sizes = record.scalars.get("gradient")
     at = f"{float(sizes.quantile(0.9)):.3g}" if sizes is not None and len(sizes) else "1.0"
     why = "clipping at the 90th percentile of what was measured" if sizes is not None else "clipping"
@@ -147,7 +148,7 @@ def _exploding(s: Carry, record: Record) -> Finding:
     return Finding("exploding", words, (clip, *_starts(s, record)))
 
 
-def _vanishing(s: Carry, record: Record) -> Finding:
+def _vanishing(s: Carry, record: Seen) -> Finding:
     words = f"the gradient of {s.name} keeps {_share(s.gain)} of its norm a step {s.way}, "
     words += f"and is under 1 % of it after {s.reach} of {s.steps} steps"
     window = Advice("no more steps than the gradient goes", f"truncate={s.reach}")
@@ -158,7 +159,7 @@ def _share(gain: float) -> str:
     return f"{gain:.2f}" if gain >= 0.01 else f"{gain:.1e}"
 
 
-def _starts(s: Carry, record: Record) -> tuple[Advice, ...]:
+def _starts(s: Carry, record: Seen) -> tuple[Advice, ...]:
     return other_starts(record.layers.get(s.layer), s.backward)
 
 
