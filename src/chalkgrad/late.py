@@ -1,14 +1,9 @@
-"""What comes with a module that somebody else loads: torch's operator of ours, and what Dynamo is to know.
-
-A file that torch.export has written holds the operator by name, and is read by torch alone. chalkgrad does
-not import torch by itself, which takes seconds, nor Dynamo, which takes one; it waits for whoever does.
-"""
+"""What is to be done with a module that somebody else loads: torch takes seconds, and Dynamo takes one."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
@@ -46,8 +41,3 @@ def once_loaded(name: str, then: Callable[[], object]) -> None:
         then()
     else:
         sys.meta_path.insert(0, _Waiting(name, then))
-
-
-def define_operator() -> None:
-    """Define the operator now if torch is there, or else as soon as it is."""
-    once_loaded("torch", lambda: import_module("chalkgrad.nn.library"))

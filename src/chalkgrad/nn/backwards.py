@@ -2,33 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from chalkgrad.kernels.c.loops import Bound, Table
+from chalkgrad.nn.function import Call
 from chalkgrad.nn.lying import Ready, Spot, hollow, made_spots, ready, spots_of, zeros_beside
-
-if TYPE_CHECKING:
-    from chalkgrad.nn.calls import Calls, CompiledCall
 
 _LAYOUTS = 64
 """For how many layouts of what comes in it is kept what is made ready."""
 
 
+Bind = Callable[[Sequence[Tensor]], tuple[dict[str, Tensor], Mapping[str, int]]]
+"""What gives tensors in a row by name, each a view of one of them or zeros, and the sizes."""
+
+Ordinary = Callable[[Sequence[Tensor]], Sequence[Tensor]]
+"""What computes the results of a row of tensors as those of any system."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forwards:
+    """A compiled call as its gradient sees it, and how it is made anew.
+
+    ``spots`` says where each name that is given lies in the call's tensors, ``values`` where in the tables
+    each that is wanted, and ``results`` where each result in one of those values.
+    """
+
+    call: Call
+    numbers: Mapping[str, int]
+    bind: Bind
+    ordinary: Ordinary
+    spots: Mapping[str, Spot]
+    values: Sequence[Spot]
+    results: Sequence[Spot]
+
+
 class Backwards:
     """The gradient of a compiled call by those of its tensors that need one."""
 
-    def __init__(self, of: CompiledCall) -> None:
+    def __init__(self, of: Forwards) -> None:
         self.of, self.call, self.numbers = of, of.call, of.numbers
         results = [(j, r) for j, r in enumerate(of.results)]
         self.seeds = [
-            _Seed(of.values[n], tuple((j, r) for j, r in results if r.of == k))
-            for k, n in enumerate(of.calls.wanted)
+            _Seed(value, tuple((j, r) for j, r in results if r.of == k)) for k, value in enumerate(of.values)
         ]
         self._known: dict[object, _Writes | None] = {}
 
@@ -37,7 +57,7 @@ class Backwards:
     ) -> Sequence[Tensor | None]:
         """One for each tensor of the call; ``saved`` are those, then what it kept for this."""
         if torch.is_grad_enabled():
-            return gradient_again(self.of.calls, needs, saved[: len(needs)], grads, graded=True)
+            return gradient_again(self.of.ordinary, needs, saved[: len(needs)], grads, graded=True)
         seeds = [seed(grads) for seed in self.seeds]
         key = (needs, *[t.stride() for t in saved], *[None if s is None else s.stride() for s in seeds])
         if key not in self._known:
@@ -57,10 +77,10 @@ class Backwards:
     ) -> list[Tensor | None]:
         """The gradients as those of any call, each put where its name's part of a tensor lies."""
         tensors, kept = saved[: len(needs)], saved[len(needs) :]
-        given, _ = self.of.calls.bind(tensors)
+        given, _ = self.of.bind(tensors)
         grads = self.call.gradient(self._names(needs))(self.numbers, [*given.values(), *kept], seeds)
         made = [torch.zeros_like(t) if needed else t for t, needed in zip(tensors, needs, strict=True)]
-        parts, _ = self.of.calls.bind(made)
+        parts, _ = self.of.bind(made)
         for name, grad in zip(self.call.given, grads, strict=True):
             if grad is not None:
                 parts[name].copy_(grad)
@@ -70,7 +90,7 @@ class Backwards:
         self, needs: tuple[bool, ...], saved: Sequence[Tensor], seeds: Sequence[Tensor | None]
     ) -> _Writes | None:
         """The compiled function that writes the gradients where they are to be; None where there is none."""
-        gradient, bind = self.call.gradient(self._names(needs)), self.of.calls.bind
+        gradient, bind = self.call.gradient(self._names(needs)), self.of.bind
         like, came = [hollow(t) for t in saved], [None if s is None else hollow(s) for s in seeds]
         tensors, kept = like[: len(needs)], like[len(needs) :]
         given, known = gradient.bound(self.numbers, [*bind(tensors)[0].values(), *kept], came)
@@ -89,7 +109,7 @@ class Backwards:
 
 
 def gradient_again(
-    calls: Calls,
+    ordinary: Ordinary,
     needs: tuple[bool, ...],
     tensors: Sequence[Tensor],
     grads: Sequence[Tensor | None],
@@ -102,7 +122,7 @@ def gradient_again(
     else:
         apart = [t.detach().requires_grad_(needed) for t, needed in zip(tensors, needs, strict=True)]
     with torch.enable_grad():
-        results = calls.ordinary(apart)
+        results = ordinary(apart)
     pairs = [(r, g) for r, g in zip(results, grads, strict=True) if g is not None and r.requires_grad]
     wanted = [t for t, needed in zip(apart, needs, strict=True) if needed]
     ys, gs = [r for r, _ in pairs], [g for _, g in pairs]

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from chalkgrad.kernels.c.loops import kernels_wanted
-from chalkgrad.nn.backwards import Backwards
+from chalkgrad.nn.backwards import Backwards, Bind, Forwards
 from chalkgrad.nn.function import Call, Differentiated
 from chalkgrad.nn.lying import Ready, Spot, hollow, made_spots, ready, spots_of, zeros_beside
 from chalkgrad.nn.operator import System
@@ -28,7 +28,6 @@ from chalkgrad.nn.operator import System
 _LAYOUTS = 64
 """For how many layouts of its tensors a call is kept ready."""
 
-Bind = Callable[[Sequence[Tensor]], tuple[dict[str, Tensor], Mapping[str, int]]]
 Finish = Callable[[Mapping[str, Tensor], Mapping[str, int]], Sequence[Tensor]]
 
 
@@ -188,7 +187,12 @@ class CompiledCall:
     @cached_property
     def gradient(self) -> Backwards:
         """Its gradient."""
-        return Backwards(self)
+        made = [self.values[n] for n in self.calls.wanted]
+        return Backwards(
+            Forwards(
+                self.call, self.numbers, self.calls.bind, self.calls.ordinary, self.spots, made, self.results
+            )
+        )
 
 
 class _Run(Differentiated):

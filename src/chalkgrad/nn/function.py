@@ -9,21 +9,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from typing import TYPE_CHECKING, Any, NoReturn
+from hashlib import sha256
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
 
 from chalkgrad.kernels.eager import Plan
-from chalkgrad.nn.library import operator
-from chalkgrad.nn.recording import is_recorded
-
-if TYPE_CHECKING:
-    from chalkgrad.nn.operator import System
-
-Winners = Mapping[str, tuple[str, ...]]
-"""Names of winners together, and the names of their positions along each axis."""
+from chalkgrad.nn.answers import Answer, enter
+from chalkgrad.nn.lineage import Lineage, Winners
+from chalkgrad.nn.recording import exporting, is_recorded
 
 Watch = Callable[[Mapping[str, Tensor], Mapping[str, Mapping[str, Tensor]]], None]
 """Is told, when a gradient is computed, ‖∂L/∂h_t‖² of every state, and of every path to it."""
@@ -39,7 +35,7 @@ class Call:
 
     def __init__(
         self,
-        system: System,
+        system: Lineage,
         given: tuple[str, ...],
         known: tuple[str, ...],
         wanted: tuple[str, ...],
@@ -56,6 +52,7 @@ class Call:
         self._places = tuple(self.results.index(n) for n in self.kept)
         self._runner = system.saving(self.results).runner
         self._gradients: dict[tuple[bool, ...], Gradient] = {}
+        self._answers: dict[tuple[str, ...], Answer] = {}
         self.watch: Watch | None = None
 
     def told(self, watch: Watch) -> Call:
@@ -77,7 +74,7 @@ class Call:
         return tuple([values[n].clone() if id(values[n]) in came else values[n] for n in self.results])
 
     def recorded(self, numbers: Mapping[str, int], tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """The results as an operator of a graph: see :mod:`chalkgrad.nn.library`."""
+        """The results as an operator of a graph: see :mod:`chalkgrad.nn.answers`."""
         said = {
             "backend": self.system.backend,
             "steps": self.system.origin.steps,
@@ -88,7 +85,21 @@ class Call:
             "sizes": tuple(numbers),
         }
         asked = json.dumps(said, ensure_ascii=False, separators=(",", ":"))
-        return tuple(operator(self.system.origin.text, asked, [*tensors], [*numbers.values()]))
+        text, sizes = self.system.origin.text, [*numbers.values()]
+        if exporting():
+            return tuple(torch.ops.chalkgrad.run(text, asked, [*tensors], sizes))
+        name = sha256(f"{text}\n{asked}".encode()).hexdigest()[:32]
+        enter(name, self.answer(tuple(numbers)))
+        return tuple(torch.ops.chalkgrad.here(name, [*tensors], sizes))
+
+    def answer(self, symbols: tuple[str, ...]) -> Answer:
+        """What an operator of a graph computes with it; the sizes of ``symbols`` come with each call."""
+        found = self._answers.get(symbols)
+        if found is None:
+            origin, program = self.system.origin.program, self.system.program
+            found = Answer(self.run, self.results, self.known, origin, program, symbols)
+            self._answers[symbols] = found
+        return found
 
     def plan(self, given: Mapping[str, Tensor], numbers: Mapping[str, int]) -> Plan:
         """What is called, where nothing is known before."""

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from chalkgrad.nn.answers import enter
 from chalkgrad.nn.backwards import gradient_again
 from chalkgrad.nn.function import Differentiated
-from chalkgrad.nn.library import enter
 from chalkgrad.nn.recording import exporting, is_open, without_recording
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class _Backwards:
         found = of.calls.ready(own, of.needs)
         if found is None:
             with torch.autocast("cpu", enabled=False):
-                made = gradient_again(of.calls, of.needs, own, grads, graded=False)
+                made = gradient_again(of.calls.ordinary, of.needs, own, grads, graded=False)
         else:
             with torch.no_grad():
                 made = found.gradient(of.needs, tensors[:before], grads)
