@@ -2,7 +2,8 @@
 # make check      ruff and pyright
 # make test       setup, check, and every fast test; what continuous integration runs
 # make test-all   the same with the slow tests
-# make demo       the tour: convolutions, kernels, an RNN, gates, gradients through time, a cell of your own, a language model, attention, captions; three minutes
+# make demo       the tour in nine scenes: convolutions, kernels, an RNN, gates, gradients through time, a cell of your own,
+#                 a language model, attention, captions; two minutes
 # make bench      our layers beside their peers, timed in turn: twelve minutes (BENCH=--quick: one)
 # make clean      removes the environment and all caches
 #
