@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from chalkgrad.cli.page import Function, Inputs, What, complaints, pairs, sizes, waiting, warn
+from chalkgrad.cli.page import Function, Inputs, Seed, What, complaints, pairs, sizes, waiting, warn
 
 
 def check(
@@ -39,7 +39,7 @@ def check(
             "where the function leaves it open.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Draws other numbers to check with.")] = 0,
+    seed: Seed = 0,
     inputs: Inputs = None,
     function: Function = None,
 ) -> None:

@@ -107,7 +107,7 @@ def compare(
     rate: Annotated[
         float | None, typer.Option(metavar="X", help="Step size.", show_default="by task")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Same seed, same numbers.")] = 0,
+    seed: Annotated[int, typer.Option(help="Same seed, same numbers.", callback=page.seed)] = 0,
 ) -> None:
     """Train the same net on the same examples with and without a remedy.
 

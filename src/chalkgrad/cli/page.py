@@ -28,6 +28,16 @@ Function = Annotated[
 ]
 
 
+def seed(value: int | None) -> int | None:
+    """A seed as torch takes it. Raises typer.BadParameter for one that is too large."""
+    if value is not None and not -(2**63) <= value < 2**63:
+        raise typer.BadParameter(f"{value} is no whole number of 64 bits")
+    return value
+
+
+Seed = Annotated[int, typer.Option(help="Draws other numbers.", callback=seed)]
+
+
 @contextmanager
 def complaints() -> Iterator[None]:
     """What is wrong with a page is said with a caret under the place, and ends with code 2."""

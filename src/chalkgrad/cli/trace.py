@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from chalkgrad.cli.page import Function, Inputs, What, complaints, pairs, sizes, waiting, warn
+from chalkgrad.cli.page import Function, Inputs, Seed, What, complaints, pairs, sizes, waiting, warn
 
 
 def trace(
@@ -31,7 +31,7 @@ def trace(
     json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write all numbers here too, unrounded.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Draws other numbers.")] = 0,
+    seed: Seed = 0,
     inputs: Inputs = None,
     function: Function = None,
 ) -> None:

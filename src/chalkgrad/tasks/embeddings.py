@@ -139,6 +139,8 @@ def learn(
     for name, value in (("width", width), ("window", window), ("negative", negative), ("epochs", epochs)):
         if value < 1:
             raise TaskError(f"{name} must be at least 1, not {value}")
+    if not 0 <= seed < 2**32:
+        raise TaskError(f"seed must be at least 0 and below 2^32, not {seed}")
     library: Any = extra("gensim.models.word2vec", "gensim")
     corpus = list(sentences(text))
     model = library.Word2Vec(

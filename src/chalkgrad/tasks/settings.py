@@ -5,13 +5,61 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Sequence
+from math import inf
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from chalkgrad.tasks.directory import Directory
 from chalkgrad.tasks.errors import TaskError
 
 Card = TypeVar("Card")
+
+
+class Rule(NamedTuple):
+    """What a number must be: whether it is, and in words what ``must`` is said before."""
+
+    holds: Callable[[float], bool]
+    words: str
+
+
+def least(n: int) -> Rule:
+    return Rule(lambda value: value >= n, f"be at least {n}")
+
+
+PART = Rule(lambda value: 0 <= value < 1, "be at least 0 and below 1")
+BETWEEN = Rule(lambda value: 0 < value < 1, "lie between 0 and 1")
+
+COUNTS = (
+    "batch embedding epochs evaluate_every heads hidden horizon layers most pixels season steps truncate "
+    "vocabulary width window"
+)
+RULES = {
+    **dict.fromkeys(COUNTS.split(), least(1)),
+    **dict.fromkeys(("dropout", "smoothing", "held"), PART),
+    "clip": Rule(lambda value: 0 <= value < inf, "be 0 (no limit) or a number above it"),
+    "lr": Rule(lambda value: 0 < value < inf, "be a number above 0"),
+    "noise": Rule(lambda value: 0 <= value < inf, "be 0 or a number above it"),
+    "seed": Rule(lambda value: -(2**63) <= value < 2**63, "be a whole number of 64 bits"),
+    "shift": least(0),
+    "validation": BETWEEN,
+}
+"""What the settings of these names must be, in every task."""
+
+
+def possible(config: Any, **others: Rule) -> None:
+    """Raise :class:`TaskError` for a setting that cannot be; ``others`` go before :data:`RULES`.
+
+    >>> from chalkgrad.tasks.language_model import Config
+    >>> Config(dropout=1.0)
+    Traceback (most recent call last):
+        ...
+    chalkgrad.tasks.errors.TaskError: dropout must be at least 0 and below 1, not 1.0
+    """
+    rules = RULES | others
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if value is not None and field.name in rules and not rules[field.name].holds(value):
+            raise TaskError(f"{field.name} must {rules[field.name].words}, not {value}")
 
 
 def differences(now: Any, saved: Any, may_change: frozenset[str] = frozenset()) -> list[str]:
@@ -69,7 +117,9 @@ def load(path: Path, read: Callable[[dict[str, Any]], Card], task: str, version:
             )
         return read(data)
     except (FileNotFoundError, NotADirectoryError):
-        raise TaskError(f"{path.parent} holds no model ({path.name} is missing)") from None
+        inside = sorted(str(file.parent) for file in path.parent.glob(f"*/{path.name}"))
+        there = f", but there is one in {' and in '.join(inside[:2])}" if inside else ""
+        raise TaskError(f"{path.parent} holds no model ({path.name} is missing){there}") from None
     except TaskError:
         raise
     except KeyError as error:
@@ -78,4 +128,4 @@ def load(path: Path, read: Callable[[dict[str, Any]], Card], task: str, version:
         raise TaskError(f"{path} is not the description of a model: {error}") from None
 
 
-__all__ = ["differences", "dump", "load", "resumable"]
+__all__ = ["BETWEEN", "RULES", "Rule", "differences", "dump", "least", "load", "possible", "resumable"]

@@ -151,7 +151,13 @@ class Run(ABC, Generic[N, B, M]):
             raise self._lost(means.loss, norm.item(), batch)
         if self.clip:
             nn.utils.clip_grads_with_norm_(self.model.parameters(), self.clip, norm)
-        self._joined.step()
+        try:
+            self._joined.step()
+        except RuntimeError as error:
+            if "overflow" not in str(error):
+                raise
+            said = f"the change of the weights is too large a number at step {self.step + 1}"
+            raise TaskError(f"{said}: try a smaller lr") from None
         if self.schedule:
             self.schedule.step()
         self.step += 1

@@ -236,6 +236,11 @@ def test_an_empty_sentence_is_named(learned: Path, bad: list[str]) -> None:
         task.translate(task.load(learned), bad)
 
 
+def test_what_ranks_translations_is_a_number(learned: Path) -> None:
+    with pytest.raises(TaskError, match="normalise must be a number, not nan"):
+        task.translate(task.load(learned), ["red house"], normalise=math.nan)
+
+
 def test_scores_are_sacrebleus() -> None:
     found = task.scores(["the cat sat on the mat", "a dog"], ["the cat sat on a mat", "a dog"])
     assert found.bleu == pytest.approx(55.84, abs=0.01)  # 7/8, 4/6, 2/4, 1/3: as by hand

@@ -28,7 +28,7 @@ def generate(
             "--top-p", metavar="P", help="Draw from the fewest that have the probability P together."
         ),
     ] = 1.0,
-    seed: Annotated[int, typer.Option(help="Same seed, same text.")] = 0,
+    seed: Annotated[int, typer.Option(help="Same seed, same text.", callback=page.seed)] = 0,
 ) -> None:
     """Write text with a trained model.
 

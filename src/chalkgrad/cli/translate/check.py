@@ -10,7 +10,7 @@ from chalkgrad.cli import page
 
 
 def check(
-    seed: Annotated[int, typer.Option(help="Same seed, same numbers.")] = 0,
+    seed: Annotated[int, typer.Option(help="Same seed, same numbers.", callback=page.seed)] = 0,
 ) -> None:
     """Let small models learn to copy digits: what attention is for, and a source read backwards.
 

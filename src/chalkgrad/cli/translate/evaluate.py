@@ -25,7 +25,7 @@ def evaluate(
     ] = None,
     beam: Beam = 5,
     normalise: Normalise = 1.0,
-    examples: Annotated[int, typer.Option(metavar="N", help="How many translations to show.")] = 5,
+    examples: Annotated[int, typer.Option(metavar="N", help="How many translations to show.", min=0)] = 5,
 ) -> None:
     """Translate the documents that training has not seen; BLEU and chrF, with sacrebleu's signatures.
 

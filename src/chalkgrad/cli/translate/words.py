@@ -9,7 +9,7 @@ import typer
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="Where `translate train` saved the model.")]
 Beam = Annotated[
-    int, typer.Option(metavar="K", help="Translations kept side by side while searching; 1: greedy.")
+    int, typer.Option(metavar="K", help="Translations kept side by side while searching; 1: greedy.", min=1)
 ]
 Normalise = Annotated[
     float,

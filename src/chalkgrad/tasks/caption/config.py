@@ -51,15 +51,7 @@ class Config:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        numbers = ("hidden", "embedding", "epochs", "batch", "pixels")
-        for name, least in (*((n, 1) for n in numbers), ("shift", 0), ("clip", 0)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise TaskError(f"{name} must be at least {least}, not {value}")
-        if not 0 < self.lr < float("inf"):
-            raise TaskError(f"lr must be a number above 0, not {self.lr}")
-        if not 0 <= self.dropout < 1:
-            raise TaskError(f"dropout must be from 0 to below 1, not {self.dropout}")
+        settings.possible(self)
         if not self.net:
             raise TaskError("net must have at least one layer")
 

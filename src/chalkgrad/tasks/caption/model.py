@@ -17,7 +17,7 @@ from chalkgrad.language.resolve import Resolved, read
 from chalkgrad.nn.layer import Layer, layer
 from chalkgrad.nn.sizes import still_axes
 from chalkgrad.tasks.classify.config import Part
-from chalkgrad.tasks.classify.model import fitted, value
+from chalkgrad.tasks.classify.model import chain, value
 from chalkgrad.tasks.errors import TaskError
 from chalkgrad.zoo import source_of
 
@@ -83,14 +83,8 @@ class Captioner(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.encoder = nn.ModuleList()
-        now: tuple[int, ...] = shape
-        for number, one in enumerate(parts, 1):
-            made = fitted(one, number, now, None)
-            self.encoder.append(made)
-            with torch.no_grad():
-                now = tuple(value(made(torch.zeros(1, *now))).shape[1:])
-        if len(now) != 3 or min(now) < 1:
+        self.encoder, now = chain(parts, shape)
+        if len(now) != 3:
             form = "×".join(map(str, now)) or "one number"
             raise TaskError(f"the encoder makes {form}, and maps of places (C×M×N) are needed")
         self.maps = now

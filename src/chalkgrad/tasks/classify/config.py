@@ -42,12 +42,7 @@ class Config:
     pixels: int | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch", 1), ("pixels", 1), ("shift", 0)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise TaskError(f"{name} must be at least {least}, not {value}")
-        if not 0 < self.lr < float("inf"):
-            raise TaskError(f"lr must be a number above 0, not {self.lr}")
+        settings.possible(self)
         if not self.net:
             raise TaskError("net must have at least one layer")
 

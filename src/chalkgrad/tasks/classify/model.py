@@ -19,7 +19,7 @@ from chalkgrad.nn.layer import Layer, layer
 from chalkgrad.nn.sizes import still_axes
 from chalkgrad.tasks.classify.config import Part
 from chalkgrad.tasks.errors import TaskError
-from chalkgrad.zoo import source_of
+from chalkgrad.zoo import names, source_of
 
 SIZED = re.compile(r"(?P<what>.+?):(?P<sizes>\w+=\d+(?:,\w+=\d+)*)", re.DOTALL)
 
@@ -31,6 +31,9 @@ def part(what: str) -> Part:
     {'O': 3}
     """
     sized = SIZED.fullmatch(what.strip())
+    layer_name, colon, sizes = what.strip().partition(":")
+    if colon and not sized and layer_name in names():
+        raise TaskError(f"{layer_name}:{sizes}: sizes are whole numbers by name, as in conv_pool:K=32")
     sizes = sized["sizes"].split(",") if sized else []
     named = {name: int(number) for name, number in (size.split("=") for size in sizes)}
     return Part(source_of(sized["what"] if sized else what), named)
@@ -46,16 +49,8 @@ class Network(nn.Module):
 
     def __init__(self, parts: Sequence[Part], shape: tuple[int, int, int], classes: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList()
         self.given = shape[1:] if shape[0] == 1 and _axes(parts[0], 1) == 2 else shape
-        now: tuple[int, ...] = self.given
-        for number, one in enumerate(parts, 1):
-            made = fitted(one, number, now, classes if number == len(parts) else None)
-            self.layers.append(made)
-            with torch.no_grad():
-                now = tuple(value(made(torch.zeros(1, *now))).shape[1:])
-            if prod(now) == 0:
-                raise TaskError(f"layer {number} of the net leaves nothing of a picture of {_form(shape)}")
+        self.layers, now = chain(parts, self.given, classes)
         if now != (classes,):
             raise TaskError(
                 f"the last layer of the net makes {_form(now)}, and a score for each of {classes} classes "
@@ -67,6 +62,25 @@ class Network(nn.Module):
         for one in self.layers:
             values = value(one(values))
         return values
+
+
+def chain(
+    parts: Sequence[Part], given: tuple[int, ...], classes: int | None = None
+) -> tuple[nn.ModuleList, tuple[int, ...]]:
+    """Layers that take each what the one before it makes of what is ``given``, and the last one's form.
+
+    Raises :class:`TaskError` where one of them makes nothing.
+    """
+    layers = nn.ModuleList()
+    now = given
+    for number, one in enumerate(parts, 1):
+        made = fitted(one, number, now, classes if number == len(parts) else None)
+        layers.append(made)
+        with torch.no_grad():
+            now = tuple(value(made(torch.zeros(1, *now))).shape[1:])
+        if prod(now) == 0:
+            raise TaskError(f"layer {number} of the net leaves nothing of a picture of {_form(given)}")
+    return layers, now
 
 
 def fitted(one: Part, number: int, given: tuple[int, ...], classes: int | None) -> Layer:
@@ -118,4 +132,4 @@ def _form(shape: tuple[int, ...]) -> str:
     return "×".join(map(str, shape)) or "one number"
 
 
-__all__ = ["Network", "fitted", "part", "value"]
+__all__ = ["Network", "chain", "part", "value"]

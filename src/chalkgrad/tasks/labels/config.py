@@ -42,15 +42,7 @@ class Config:
     def __post_init__(self) -> None:
         if self.task not in TASKS:
             raise TaskError(f"task must be one of {', '.join(TASKS)}, not {self.task!r}")
-        for name in ("most", "steps", "batch"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise TaskError(f"{name} must be at least 1, not {value}")
-        if not 0 < self.lr < float("inf"):
-            raise TaskError(f"lr must be a number above 0, not {self.lr}")
-        for name in ("held", "dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise TaskError(f"{name} must be at least 0 and below 1, not {getattr(self, name)}")
+        settings.possible(self)
 
 
 @dataclass(frozen=True)

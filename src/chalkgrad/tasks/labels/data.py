@@ -83,7 +83,8 @@ def load(task: str, data: str, test: str | None = None, held: float = 0.2) -> Da
         learned, tested = learned[:cut], learned[cut:]
     found = Data(tuple(learned), tuple(tested), tuple(bad))
     if len(found.classes) < 2:
-        raise TaskError(f"{data} has {len(found.classes)} label to train on, and two at least are needed")
+        labels = "1 label" if len(found.classes) == 1 else "no labels"
+        raise TaskError(f"{data} has {labels} to train on, and two at least are needed")
     return found
 
 

@@ -168,7 +168,7 @@ def train(
     examples = fewer(data.training, config.most)
     learned = replace(data, training=examples)
     if len(learned.classes) < 2:
-        raise TaskError(f"{len(examples)} examples have one label only: give more")
+        raise TaskError(f"all of what is trained on ({len(examples)}) has one label only: give more")
     sharable(config.batch, "texts", group)
     card = Card(config, start.net, start.equations, start.vocabulary.dump(), learned.classes, learned.digest)
     if resume:

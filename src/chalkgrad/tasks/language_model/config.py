@@ -69,13 +69,7 @@ class Config:
     validation: float = 0.05
 
     def __post_init__(self) -> None:
-        for name in ("layers", "hidden", "heads", "batch", "steps", "truncate", "evaluate_every"):
-            if getattr(self, name) < 1:
-                raise TaskError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("vocabulary", "context", "embedding"):
-            least = 0 if name == "context" and self.model == "ngram" else 1
-            if (value := getattr(self, name)) is not None and value < least:
-                raise TaskError(f"{name} must be at least {least}, not {value}")
+        settings.possible(self, context=settings.least(0 if self.model == "ngram" else 1))
         if self.tokens not in KINDS:
             raise TaskError(f"tokens must be one of {', '.join(KINDS)}, not {self.tokens!r}")
         if self.model not in MODELS:
@@ -86,19 +80,11 @@ class Config:
             object.__setattr__(self, "context", MODELS[self.model])
         elif self.model == "recurrent":
             raise TaskError("a recurrent model has no context: what it remembers is its state")
-        if not 0 <= self.dropout < 1:
-            raise TaskError(f"dropout must be at least 0 and below 1, not {self.dropout}")
         if self.optimizer not in OPTIMIZERS:
             raise TaskError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, not {self.optimizer!r}")
         if self.lr is None:
             part = 4 if self.model == "transformer" else 1
             object.__setattr__(self, "lr", OPTIMIZERS[self.optimizer] / part)
-        elif not 0 < self.lr < float("inf"):
-            raise TaskError(f"lr must be a number above 0, not {self.lr}")
-        if not 0 <= self.clip < float("inf"):
-            raise TaskError(f"clip must be 0 (no limit) or a number above it, not {self.clip}")
-        if not 0 < self.validation < 1:
-            raise TaskError(f"validation must lie between 0 and 1, not {self.validation}")
 
 
 # A run may be resumed to go on for longer; everything else would make it another run. The paths of the texts

@@ -66,18 +66,7 @@ class Config:
         for name, value in BY_TASK.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value[self.task])
-        for name in ("layers", "hidden", "batch", "steps", "horizon", "window", "season"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise TaskError(f"{name} must be at least 1, not {value}")
-        if not 0 < self.lr < float("inf"):
-            raise TaskError(f"lr must be a number above 0, not {self.lr}")
-        if not 0 <= self.noise < float("inf"):
-            raise TaskError(f"noise must be 0 or a number above it, not {self.noise}")
-        if not 0 <= self.dropout < 1:
-            raise TaskError(f"dropout must be at least 0 and below 1, not {self.dropout}")
-        if not 0 < self.held < 1:
-            raise TaskError(f"held must lie between 0 and 1, not {self.held}")
+        settings.possible(self, held=settings.BETWEEN)
 
 
 @dataclass(frozen=True)

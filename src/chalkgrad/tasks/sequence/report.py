@@ -83,8 +83,8 @@ def seasonal(past: Tensor, season: int, horizon: int) -> Tensor:
     return past[:, at]
 
 
-def errors(model: Reader, card: Card, series: Sequence[tuple[Tensor, int]]) -> Errors:
-    """Of the forecasts from every step after which all that is foretold lies at or after the series' cut.
+def held_back(card: Card, series: Sequence[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:
+    """Windows (n, window, C) and what follows them (n, H, C), all of which lies at or after a series' cut.
 
     Raises :class:`TaskError` where nothing that is held back is long enough.
     """
@@ -93,9 +93,15 @@ def errors(model: Reader, card: Card, series: Sequence[tuple[Tensor, int]]) -> E
     past, future = (torch.cat(some) for some in zip(*pairs, strict=True))
     if not len(past):
         raise TaskError(f"what is held back has fewer than the {horizon} steps that are to be foretold")
+    return past, future
+
+
+def errors(model: Reader, card: Card, series: Sequence[tuple[Tensor, int]]) -> Errors:
+    """Of the forecasts from every step that what is :func:`held_back` has."""
+    past, future = held_back(card, series)
     said = (
         forecasts(model, card, past),
-        seasonal(past, card.season, horizon),
+        seasonal(past, card.season, card.config.horizon),
         past[:, -1:].expand_as(future),
     )
     return Errors(torch.stack([(one - future).abs().mean(0) for one in said]), len(past))
@@ -166,6 +172,7 @@ __all__ = [
     "confused",
     "errors",
     "forecasts",
+    "held_back",
     "picture",
     "probabilities",
     "seasonal",

@@ -29,7 +29,7 @@ from chalkgrad.tasks.processes import ALONE, Group, part, sharable
 from chalkgrad.tasks.sequence.config import Card, Config
 from chalkgrad.tasks.sequence.data import Series, Table, load, named, parted, season, windows
 from chalkgrad.tasks.sequence.model import Reader, foretold, reader, scaled
-from chalkgrad.tasks.sequence.report import Confused, Errors, confused, errors, picture
+from chalkgrad.tasks.sequence.report import Confused, Errors, confused, errors, held_back, picture
 from chalkgrad.tasks.settings import resumable
 from chalkgrad.zoo import source_of
 
@@ -49,6 +49,11 @@ class Data:
     test: tuple[Series, ...]
     digest: str
     cuts: tuple[int, ...] = ()
+
+    @property
+    def cut(self) -> list[tuple[Tensor, int]]:
+        """The values of each series to be foretold, and its cut."""
+        return [(one.values, cut) for one, cut in zip(self.test, self.cuts, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -130,8 +135,12 @@ def prepared(config: Config) -> Data:
     tested = load(other) if other else None
     if tested and tested.channels != table.channels:
         raise TaskError(f"{other} has the channels {', '.join(tested.channels)}, {first} other ones")
+    if tested and any(one.label is None for one in tested.series):
+        raise TaskError(f"{other} has no column label, and there is nothing to test by")
     learned, test = (table.series, tested.series) if tested else parted(table.series, config.held)
     digest = sha256((table.digest + (tested.digest if tested else "")).encode()).hexdigest()
+    if not learned:
+        raise TaskError(f"of {len(table.series)} sequences none is left to train on: hold less back (--held)")
     bad = table.bad + tuple(f"{other}: {line}" for line in (tested.bad if tested else ()))
     return Data(Table(table.series, table.channels, bad), tuple(learned), tuple(test), digest)
 
@@ -198,6 +207,8 @@ def train(
         resumable(directory, config, saved.config, other, frozenset({"data", "test"}))
     sharable(config.batch, "sequences", group)
     card = saved or described(config, data)
+    if config.task == "forecast":
+        held_back(card, data.cut)  # what is missing at the end is said at the beginning
     tested: list[Errors | Confused] = []
 
     def end(run: Run) -> None:
@@ -231,7 +242,7 @@ def reached(model: Reader, card: Card, data: Data) -> Errors | Confused:
     model.eval()
     if card.config.task == "classify":
         return confused(model, card, data.test)
-    return errors(model, card, [(one.values, cut) for one, cut in zip(data.test, data.cuts, strict=True)])
+    return errors(model, card, data.cut)
 
 
 def conclude(directory: Directory, card: Card, data: Data, model: Reader, tested: Errors | Confused) -> None:

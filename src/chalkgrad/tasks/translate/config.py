@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
-from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -68,18 +67,9 @@ class Config:
                 object.__setattr__(self, name, value)
         if self.vocabulary is None and self.tokens != "characters":
             object.__setattr__(self, "vocabulary", 2000)
-        for name in ("layers", "width", "batch", "steps", "evaluate_every"):
-            if getattr(self, name) < 1:
-                raise TaskError(f"{name} must be at least 1, not {getattr(self, name)}")
+        settings.possible(self)
         if self.tokens not in tokens.KINDS:
             raise TaskError(f"tokens must be one of {', '.join(tokens.KINDS)}, not {self.tokens!r}")
-        for name in ("dropout", "smoothing"):
-            if not 0 <= getattr(self, name) < 1:
-                raise TaskError(f"{name} must be at least 0 and below 1, not {getattr(self, name)}")
-        if not 0 < (self.lr or 0) < inf:
-            raise TaskError(f"lr must be a number above 0, not {self.lr}")
-        if not 0 <= self.clip < inf:
-            raise TaskError(f"clip must be 0 (no limit) or a number above it, not {self.clip}")
         if self.reverse and self.model != "fixed":
             raise TaskError(f"reverse is for the model `fixed`: `{self.model}` sees the whole source at once")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 import torch
@@ -77,6 +78,8 @@ def translate(
     texts = [clean(s) for s in sentences]
     if empty := [number for number, text in enumerate(texts, 1) if not text]:
         raise TaskError(f"sentence {empty[0]} is empty: there is nothing to translate")
+    if not isfinite(normalise):
+        raise TaskError(f"normalise must be a number, not {normalise}")
     target = trained.card.vocabularies[1]
     pairs = numbered(tuple(Pair(text, "") for text in texts), trained.card.vocabularies)
     by_source = Numbered(pairs.sources, pairs.sources, pairs.pads)  # sorted by what is known of them
