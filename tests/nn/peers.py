@@ -14,10 +14,21 @@ from torch import Tensor, nn
 import chalkgrad
 
 F64 = torch.float64
+IMAGES = {1: (11,), 2: (7, 8), 3: (5, 6, 4)}
+"""An image's places by how many axes it has."""
 
 
 def normal(*shape: int, seed: int = 0, dtype: torch.dtype = F64) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def image(axes: int, channels: int = 4, batch: int = 2) -> Tensor:
+    return normal(batch, channels, *IMAGES[axes])
+
+
+def same(found: list[Tensor], wanted: list[Tensor], tolerance: float = 1e-12) -> None:
+    for a, b in zip(found, wanted, strict=True):
+        torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance)
 
 
 @contextmanager
