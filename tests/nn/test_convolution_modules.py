@@ -10,7 +10,7 @@ import scipy.signal
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from peers import F64, agree, image, normal, pair, refused, refused_alike
+from peers import F64, IMAGES, agree, image, normal, pair, refused, refused_alike
 from torch import Tensor, nn
 from torch.autograd import gradcheck, gradgradcheck
 from torch.nn import functional
