@@ -10,7 +10,17 @@ import typer
 
 from chalkgrad.cli import page
 from chalkgrad.cli.bar import training_bar
-from chalkgrad.cli.training import Clip, Devices, Nodes, Resume, Seed, settled, stopped
+from chalkgrad.cli.training import (
+    Clip,
+    Devices,
+    Nodes,
+    Resume,
+    Seed,
+    absolute,
+    largest_step,
+    settled,
+    stopped,
+)
 
 if TYPE_CHECKING:  # torch takes a second to import, so the commands import it, and `--help` does not
     from rich.console import Console
@@ -28,6 +38,7 @@ Beam = Annotated[int, typer.Option(metavar="K", help="Captions that the search k
 
 @app.command()
 def train(
+    ctx: typer.Context,
     data: Annotated[
         str | None,
         typer.Option(
@@ -83,9 +94,7 @@ def train(
         int | None, typer.Option(help="How often every caption is shown.", show_default="60")
     ] = None,
     batch: Annotated[int | None, typer.Option(help="Captions in a step.", show_default="32")] = None,
-    lr: Annotated[
-        float | None, typer.Option(metavar="X", help="The largest step size.", show_default="0.004")
-    ] = None,
+    lr: Annotated[float | None, largest_step("0.004")] = None,
     clip: Clip = None,
     shift: Annotated[
         int | None,
@@ -126,23 +135,13 @@ def train(
         from chalkgrad.tasks import caption
         from chalkgrad.tasks.processes import first, together
 
-        given = {
-            "data": str(Path(data).resolve()) if data and Path(data).is_dir() else data,
-            "language": language,
-            "pixels": pixels,
-            "net": (*(net or ()), *(more or ())) or None,
-            "decoder": decoder,
-            "hidden": hidden,
-            "embedding": embedding,
-            "dropout": dropout,
-            "epochs": epochs,
-            "batch": batch,
-            "lr": lr,
-            "clip": clip,
-            "shift": shift,
-            "seed": seed,
-        }
-        config = settled(caption.Config, given, (lambda: caption.saved(out)) if resume else None)
+        config = settled(
+            caption.Config,
+            ctx.params,
+            (lambda: caption.saved(out)) if resume else None,
+            data=absolute(data),
+            net=(*(net or ()), *(more or ())) or None,
+        )
         pictures = loaded(config)
         print(
             f"{len(pictures.training):,} pictures to train on, {'×'.join(map(str, pictures.shape))}; "

@@ -11,7 +11,7 @@ import typer
 
 from chalkgrad.cli import page
 from chalkgrad.cli.bar import training_bar
-from chalkgrad.cli.training import Devices, Nodes, Resume, Seed, settled, stopped
+from chalkgrad.cli.training import Devices, Nodes, Resume, Seed, absolute, largest_step, settled, stopped
 
 if TYPE_CHECKING:  # torch takes a second to import, so the commands import it, and `--help` does not
     from rich.console import Console
@@ -26,6 +26,7 @@ app = typer.Typer(
 
 @app.command()
 def train(
+    ctx: typer.Context,
     data: Annotated[
         str | None,
         typer.Option(
@@ -48,9 +49,7 @@ def train(
         int | None, typer.Option(help="How often every picture is shown.", show_default="12")
     ] = None,
     batch: Annotated[int | None, typer.Option(help="Pictures in a step.", show_default="128")] = None,
-    lr: Annotated[
-        float | None, typer.Option(metavar="X", help="The largest step size.", show_default="0.004")
-    ] = None,
+    lr: Annotated[float | None, largest_step("0.004")] = None,
     seed: Seed = None,
     shift: Annotated[
         int | None,
@@ -104,18 +103,13 @@ def train(
         from chalkgrad.tasks import classify
         from chalkgrad.tasks.processes import first, together
 
-        given = {
-            "data": str(Path(data).resolve()) if data and Path(data).is_dir() else data,
-            "net": (*(net or ()), *(more or ())) or None,
-            "epochs": epochs,
-            "batch": batch,
-            "lr": lr,
-            "seed": seed,
-            "shift": shift,
-            "flip": flip,
-            "pixels": pixels,
-        }
-        config = settled(classify.Config, given, (lambda: classify.saved(out)) if resume else None)
+        config = settled(
+            classify.Config,
+            ctx.params,
+            (lambda: classify.saved(out)) if resume else None,
+            data=absolute(data),
+            net=(*(net or ()), *(more or ())) or None,
+        )
         with page.waiting("pictures") as read:
             pictures = classify.load(config.data, config.pixels, read)
         for note in pictures.notes:

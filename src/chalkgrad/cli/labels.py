@@ -11,14 +11,14 @@ import typer
 
 from chalkgrad.cli import page
 from chalkgrad.cli.bar import training_bar
-from chalkgrad.cli.training import stopped
+from chalkgrad.cli.training import largest_step, stopped
 
 if TYPE_CHECKING:  # torch takes a second to import, so the commands import it, and `--help` does not
     from chalkgrad.tasks import labels
 
 Steps = Annotated[int | None, typer.Option(help="Updates of the weights.", show_default="400")]
 Batch = Annotated[int | None, typer.Option(help="Texts in a step.", show_default="32")]
-Rate = Annotated[float | None, typer.Option(metavar="X", help="The largest step size.", show_default="0.002")]
+Rate = Annotated[float | None, largest_step("0.002")]
 Most = Annotated[
     int | None, typer.Option(metavar="N", help="Train on the first N examples only.", show_default="all")
 ]
@@ -82,11 +82,6 @@ def folder(out: Path, name: str) -> Path:
     return out / name.replace(" ", "-")
 
 
-def absolute(data: str | None) -> str | None:
-    """A file's whole path, so that a run can be resumed from elsewhere; a name as it is."""
-    return str(Path(data).resolve()) if data and Path(data).is_file() else data
-
-
 def label(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where a net that learned labels lies.")],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="UTF-8 text, a text or a sentence a line.")],
@@ -118,4 +113,4 @@ def bar(name: str) -> Any:
     )
 
 
-__all__ = ["Batch", "Held", "Most", "Rate", "Steps", "absolute", "bar", "compared", "folder", "label"]
+__all__ = ["Batch", "Held", "Most", "Rate", "Steps", "bar", "compared", "folder", "label"]

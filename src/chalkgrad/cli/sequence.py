@@ -11,7 +11,7 @@ import typer
 
 from chalkgrad.cli import page
 from chalkgrad.cli.bar import training_bar
-from chalkgrad.cli.training import Devices, Nodes, Resume, Seed, settled, stopped
+from chalkgrad.cli.training import Devices, Nodes, Resume, Seed, absolute, largest_step, settled, stopped
 
 if TYPE_CHECKING:  # torch takes a second to import, so the commands import it, and `--help` does not
     from chalkgrad.tasks import sequence
@@ -24,6 +24,7 @@ app = typer.Typer(
 
 @app.command()
 def train(
+    ctx: typer.Context,
     task: Annotated[
         str | None,
         typer.Option(metavar="WHAT", help="forecast or classify.", show_default="forecast"),
@@ -78,9 +79,7 @@ def train(
     steps: Annotated[
         int | None, typer.Option(help="Updates of the weights.", show_default="200, or 800 to classify")
     ] = None,
-    lr: Annotated[
-        float | None, typer.Option(metavar="X", help="The largest step size.", show_default="0.003")
-    ] = None,
+    lr: Annotated[float | None, largest_step("0.003")] = None,
     dropout: Annotated[
         float | None, typer.Option(metavar="P", help="Against learning by heart.", show_default="0.5")
     ] = None,
@@ -118,26 +117,8 @@ def train(
         from chalkgrad.tasks import sequence as sq
         from chalkgrad.tasks.processes import first, together
 
-        given = {
-            "task": task,
-            "data": _absolute(data),
-            "test": _absolute(test),
-            "cell": cell,
-            "layers": layers,
-            "hidden": hidden,
-            "both": both,
-            "horizon": horizon,
-            "season": season,
-            "window": window,
-            "held": held,
-            "batch": batch,
-            "steps": steps,
-            "lr": lr,
-            "dropout": dropout,
-            "noise": noise,
-            "seed": seed,
-        }
-        config = settled(sq.Config, given, (lambda: sq.saved(out)) if resume else None)
+        saved = (lambda: sq.saved(out)) if resume else None
+        config = settled(sq.Config, ctx.params, saved, data=absolute(data), test=absolute(test))
         prepared = sq.prepared(config)
         group = together(devices, nodes)
         if first():
@@ -159,11 +140,6 @@ def train(
         )
         print(f"See {out / 'confusion.png'}")
     print(f"Use it:  chalkgrad sequence run {out} FILE")
-
-
-def _absolute(data: str | None) -> str | None:
-    """A file's whole path, so that a run can be resumed from elsewhere; a name as it is."""
-    return str(Path(data).resolve()) if data and Path(data).is_file() else data
 
 
 @app.command()

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from chalkgrad.cli import page
-from chalkgrad.cli.labels import Batch, Held, Most, Rate, Steps, absolute, compared, folder, label
-from chalkgrad.cli.training import Devices, Nodes, Resume, Seed, settled
+from chalkgrad.cli.labels import Batch, Held, Most, Rate, Steps, compared, folder, label
+from chalkgrad.cli.training import Devices, Nodes, Resume, Seed, absolute, settled
 
 app = typer.Typer(
     help="Learn a tag for each word of sentences, from what stands before it and from both sides.",
@@ -19,6 +19,7 @@ app = typer.Typer(
 
 @app.command()
 def train(
+    ctx: typer.Context,
     data: Annotated[
         str | None,
         typer.Option(
@@ -69,19 +70,15 @@ def train(
         from chalkgrad.tasks import labels
         from chalkgrad.tasks.language_model import Config as NetConfig
 
-        given = {
-            "task": "tag",
-            "data": absolute(data) or (None if resume else "brown"),
-            "test": absolute(test),
-            "most": most,
-            "held": held,
-            "steps": steps,
-            "batch": batch,
-            "lr": lr,
-            "seed": seed,
-        }
         begun = labels.card(folder(out, "one side")) if resume else None
-        config = settled(labels.Config, given, (lambda: begun.config) if begun else None)
+        config = settled(
+            labels.Config,
+            ctx.params,
+            (lambda: begun.config) if begun else None,
+            task="tag",
+            data=absolute(data) or (None if resume else "brown"),
+            test=absolute(test),
+        )
         was = begun.net if begun else NetConfig(hidden=96)
         net = settled(NetConfig, {"cell": cell, "hidden": hidden, "layers": layers}, lambda: was)
         found = labels.load("tag", config.data, config.test, config.held)

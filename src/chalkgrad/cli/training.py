@@ -24,18 +24,36 @@ Every = Annotated[
     int | None, typer.Option(metavar="N", help="Measure and save after every N steps.", show_default="100")
 ]
 
+
+def largest_step(default: str) -> Any:
+    """The option ``--lr`` of a task whose step size goes up and down once."""
+    return typer.Option(metavar="X", help="The largest step size.", show_default=default)
+
+
 Config = TypeVar("Config")
 
 
-def settled(kind: type[Config], given: dict[str, Any], saved: Callable[[], Config] | None) -> Config:
-    """The settings of a run: those given (not None), the others as ``saved`` or by default.
+def settled(
+    kind: type[Config], typed: dict[str, Any], saved: Callable[[], Config] | None, **others: Any
+) -> Config:
+    """The settings of a run: those given (not None), the remaining ones as ``saved`` or by default.
+
+    Given are the options that are ``typed`` and have a setting's name, unless ``others`` have it too.
 
     >>> from chalkgrad.tasks.classify import Config
-    >>> settled(Config, {"epochs": 3, "batch": None}, None).epochs
-    3
+    >>> settled(Config, {"epochs": 3, "batch": None, "out": "runs", "lr": 1.0}, None, lr=0.5)
+    Config(data='digits', net=('conv_pool:K=32', 'conv_pool:K=32', 'conv_pool:K=64', 'scores'), epochs=3, \
+batch=128, lr=0.5, seed=0, shift=None, flip=None, pixels=None)
     """
+    names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    given = {name: value for name, value in {**typed, **others}.items() if name in names}
     named = {name: value for name, value in given.items() if value is not None}
     return dataclasses.replace(saved(), **named) if saved else kind(**named)  # type: ignore[type-var]
+
+
+def absolute(data: str | None) -> str | None:
+    """The whole path of a file or folder, so that a run can be resumed from elsewhere; a name as it is."""
+    return str(Path(data).resolve()) if data and Path(data).exists() else data
 
 
 def stopped(command: str, step: int, out: Path) -> NoReturn:
@@ -45,4 +63,15 @@ def stopped(command: str, step: int, out: Path) -> NoReturn:
     raise typer.Exit(130)
 
 
-__all__ = ["Clip", "Devices", "Every", "Nodes", "Resume", "Seed", "settled", "stopped"]
+__all__ = [
+    "Clip",
+    "Devices",
+    "Every",
+    "Nodes",
+    "Resume",
+    "Seed",
+    "absolute",
+    "largest_step",
+    "settled",
+    "stopped",
+]

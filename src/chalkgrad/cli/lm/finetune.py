@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from chalkgrad.cli import page
-from chalkgrad.cli.labels import Batch, Held, Most, Rate, Steps, absolute, compared, folder
+from chalkgrad.cli.labels import Batch, Held, Most, Rate, Steps, compared, folder
 from chalkgrad.cli.lm.words import Directory
-from chalkgrad.cli.training import Devices, Nodes, Resume, Seed, settled
+from chalkgrad.cli.training import Devices, Nodes, Resume, Seed, absolute, settled
 
 
 def finetune(
+    ctx: typer.Context,
     directory: Directory,
     data: Annotated[
         str | None,
@@ -62,20 +63,16 @@ def finetune(
         if not (data or resume):
             raise labels.TaskError("there is nothing to learn: give examples with --data FILE.tsv")
         start = labels.pretrained(directory)
-        given = {
-            "task": task or (None if resume else "classify"),
-            "data": absolute(data),
-            "test": absolute(test),
-            "most": most,
-            "held": held,
-            "steps": steps,
-            "batch": batch,
-            "lr": lr,
-            "seed": seed,
-        }
         ways = {"from scratch": start.scratch, "pretrained": start}
         begun = folder(out, next(iter(ways)))
-        config = settled(labels.Config, given, (lambda: labels.saved(begun)) if resume else None)
+        config = settled(
+            labels.Config,
+            ctx.params,
+            (lambda: labels.saved(begun)) if resume else None,
+            task=task or (None if resume else "classify"),
+            data=absolute(data),
+            test=absolute(test),
+        )
         found = labels.load(config.task, config.data, config.test, config.held)
         compared(ways, config, found, out, f"lm finetune {directory}", resume, (devices, nodes))
 

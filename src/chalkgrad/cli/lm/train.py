@@ -14,6 +14,7 @@ from chalkgrad.cli.training import Clip, Devices, Every, Nodes, Resume, Seed, se
 
 
 def train(
+    ctx: typer.Context,
     text: Annotated[
         list[Path] | None,
         typer.Option(
@@ -134,30 +135,9 @@ def train(
         from chalkgrad.tasks.embeddings import load
         from chalkgrad.tasks.processes import first, together
 
-        given = {
-            "text": tuple(str(path.resolve()) for path in [*(text or []), *(more or [])]) or None,
-            "tokens": tokens,
-            "vocabulary": vocabulary,
-            "model": model,
-            "objective": objective,
-            "cell": cell,
-            "layers": layers,
-            "hidden": hidden,
-            "heads": heads,
-            "context": context,
-            "embedding": embedding,
-            "tied": tied,
-            "dropout": dropout,
-            "batch": batch,
-            "steps": steps,
-            "truncate": truncate,
-            "clip": clip,
-            "optimizer": optimizer,
-            "lr": lr,
-            "evaluate_every": evaluate_every,
-            "seed": seed,
-        }
-        config = settled(lm.Config, given, (lambda: lm.saved(out)) if resume else None)
+        files = tuple(str(path.resolve()) for path in [*(text or []), *(more or [])])
+        saved = (lambda: lm.saved(out)) if resume else None
+        config = settled(lm.Config, ctx.params, saved, text=files or None)
         vectors = None
         if embeddings:
             vectors, bad = load(embeddings)

@@ -13,6 +13,7 @@ from chalkgrad.cli.training import Clip, Devices, Every, Nodes, Resume, Seed, se
 
 
 def train(
+    ctx: typer.Context,
     data: Annotated[
         list[Path] | None,
         typer.Option(
@@ -97,29 +98,9 @@ def train(
         from chalkgrad.tasks import translate as task
         from chalkgrad.tasks.processes import first, together
 
-        given = {
-            "data": tuple(
-                str(path.resolve() if path.exists() else path) for path in [*(data or []), *(more or [])]
-            )
-            or None,
-            "source": source,
-            "target": target,
-            "model": model,
-            "reverse": reverse,
-            "layers": layers,
-            "width": width,
-            "dropout": dropout,
-            "tokens": tokens,
-            "vocabulary": vocabulary,
-            "batch": batch,
-            "steps": steps,
-            "lr": lr,
-            "smoothing": smoothing,
-            "clip": clip,
-            "evaluate_every": evaluate_every,
-            "seed": seed,
-        }
-        config = settled(task.Config, given, (lambda: task.saved(out)) if resume else None)
+        files = [str(path.resolve() if path.exists() else path) for path in [*(data or []), *(more or [])]]
+        saved = (lambda: task.saved(out)) if resume else None
+        config = settled(task.Config, ctx.params, saved, data=tuple(files) or None)
         with bar() as report:
             group = together(devices, nodes)
             result = task.train(config, out, resume=resume, report=report, group=group)
