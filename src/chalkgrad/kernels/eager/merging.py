@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from chalkgrad.equations.ir import Program, Range
 from chalkgrad.equations.walk import read_counts
 from chalkgrad.kernels.eager.calls import convolves, with_calls
+from chalkgrad.kernels.eager.given import given_together
 from chalkgrad.kernels.eager.gradients import gathered
 from chalkgrad.kernels.eager.joins import Around, Joins
 from chalkgrad.kernels.eager.longer import sums_of_products
 from chalkgrad.kernels.eager.siblings import siblings
-from chalkgrad.kernels.eager.softmax import softmaxes
 from chalkgrad.kernels.eager.steps import Looped, Merged, Plain, equations_of, made_by
 from chalkgrad.kernels.eager.views import Interval
 from chalkgrad.kernels.eager.whole import put_back
@@ -67,7 +67,7 @@ def planned(
         return Planned(ordered, ranges, intervals)
     plain: Sequence[Plain] = put_back(called, opened(wanted, groups), numbers, intervals)
     plain = keeping_winners(plain, groups, wanted, known, numbers, intervals)
-    plain = softmaxes(plain, wanted, numbers, intervals)
+    plain = given_together(plain, wanted, numbers, intervals)
     steps, intervals = merged(plain, intervals, frozenset(wanted), numbers)
     return Planned(tuple(gathered(steps, numbers, intervals)), ranges, intervals)
 

@@ -105,9 +105,13 @@ def _as_it_lies(
     def lying(x: Tensor, labels: Labels, axes: list[str]) -> list[str]:
         return sorted(axes, key=lambda label: -x.stride(labels.index(label)))
 
-    def flat(x: Tensor, labels: Labels, *groups: list[str]) -> Tensor:
-        x = x.permute([labels.index(label) for group in groups for label in group])
-        return x.reshape([prod(sizes[label] for label in group) for group in groups])
+    def flat(x: Tensor, labels: Labels, first: list[str], second: list[str]) -> Tensor:
+        # Where that is a copy, what lies side by side stays so: the matrix is turned, not its numbers.
+        turned = lying(x, labels, [*labels])[-1] in first
+        above, below = (second, first) if turned else (first, second)
+        x = x.permute([labels.index(label) for label in above + below])
+        x = x.reshape([prod(sizes[label] for label in group) for group in (above, below)])
+        return x.t() if turned else x
 
     def call(x: Tensor, y: Tensor) -> Tensor:
         over = lying(x, a, inner) if x.numel() >= y.numel() else lying(y, b, inner)
