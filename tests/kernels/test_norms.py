@@ -17,7 +17,7 @@ GIVEN: dict[str, tuple[str, tuple[int, ...]]] = {
     "of a vector": ("y = g ⊙ layernorm(x) where x: input 4, g: 4", (2, 4)),
     "of a product": ("y[i] = γ ⊙ layernorm(x[i] W) + β where x: input N×4, W: 4×5, γ: 5, β: 5", (2, 3, 4)),
     "by hand, along the first axis": (
-        "s[i,j] = x[i,j] - Σ[k] x[k,j] / N\n"
+        "s[i,j] = x[i,j] - (Σ[k] x[k,j]) / N\n"
         "m[j] = sqrt((Σ[k] s[k,j]²) / N + 0.001)\n"
         "y[i,j] = g[i] s[i,j] / m[j]\nwhere x: input N×4, g: N",
         (2, 3, 4),
