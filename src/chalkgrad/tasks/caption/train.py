@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil, inf
+from math import inf
 from pathlib import Path
 
 import torch
@@ -17,12 +17,12 @@ from chalkgrad.tasks.caption.data import Data, Part, load
 from chalkgrad.tasks.caption.model import Captioner
 from chalkgrad.tasks.classify.model import part as layer_part
 from chalkgrad.tasks.classify.pictures import scale, scaled
-from chalkgrad.tasks.classify.train import WEIGHT_DECAY, moved
+from chalkgrad.tasks.classify.train import moved
 from chalkgrad.tasks.directory import Directory
+from chalkgrad.tasks.epochs import Epochs, an_epoch
 from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.extra import extra
 from chalkgrad.tasks.metrics import Epoch
-from chalkgrad.tasks.pace import Cycle
 from chalkgrad.tasks.processes import ALONE, Group, part
 from chalkgrad.tasks.settings import resumable
 from chalkgrad.tasks.tokens import Vocabulary, Words
@@ -52,30 +52,21 @@ class Batch:
     tokens: Tensor
 
 
-class Run(training.Run[nn.Module, Batch, Epoch]):
-    """Epochs over the captions, each in its own order; the step size goes up and down once."""
-
-    KEPT = ("order",)
+class Run(Epochs[nn.Module, Batch]):
+    """Epochs over the captions."""
 
     def __init__(
         self, config: Config, model: Captioner, data: Data, card: Card, group: Group = ALONE
     ) -> None:
-        optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=WEIGHT_DECAY)
         vocabulary = vocabulary_of(card.vocabulary)
         self.pad = vocabulary.pad
         self.shown, self.tokens = pairs(data.training, vocabulary)
-        self.an_epoch = ceil(len(self.tokens) / config.batch)
-        cycle = Cycle(optimizer, config.lr, config.epochs * self.an_epoch, momentum=True)
-        super().__init__(model, optimizer, seed=config.seed, clip=config.clip, schedule=cycle, group=group)
-        self.size, self.pictures, self.card = config.batch, data.training.pictures, card
+        super().__init__(config, model, len(self.tokens), clip=config.clip, group=group)
+        self.pictures, self.card = data.training.pictures, card
         self.shift = data.shift if config.shift is None else config.shift
-        self.order = torch.empty(0, dtype=torch.long)  # the captions of this epoch, as they are shown
 
     def batch(self) -> Batch:
-        place = self.step % self.an_epoch
-        if place == 0:
-            self.order = torch.randperm(len(self.tokens), generator=self.random)
-        chosen = self.order[place * self.size : (place + 1) * self.size]
+        chosen = self.drawn()
         pictures = moved(self.pictures[self.shown[chosen]], self.shift, False, self.random)
         tokens = self.tokens[chosen]
         tokens = tokens[:, : int((tokens != self.pad).sum(1).max())]
@@ -88,10 +79,6 @@ class Run(training.Run[nn.Module, Batch, Epoch]):
         total = cross_entropy(scores.flatten(0, 1), after.flatten(), ignore_index=self.pad, reduction="sum")
         right = (scores.argmax(-1) == after) & written
         return training.Loss(total, int(written.sum()), int(right.sum()))
-
-    def measure(self) -> Epoch:
-        means = self.means()
-        return Epoch(self.step, self.step // self.an_epoch, means.loss, means.accuracy)
 
 
 def pairs(part: Part, vocabulary: Vocabulary) -> tuple[Tensor, Tensor]:
@@ -145,16 +132,15 @@ def train(
     def begin() -> Run:
         return Run(config, built(card), data, card, group)
 
-    captions = sum(map(len, data.training.captions))
-    an_epoch = ceil(captions / config.batch)
+    steps = an_epoch(config, sum(map(len, data.training.captions)))
     ended = training.follow(
         begin,
         directory,
         lambda _: card.dump(),
         Epoch.of,
         seed=config.seed,
-        steps=config.epochs * an_epoch,
-        every=an_epoch,
+        steps=config.epochs * steps,
+        every=steps,
         resume=resume,
         report=report,
         seconds=seconds,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 
 import torch
@@ -20,14 +19,11 @@ from chalkgrad.tasks.classify.model import part as layer_part
 from chalkgrad.tasks.classify.pictures import scale, scaled
 from chalkgrad.tasks.classify.report import confusion_picture, kernels_picture
 from chalkgrad.tasks.directory import Directory
+from chalkgrad.tasks.epochs import Epochs, an_epoch
 from chalkgrad.tasks.extra import extra
 from chalkgrad.tasks.metrics import Epoch
-from chalkgrad.tasks.pace import Cycle
 from chalkgrad.tasks.processes import ALONE, Group, part
 from chalkgrad.tasks.settings import resumable
-
-WEIGHT_DECAY = 0.01
-
 
 Progress = training.Progress[Epoch]
 
@@ -50,26 +46,17 @@ class Result:
         return (self.confusion.diagonal().sum() / self.confusion.sum()).item()
 
 
-class Run(training.Run[Network, tuple[Tensor, Tensor], Epoch]):
-    """Epochs over the pictures, each in its own order; the step size goes up and down once."""
-
-    KEPT = ("order",)
+class Run(Epochs[Network, tuple[Tensor, Tensor]]):
+    """Epochs over the pictures."""
 
     def __init__(self, config: Config, model: Network, data: Data, card: Card, group: Group = ALONE) -> None:
-        optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=WEIGHT_DECAY)
-        self.an_epoch = ceil(len(data.training) / config.batch)
-        cycle = Cycle(optimizer, config.lr, config.epochs * self.an_epoch, momentum=True)
-        super().__init__(model, optimizer, seed=config.seed, schedule=cycle, group=group)
-        self.size, self.data, self.card = config.batch, data, card
+        super().__init__(config, model, len(data.training), group=group)
+        self.data, self.card = data, card
         self.shift = data.shift if config.shift is None else config.shift
         self.flip = data.flip if config.flip is None else config.flip
-        self.order = torch.empty(0, dtype=torch.long)  # the pictures of this epoch, as they are shown
 
     def batch(self) -> tuple[Tensor, Tensor]:
-        place = self.step % self.an_epoch
-        if place == 0:
-            self.order = torch.randperm(len(self.data.training), generator=self.random)
-        chosen = self.order[place * self.size : (place + 1) * self.size]
+        chosen = self.drawn()
         pictures = moved(self.data.training.pictures[chosen], self.shift, self.flip, self.random)
         return part(pictures, self.group), part(self.data.training.labels[chosen], self.group)
 
@@ -78,10 +65,6 @@ class Run(training.Run[Network, tuple[Tensor, Tensor], Epoch]):
         scores = self.net(scaled(pictures, self.card))
         right = int((scores.argmax(1) == labels).sum())
         return training.Loss(cross_entropy(scores, labels, reduction="sum"), len(labels), right)
-
-    def measure(self) -> Epoch:
-        means = self.means()
-        return Epoch(self.step, self.step // self.an_epoch, means.loss, means.accuracy)
 
 
 def moved(pictures: Tensor, shift: int, flip: bool, random: Generator) -> Tensor:
@@ -138,15 +121,15 @@ def train(
         )
         conclude(directory, results[0], run.model)
 
-    an_epoch = ceil(len(data.training) / config.batch)
+    steps = an_epoch(config, len(data.training))
     ended = training.follow(
         begin,
         directory,
         lambda _: card.dump(),
         Epoch.of,
         seed=config.seed,
-        steps=config.epochs * an_epoch,
-        every=an_epoch,
+        steps=config.epochs * steps,
+        every=steps,
         resume=resume,
         report=report,
         group=group,
