@@ -13,7 +13,8 @@ from chalkgrad.kernels.eager.code import Code, Place, Scope, Stage
 from chalkgrad.kernels.eager.convolution import Convolution
 from chalkgrad.kernels.eager.functions import ALIKE, where_positive
 from chalkgrad.kernels.eager.guards import sure
-from chalkgrad.kernels.eager.pooling import Pool, Scattered, pool, scattered
+from chalkgrad.kernels.eager.pooling import Pool, pool
+from chalkgrad.kernels.eager.scatter import Scattered, scattered
 from chalkgrad.kernels.eager.sums import as_average, as_convolution, factors_of, scale_of, with_bias, within
 from chalkgrad.kernels.eager.views import Interval
 

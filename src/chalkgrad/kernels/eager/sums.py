@@ -32,18 +32,10 @@ from chalkgrad.kernels.eager.convolution import Convolution, convolution
 from chalkgrad.kernels.eager.convolving import convolved
 from chalkgrad.kernels.eager.functions import is_polynomial
 from chalkgrad.kernels.eager.guards import guard, sure, tightened, vanishes
-from chalkgrad.kernels.eager.pooling import (
-    Average,
-    average,
-    averaged,
-    pool,
-    pooled,
-    scattered,
-    scattering,
-    winning,
-)
+from chalkgrad.kernels.eager.pooling import Average, average, averaged, pool, pooled, winning
 from chalkgrad.kernels.eager.products import product
 from chalkgrad.kernels.eager.reads import mask
+from chalkgrad.kernels.eager.scatter import scattered, scattering
 from chalkgrad.kernels.eager.views import View, arranged
 
 
