@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from chalkgrad import layer
@@ -29,6 +30,19 @@ def drawn(text: str, backend: Backend | None = None, **sizes: Any) -> Layer:
     for k, p in enumerate(net.parameters()):
         torch.nn.init.normal_(p, generator=torch.Generator().manual_seed(k))
     return net
+
+
+class Called(TorchFunctionMode):
+    """Which of torch's functions make a tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.functions: list[object] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        self.functions += [func] if isinstance(made, Tensor) else []
+        return made
 
 
 class Calls(TorchDispatchMode):

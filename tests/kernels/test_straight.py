@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dis
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
+from tests.kernels.comparing import Called
 from torch import Tensor
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
 from chalkgrad.kernels.eager.straight import Again, straightened
 
@@ -51,20 +50,6 @@ def test_a_straight_function_gives_what_the_function_gives_of_other_tensors(name
     gradients = (torch.autograd.grad(y.square().sum(), other, allow_unused=True) for y in (ours, theirs))
     for a, b in zip(*gradients, strict=True):
         assert (a is None and b is None) or (a is not None and b is not None and torch.equal(a, b))
-
-
-class Called(TorchFunctionMode):
-    """Notes the functions that are called."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.functions: list[object] = []
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        self.functions.append(func)
-        return func(*args, **(kwargs or {}))
 
 
 def test_reshapes_that_lead_back_are_left_out() -> None:

@@ -11,10 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from peers import F64, IMAGES, agree, image, normal, pair, refused, refused_alike
+from tests.kernels.comparing import Called
 from torch import Tensor, nn
 from torch.autograd import gradcheck, gradgradcheck
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
 from chalkgrad import Conv1d, Conv2d
 
@@ -323,21 +323,6 @@ def test_the_layer_is_the_function_of_torch() -> None:
     assert torch.equal(ours(x), wanted)
 
 
-class Calls(TorchFunctionMode):
-    """Notes which of torch's functions are called."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.functions: list[object] = []
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        made = func(*args, **(kwargs or {}))
-        self.functions += [func] if isinstance(made, Tensor) else []
-        return made
-
-
 def test_groups_cost_no_reshapes_once_a_call_is_known() -> None:
     ours, theirs = Conv2d(4, 6, 3, groups=2), nn.Conv2d(4, 6, 3, groups=2)
     theirs.load_state_dict(ours.state_dict())
@@ -345,7 +330,7 @@ def test_groups_cost_no_reshapes_once_a_call_is_known() -> None:
         x = torch.randn(2, 4, 5, 5, generator=torch.Generator().manual_seed(seed))
         assert torch.equal(ours(x), theirs(x))
     x = torch.randn(2, 4, 5, 5)
-    with Calls() as calls:
+    with Called() as calls:
         ours(x)
     assert calls.functions == [functional.conv2d]
 
