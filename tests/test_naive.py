@@ -9,9 +9,10 @@ from chalkgrad.equations.ir import ArgMax, Const, Program
 from chalkgrad.equations.ops import OPS, add
 from gradients import drawn
 from naive import FUNCTIONS, evaluate
-from programs import CASES, eq, f, r, ranges, reduction, total, when
-from programs import d as defined
-from programs import x as given
+from programs import CASES
+from shorthand import d as defined
+from shorthand import eq, f, r, ranges, reduction, total, when
+from shorthand import x as given
 
 
 def one(equation, *names, numbers, **arrays):

@@ -9,9 +9,10 @@ from chalkgrad.equations.ops import mul
 from chalkgrad.equations.verify import verify
 from gradients import drawn
 from naive import evaluate
-from programs import CASES, eq, r, w
-from programs import d as defined
-from programs import x as given
+from programs import CASES
+from shorthand import d as defined
+from shorthand import eq, r, w
+from shorthand import x as given
 
 
 @pytest.mark.parametrize("name", CASES)

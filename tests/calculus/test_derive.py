@@ -11,7 +11,8 @@ from chalkgrad.equations.ops import add, minus, mul, power
 from chalkgrad.equations.verify import verify
 from gradients import check_gradients, drawn
 from naive import evaluate, shape
-from programs import CASES, eq, r, total, when
+from programs import CASES
+from shorthand import eq, r, total, when
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -10,9 +10,9 @@ from chalkgrad.equations.ops import OPS, add, divide, minus, mul, power
 from chalkgrad.equations.verify import verify
 from gradients import check_gradients
 from naive import evaluate
-from programs import d as defined
-from programs import eq, f, index, r, ranges, reduction, total, w, when
-from programs import x as given
+from shorthand import d as defined
+from shorthand import eq, f, index, r, ranges, reduction, total, w, when
+from shorthand import x as given
 
 
 def checked(equations, names, numbers, positive=False):

@@ -12,9 +12,10 @@ from chalkgrad.equations.verify import verify
 from chalkgrad.language.resolve import read
 from gradients import drawn
 from naive import evaluate
-from programs import CASES, eq, f, r, reduction, rnn, total, w
-from programs import d as defined
-from programs import x as given
+from programs import CASES, rnn
+from shorthand import d as defined
+from shorthand import eq, f, r, reduction, total, w
+from shorthand import x as given
 
 
 def generated(p: Program) -> list[str]:

@@ -9,9 +9,9 @@ from chalkgrad.equations.ir import Apply, At, Condition, Const, Equation, Guard,
 from chalkgrad.equations.ops import add, mul, power
 from chalkgrad.equations.verify import verify
 from naive import evaluate
-from programs import d as defined
-from programs import index, r, ranges, total, when
-from programs import x as given
+from shorthand import d as defined
+from shorthand import index, r, ranges, total, when
+from shorthand import x as given
 
 N = box(ranges("n<N"))
 TN = box(ranges("t<T, n<N"))

@@ -1,7 +1,8 @@
 """Index form: as few brackets as keep the meaning, signs and quotients where a person puts them."""
 
 import pytest
-from tests.programs import CASES, conv1d, eq, index, r, ranges, rnn, total, when
+from tests.programs import CASES, conv1d, rnn
+from tests.shorthand import eq, index, r, ranges, total, when
 
 from chalkgrad.calculus.derive import derive
 from chalkgrad.equations.ir import Apply, ArgMax, At, Const, Expr, Index, Read, Reduce, Size

@@ -10,9 +10,10 @@ from chalkgrad.calculus.normalise import normalise
 from chalkgrad.equations.ir import Apply, ArgMax, At, Condition, Guard, Index, Name, Program, Read
 from chalkgrad.equations.ops import add, mul
 from chalkgrad.equations.verify import IllegalProgram, verify
-from programs import CASES, eq, f, index, name, r, ranges, total
-from programs import d as defined
-from programs import x as given
+from programs import CASES
+from shorthand import d as defined
+from shorthand import eq, f, index, name, r, ranges, total
+from shorthand import x as given
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -9,7 +9,8 @@ from hypothesis import given as drawn
 from hypothesis import settings
 from hypothesis import strategies as st
 from tests.naive import FUNCTIONS, evaluate
-from tests.programs import CASES, d, eq, f, index, name, r, ranges, reduction, rnn, total, w, when, x
+from tests.programs import CASES, rnn
+from tests.shorthand import d, eq, f, index, name, r, ranges, reduction, total, w, when, x
 
 from chalkgrad.calculus.batch import batch
 from chalkgrad.calculus.derive import derive

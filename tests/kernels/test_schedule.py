@@ -1,7 +1,8 @@
 """Loops are found, and what need not stand in one does not."""
 
 import pytest
-from tests.programs import CASES, d, eq, f, mul, r, ranges, recurrence_2d, rnn, state, w, when, x
+from tests.programs import CASES, mul, recurrence_2d, rnn
+from tests.shorthand import d, eq, f, r, ranges, state, w, when, x
 
 from chalkgrad.calculus.derive import derive
 from chalkgrad.calculus.normalise import normalise

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from tests.kernels.scripts import LAYERS, ODD, POSITIVE, Pair, checked, namespace, pair, program, written
 from tests.kernels.test_eager import READS
-from tests.programs import CASES, d, eq, f, r, x
+from tests.programs import CASES
+from tests.shorthand import d, eq, f, r, x
 
 from chalkgrad.equations import ops
 from chalkgrad.equations.ir import Const, Program

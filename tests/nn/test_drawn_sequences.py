@@ -10,7 +10,8 @@ import torch
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 from tests.kernels.recurrences import Drawn, recurrences
-from tests.nn.test_lengths_resets_truncate import F64, close, flat, gradients, normal, padded, shortened
+from tests.nn.layers_of_sequences import F64, close, flat, gradients, normal
+from tests.nn.test_lengths_resets_truncate import padded, shortened
 from torch import Tensor
 
 import chalkgrad
