@@ -17,8 +17,8 @@ from latex_notation import NOTATION
 from latex_operators import OPERATORS
 from latex_pages import LATEX
 from latex_papers import PAPERS
+from layers_of_pages import LONG, flat, float64, function, normal
 from pages import PAGES, Page
-from test_equations import LONG, flat, float64, function, normal
 
 WRITTEN = {**PAPERS, **OPERATORS, **NOTATION}
 READ = ("inputs", "functions")
