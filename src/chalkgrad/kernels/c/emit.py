@@ -184,8 +184,7 @@ class Emitter(Products):
             [
                 *self.packs(packs, count, loop),
                 f"  int64_t first = {low}, last = {high}, part = 0, parts = 1;",
-                f"  const int way = sharing({count}, {self.work(loop)}, {int(rows is not None)}, "
-                f"{int(not nested)}, threads);",
+                f"  const int way = {self.way(loop, count, rows is not None, nested)};",
                 f"  if (way == ROWS) {{ first = {low} + {count} * me / threads; "
                 f"last = {low} + {count} * (me + 1) / threads; }}",
                 "  else if (way == COLUMNS) { part = me; parts = threads; }",
@@ -196,6 +195,12 @@ class Emitter(Products):
                 "  }",
             ]
         )
+
+    def way(self, loop: Lowered, count: str, rows: bool, nested: bool) -> str:
+        """How threads share a loop: its rows, columns, or not at all."""
+        if self.segment.step is not None:  # point by point, where either will do
+            return f"{count} % threads == 0 ? ROWS : COLUMNS" if rows else "COLUMNS"
+        return f"sharing({count}, {self.work(loop)}, {int(rows)}, {int(not nested)}, threads)"
 
     def packs(self, packs: list[str], rows: str, loop: Lowered) -> list[str]:
         """Weights packed, unless too few rows of too few steps are multiplied with them for it to pay."""

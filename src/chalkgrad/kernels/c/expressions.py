@@ -205,7 +205,10 @@ class Expressions:
         return [test for test in found if test != "1"]
 
     def steps(self, loop: Lowered) -> str:
-        """The loop over the steps."""
+        """The loop over the steps, or the one step that the call is about."""
+        if self.segment.step is not None:
+            t, now = self.letter(loop.axis), self.size(self.segment.step)
+            return f"for (int64_t {t} = {now}; {t} <= {now}; {t}++)"
         first = min_of(self.size(r.low) for r in steps_of(loop))
         last = max_of(self.size(r.high) for r in steps_of(loop))
         t = self.letter(loop.axis)
@@ -231,6 +234,10 @@ class Expressions:
                     inner = [self.size(axes[i].size) for i in order[place + 1 :]]
                     strides[j] = f"({' * '.join(inner)})" if inner else "1"
                 self.places[name] = Place(f"{stem}{k}", tuple(strides), tuple(r.low for r in axes))
+        for name, part in whole.within.items():
+            place = self.places[part.whole]
+            lows = [low - part.first if j == part.dim else low for j, low in enumerate(place.lows)]
+            self.places[name] = Place(place.pointer, place.strides, tuple(lows))
 
     def order(self, name: str) -> tuple[int, ...]:
         """A table's axes in memory: its loop's first."""

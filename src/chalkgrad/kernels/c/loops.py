@@ -24,7 +24,7 @@ from chalkgrad.kernels.schedule import Loop, Step, equations_of
 
 _given_up: list[str] = []
 
-_ALONE = 1_000_000
+ALONE = 1_000_000
 """Operations below which one thread is enough."""
 
 
@@ -48,7 +48,7 @@ def can_be_compiled(step: Step, numbers: Mapping[str, int]) -> bool:
     if not can_stand(step):
         return False
     large = not isinstance(step, Loop) and is_product(step) and not matrix.pays()
-    return not (large and _operations(equations_of(step), numbers) > matrix.LIBRARY)
+    return not (large and operations(equations_of(step), numbers) > matrix.LIBRARY)
 
 
 def compiled(
@@ -67,7 +67,7 @@ def compiled(
     kernel, function = _made(
         steps, tuple(sorted(names.items())), frozenset(wanted) | partial, dtype == torch.float64
     )
-    return _bound(kernel, function, names, numbers, dtype, partial, _operations(equations, numbers))
+    return _bound(kernel, function, names, numbers, dtype, partial, operations(equations, numbers))
 
 
 def _partial(
@@ -82,7 +82,7 @@ def _partial(
     }
 
 
-def _operations(equations: Collection[Equation], numbers: Mapping[str, int]) -> int:
+def operations(equations: Collection[Equation], numbers: Mapping[str, int]) -> int:
     """Roughly how much work there is, in points that sums go over."""
     total = 0
     for e in equations:
@@ -106,7 +106,7 @@ def _made(
     return kernel, function
 
 
-def _side_by_side(x: Tensor) -> Tensor:
+def side_by_side(x: Tensor) -> Tensor:
     """The tensor with its last axis side by side in memory; what is repeated along others stays so."""
     short = x
     for dim, step in enumerate(x.stride()[:-1]):
@@ -140,7 +140,7 @@ def _bound(
         places[name] = Part(name, whole.of, first, shape, whole.strides)
     parts = tuple(part for name, part in places.items() if name != part.of)
     width = sum(max(0, len(names[n]) - 1) for n in kernel.given)
-    alone = operations < _ALONE
+    alone = operations < ALONE
     return Bound(function, sizes, kernel.given, tuple(tables), parts, width, dtype, alone)
 
 
@@ -197,7 +197,7 @@ class Bound:
             x = given[name]
             along = x.stride()
             if along and along[-1] != 1 and x.shape[-1] > 1:
-                x = _side_by_side(x)
+                x = side_by_side(x)
                 along = x.stride()
             held.append(x)
             steps += along[:-1]

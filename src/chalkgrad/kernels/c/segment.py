@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeGuard
 
 from chalkgrad.equations.ir import Apply, ArgMax, Equation, Expr, Index, Range, Read, Reduce, extents, full
+from chalkgrad.equations.size import Size
 from chalkgrad.equations.walk import nodes, read_counts, reads
 from chalkgrad.kernels.c.lower import (
     Lowered,
@@ -66,13 +67,23 @@ def equations_of_part(part: Part) -> tuple[Equation, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class Within:
+    """A name that is a piece of another one: of ``whole`` along axis ``dim``, from ``first`` on."""
+
+    whole: str
+    dim: int
+    first: Size
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
     """The parts of one call, in order, and where its names live.
 
     ``given`` are read and not made. ``kept`` are wanted afterwards, ``tables`` have a value at every step or
     belong to none, ``scratch`` one for the step at hand, ``local`` none: they are computed when read.
     ``position`` says which axis of a name is its loop's, the first in memory. ``aliases`` are wanted too:
-    parts of what is kept, in place, and of what.
+    parts of what is kept, in place, and of what. ``within`` are names that lie in others. A call is about
+    the one ``step`` of its loop, or about all.
     """
 
     parts: tuple[Part, ...]
@@ -84,6 +95,8 @@ class Segment:
     position: Mapping[str, int]
     names: Mapping[str, tuple[Range, ...]]
     aliases: Mapping[str, str]
+    within: Mapping[str, Within] = field(default_factory=dict[str, Within])
+    step: Size | None = None
 
 
 def can_stand(step: Step) -> bool:

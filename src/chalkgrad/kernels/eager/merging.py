@@ -19,6 +19,7 @@ from chalkgrad.kernels.eager.given import given_together
 from chalkgrad.kernels.eager.gradients import gathered
 from chalkgrad.kernels.eager.joins import Around, Joins
 from chalkgrad.kernels.eager.longer import sums_of_products
+from chalkgrad.kernels.eager.pieces import pieced
 from chalkgrad.kernels.eager.siblings import siblings
 from chalkgrad.kernels.eager.steps import Looped, Merged, Plain, equations_of, made_by
 from chalkgrad.kernels.eager.views import Interval
@@ -69,7 +70,8 @@ def planned(
     plain = keeping_winners(plain, groups, wanted, known, numbers, intervals)
     plain = given_together(plain, wanted, numbers, intervals)
     steps, intervals = merged(plain, intervals, frozenset(wanted), numbers)
-    return Planned(tuple(gathered(steps, numbers, intervals)), ranges, intervals)
+    steps = tuple(gathered(steps, numbers, intervals))
+    return Planned(pieced(steps, {*left, *groups}) if can else steps, ranges, intervals)
 
 
 def intervals_of(

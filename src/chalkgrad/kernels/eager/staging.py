@@ -12,15 +12,18 @@ from chalkgrad.equations.ir import Equation, Range, range_of
 from chalkgrad.equations.walk import reads
 from chalkgrad.kernels.c import matrix
 from chalkgrad.kernels.c.loops import Bound, compiled
-from chalkgrad.kernels.eager.code import Frame, Place, Ring, Run, Scope, Stage, Test
+from chalkgrad.kernels.c.stepped import Running, Stepped
+from chalkgrad.kernels.eager.code import Code, Frame, Place, Ring, Run, Scope, Stage, Test
 from chalkgrad.kernels.eager.nests import Call as NestCall
 from chalkgrad.kernels.eager.nests import called, nest_of
+from chalkgrad.kernels.eager.pieces import Tables, asked, tables
 from chalkgrad.kernels.eager.reads import stacking
 from chalkgrad.kernels.eager.steps import (
     Joined,
     Looped,
     Merged,
     Parted,
+    Piece,
     Shared,
     equations_of,
     made_by,
@@ -89,6 +92,7 @@ class Staging:
         self.all, self.wanted, self.intervals = steps, wanted, intervals
         self.ranges = ranges  # of every name, where steps may be compiled
         self.rings: dict[int, Ring] = {}
+        self.lying: dict[int, tuple[Tables, int]] = {}  # of the loops with pieces
         self.deepest = 0
         loops: dict[str, tuple[tuple[Ring, int], ...]] = {}
         self._find_loops(steps, (), loops)
@@ -112,11 +116,11 @@ class Staging:
                 if around:  # they live as what they are made of does
                     of = read_by(step)[0]
                     loops |= dict.fromkeys(made_by(step), loops[of])
-            elif isinstance(step, Block):
-                e = step.equation
-                found = tuple((ring, e.axes.index(ring.axis)) for ring in around)
-                if len(found) >= len(loops.get(e.target, ())):
-                    loops[e.target] = found
+            elif isinstance(step, Block | Piece):
+                for e in equations_of(step):
+                    found = tuple((ring, e.axes.index(ring.axis)) for ring in around)
+                    if len(found) >= len(loops.get(e.target, ())):
+                        loops[e.target] = found
 
     def _outermost_reads(self, steps: tuple[Merged, ...], wanted: frozenset[str]) -> dict[str, int]:
         """For each name the fewest of its own loops that some reader shares with it."""
@@ -131,10 +135,10 @@ class Staging:
                     for name in (*read_by(step), *made_by(step)):
                         needed[name] = min(needed.get(name, len(around)), len(around))
                     continue
-                if not isinstance(step, Block):
+                if not isinstance(step, Block | Piece):
                     needed.update(dict.fromkeys((*read_by(step), *made_by(step)), 0))
                     continue
-                for read in reads(step.equation.value):
+                for read in (r for e in equations_of(step) for r in reads(e.value)):
                     own = [ring for ring, _ in self.stage.places[read.name].loops]
                     shared = sum(a is b for a, b in zip(own, around, strict=False))
                     needed[read.name] = min(needed.get(read.name, shared), shared)
@@ -159,6 +163,8 @@ class Staging:
                 return parting(step, len(around), self.at_a_step(step, around))
             case Shared():
                 return sharing(step, self.stage.like)
+            case Piece():
+                return self.piece(step, around[-1])
 
     def at_a_step(self, step: Joined | Parted, around: tuple[Ring, ...]) -> int:
         """The dimension of a step where the loops around have taken theirs away."""
@@ -273,27 +279,78 @@ class Staging:
 
     # --- a loop ----------------------------------------------------------------------------------------
 
+    def tables(self, loop: Looped, ring: Ring) -> tuple[Tables, int]:
+        """Where the pieces of a loop read and write, made before its steps, and the slot that has them."""
+        assert self.ranges is not None
+        lie = tables(loop, self.all, self.wanted, self.numbers, self.intervals, self.ranges)
+        dtype = self.stage.like.dtype
+        slot = self.stage.save(
+            Code(lambda f: lie.made(f, self.numbers, dtype)), Scope({}, frozenset(), (ring,))
+        )
+        self.lying[id(ring)] = lie, slot
+        return lie, slot
+
+    def piece(self, step: Piece, ring: Ring) -> Run:
+        """A piece of a loop: told before the loop where everything lies, called at each step."""
+        lie, tables = self.lying[id(ring)]
+        call = Stepped(asked(step, lie, self.stage.like.dtype == torch.float64), self.numbers)
+        fresh = [(k, n) for k, n in enumerate(call.given) if n in lie.fleeting]
+        whole = [(k, n, stacking(self.stage, n)) for k, n in enumerate(call.given) if n not in lie.fleeting]
+
+        def begin(f: Frame) -> Running:
+            made = f.slots[tables]
+            running = call.run([made[n] for n in call.tables])
+            for k, name, find in whole:
+                running.give(k, find(f.store[name], ()))
+            return running
+
+        slot = self.stage.save(Code(begin), Scope({}, frozenset(), (ring,)))
+        shown = [
+            (name, lie.table(name).low, *self.span(Piece(step.axis, step.reverse, makers), step.axis, 0))
+            for name in lie.shown
+            if (makers := tuple(b for b in step.body if name in lie.of(b.equation.target)))
+        ]
+
+        def run(f: Frame) -> None:
+            running, (t, *_) = f.slots[slot], f.at
+            for k, name in fresh:
+                if (x := f.store[name].get((t,))) is not None:
+                    running.give(k, x)
+            running(t)
+            for name, low, first, end in shown:
+                if first <= t < end:
+                    f.store[name][(t,)] = f.slots[tables][name][t - low]
+
+        return run
+
     def loop(self, loop: Loop | Looped, around: tuple[Ring, ...]) -> Run:
         """Runs the body for each position, then stacks what is read after the loop."""
         ring, depth = self.rings[id(loop)], len(around)
-        spans = {id(step): self.span(step, loop.axis, depth) for step in loop.body}
-        body = list(zip(loop.body, self.steps(loop.body, (*around, ring)), strict=True))
+        pieces = isinstance(loop, Looped) and any(isinstance(s, Piece) for s in loop.body)
+        lie, tables = self.tables(loop, ring) if pieces else (Tables(), -1)
+        active = tuple(s for s in loop.body if s not in lie.idle)
+        spans = {id(step): self.span(step, loop.axis, depth) for step in active}
+        body = list(zip(active, self.steps(active, (*around, ring)), strict=True))
         low = min(a for a, _ in spans.values())
         high = max(b for _, b in spans.values())
         table: dict[tuple[bool, ...], tuple[Run, ...]] = {}
-        active: list[tuple[int, tuple[Run, ...]]] = []
+        turns: list[tuple[int, tuple[Run, ...]]] = []
         for t in range(low, high):
             here = tuple(spans[id(s)][0] <= t < spans[id(s)][1] for s, _ in body)
             if here not in table:
                 table[here] = tuple(run for (_, run), on in zip(body, here, strict=True) if on)
-            active.append((t, table[here]))
+            turns.append((t, table[here]))
         if loop.reverse:
-            active.reverse()
+            turns.reverse()
         before, saved = tuple(ring.before), tuple(ring.saved)
         made = dict.fromkeys(made_by(loop))
-        after = [self.gather(name, depth) for name in made if self.needed[name] <= depth]
+        after = [self.gather(name, depth) for name in made if self.needed[name] <= depth and name not in lie]
         drop = [name for name in made if self.needed[name] > 0] if depth == 0 else []
-        passing = [(name, reach) for name in drop if (reach := self.reach(name, loop)) is not None]
+        passing = [
+            (name, reach)
+            for name in drop
+            if (name not in lie or name in lie.shown) and (reach := self.reach(name, loop)) is not None
+        ]
         back = -1 if loop.reverse else 1
 
         def run(f: Frame) -> None:
@@ -303,12 +360,14 @@ class Staging:
                 fill(f)
             at = f.at
             stale = [(f.store[name], reach * back) for name, reach in passing]
-            for t, steps in active:
+            for t, steps in turns:
                 at[depth] = t
                 for step in steps:
                     step(f)
                 for held, reach in stale:
                     held.pop((t - reach,), None)
+            for name in lie.after:
+                f.store[name] = {(): lie.whole(name, f.slots[tables][name])}
             for slot in saved:
                 f.slots[slot] = None
             for stack in after:

@@ -48,6 +48,20 @@ class Parted:
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """What a step of a loop over ``axis`` computes point by point between calls, as one compiled call."""
+
+    axis: str
+    reverse: bool
+    body: tuple[Block, ...]
+
+    @property
+    def equations(self) -> tuple[Equation, ...]:
+        """The equations, in order."""
+        return tuple(block.equation for block in self.body)
+
+
+@dataclass(frozen=True, slots=True)
 class Looped:
     """A loop as the schedule has them, some of the steps in its body put together."""
 
@@ -64,7 +78,7 @@ class Looped:
 Plain = Block | Loop | Compiled | Shared
 """A step before products are put together."""
 
-Merged = Plain | Joined | Parted | Looped
+Merged = Plain | Joined | Parted | Looped | Piece
 
 
 def equations_of(step: Merged) -> tuple[Equation, ...]:
@@ -72,7 +86,7 @@ def equations_of(step: Merged) -> tuple[Equation, ...]:
     match step:
         case Joined() | Parted():
             return ()
-        case Shared() | Looped():
+        case Shared() | Looped() | Piece():
             return step.equations
         case _:
             return schedule.equations_of(step)
@@ -118,6 +132,7 @@ __all__ = [
     "Looped",
     "Merged",
     "Parted",
+    "Piece",
     "Plain",
     "Shared",
     "equations_of",
