@@ -90,7 +90,7 @@ def test_threads_that_share_columns_give_the_same(
     page: str, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     of = system(PAGES[page])
-    monkeypatch.setattr(loops, "_ALONE", 0)  # threads for the smallest loop too
+    monkeypatch.setattr(loops, "ALONE", 0)  # threads for the smallest loop too
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

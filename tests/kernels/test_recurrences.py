@@ -89,7 +89,7 @@ def agree(page: Drawn, points: list[Sizes]) -> None:
     system = System(normalise(batch(read(page.text).program)))
     with pytest.MonkeyPatch.context() as patch:
         calls = count_calls(patch)
-        patch.setattr(loops, "_ALONE", 0)  # threads for the smallest loop too
+        patch.setattr(loops, "ALONE", 0)  # threads for the smallest loop too
         for at in points:
             with threads(at.threads):
                 agree_at(system, page, at, patch)

@@ -16,7 +16,7 @@ from chalkgrad.kernels.c.segment import Matrices, Part, Sum, segment
 from chalkgrad.kernels.eager.merging import intervals_of, planned
 from chalkgrad.kernels.eager.nests import nest_of
 from chalkgrad.kernels.eager.recognition import library_calls
-from chalkgrad.kernels.eager.steps import Joined, Looped, Parted, Shared, equations_of
+from chalkgrad.kernels.eager.steps import Joined, Looped, Parted, Piece, Shared, equations_of
 from chalkgrad.kernels.schedule import Block, Compiled, Loop
 
 BYTES = 4
@@ -65,6 +65,8 @@ def account(
                     found.append(ledger.equation(e, how if k == 0 else "  by the same call"))
             case Loop() | Looped():
                 found += ledger.loop(step)
+            case Piece():
+                raise AssertionError(step)
             case Compiled(steps):
                 used = {n: plan.ranges[n] for n in (*step.made, *step.given)}
                 whole = segment(steps, tuple(wanted), used)
@@ -127,6 +129,9 @@ class _Ledger:
         for step in loop.body:
             if isinstance(step, Joined | Parted):
                 yield self.placing(step, 1)
+            elif isinstance(step, Piece):
+                for k, e in enumerate(step.equations):
+                    yield self.equation(e, "  together with it" if k else "point by point, compiled", 1)
             else:
                 yield from (self.equation(e, "", 1) for e in equations_of(step))
 

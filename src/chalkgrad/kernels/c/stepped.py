@@ -15,9 +15,10 @@ from torch import Tensor
 
 from chalkgrad.equations.ir import Equation, Range, range_of
 from chalkgrad.equations.size import Size
+from chalkgrad.kernels.c import loops
 from chalkgrad.kernels.c.build import QUICKLY, load
 from chalkgrad.kernels.c.emit import ENTRY, Kernel, emit
-from chalkgrad.kernels.c.loops import ALONE, operations, side_by_side
+from chalkgrad.kernels.c.loops import operations, side_by_side
 from chalkgrad.kernels.c.runtime import count, runtime
 from chalkgrad.kernels.c.segment import Within, segment
 from chalkgrad.kernels.schedule import Block, Loop
@@ -85,7 +86,7 @@ class Stepped:
         self._widths = [max(0, len(names[name]) - 1) for name in self.given]
         self._strides = ctypes.c_int64 * max(1, sum(self._widths))
         steps = max(range_of(e.domain, asked.axis).size.value(numbers) for e in asked.equations)
-        self._alone = operations(asked.equations, numbers) < ALONE * steps
+        self._alone = operations(asked.equations, numbers) < loops.ALONE * steps
         self._runtime = runtime(asked.double)
 
     def run(self, tables: Sequence[Tensor]) -> Running:

@@ -12,11 +12,9 @@ from chalkgrad.equations.ir import Equation, Range, range_of
 from chalkgrad.equations.walk import reads
 from chalkgrad.kernels.c import matrix
 from chalkgrad.kernels.c.loops import Bound, compiled
-from chalkgrad.kernels.c.stepped import Running, Stepped
-from chalkgrad.kernels.eager.code import Code, Frame, Place, Ring, Run, Scope, Stage, Test
+from chalkgrad.kernels.eager.code import Frame, Place, Ring, Run, Scope, Stage, Test
 from chalkgrad.kernels.eager.nests import Call as NestCall
 from chalkgrad.kernels.eager.nests import called, nest_of
-from chalkgrad.kernels.eager.pieces import Tables, asked, tables
 from chalkgrad.kernels.eager.reads import stacking
 from chalkgrad.kernels.eager.steps import (
     Joined,
@@ -29,6 +27,7 @@ from chalkgrad.kernels.eager.steps import (
     made_by,
     read_by,
 )
+from chalkgrad.kernels.eager.tables import Lying, Tables, tables
 from chalkgrad.kernels.eager.terms import code as staged
 from chalkgrad.kernels.eager.views import Affine, Interval, arranged
 from chalkgrad.kernels.schedule import Block, Compiled, Loop
@@ -92,7 +91,7 @@ class Staging:
         self.all, self.wanted, self.intervals = steps, wanted, intervals
         self.ranges = ranges  # of every name, where steps may be compiled
         self.rings: dict[int, Ring] = {}
-        self.lying: dict[int, tuple[Tables, int]] = {}  # of the loops with pieces
+        self.lying: dict[int, Lying] = {}  # of the loops with pieces
         self.deepest = 0
         loops: dict[str, tuple[tuple[Ring, int], ...]] = {}
         self._find_loops(steps, (), loops)
@@ -164,7 +163,7 @@ class Staging:
             case Shared():
                 return sharing(step, self.stage.like)
             case Piece():
-                return self.piece(step, around[-1])
+                return self.lying[id(around[-1])].piece(step)
 
     def at_a_step(self, step: Joined | Parted, around: tuple[Ring, ...]) -> int:
         """The dimension of a step where the loops around have taken theirs away."""
@@ -279,55 +278,13 @@ class Staging:
 
     # --- a loop ----------------------------------------------------------------------------------------
 
-    def tables(self, loop: Looped, ring: Ring) -> tuple[Tables, int]:
-        """Where the pieces of a loop read and write, made before its steps, and the slot that has them."""
-        assert self.ranges is not None
-        lie = tables(loop, self.all, self.wanted, self.numbers, self.intervals, self.ranges)
-        dtype = self.stage.like.dtype
-        slot = self.stage.save(
-            Code(lambda f: lie.made(f, self.numbers, dtype)), Scope({}, frozenset(), (ring,))
-        )
-        self.lying[id(ring)] = lie, slot
-        return lie, slot
-
-    def piece(self, step: Piece, ring: Ring) -> Run:
-        """A piece of a loop: told before the loop where everything lies, called at each step."""
-        lie, tables = self.lying[id(ring)]
-        call = Stepped(asked(step, lie, self.stage.like.dtype == torch.float64), self.numbers)
-        fresh = [(k, n) for k, n in enumerate(call.given) if n in lie.fleeting]
-        whole = [(k, n, stacking(self.stage, n)) for k, n in enumerate(call.given) if n not in lie.fleeting]
-
-        def begin(f: Frame) -> Running:
-            made = f.slots[tables]
-            running = call.run([made[n] for n in call.tables])
-            for k, name, find in whole:
-                running.give(k, find(f.store[name], ()))
-            return running
-
-        slot = self.stage.save(Code(begin), Scope({}, frozenset(), (ring,)))
-        shown = [
-            (name, lie.table(name).low, *self.span(Piece(step.axis, step.reverse, makers), step.axis, 0))
-            for name in lie.shown
-            if (makers := tuple(b for b in step.body if name in lie.of(b.equation.target)))
-        ]
-
-        def run(f: Frame) -> None:
-            running, (t, *_) = f.slots[slot], f.at
-            for k, name in fresh:
-                if (x := f.store[name].get((t,))) is not None:
-                    running.give(k, x)
-            running(t)
-            for name, low, first, end in shown:
-                if first <= t < end:
-                    f.store[name][(t,)] = f.slots[tables][name][t - low]
-
-        return run
-
     def loop(self, loop: Loop | Looped, around: tuple[Ring, ...]) -> Run:
         """Runs the body for each position, then stacks what is read after the loop."""
         ring, depth = self.rings[id(loop)], len(around)
-        pieces = isinstance(loop, Looped) and any(isinstance(s, Piece) for s in loop.body)
-        lie, tables = self.tables(loop, ring) if pieces else (Tables(), -1)
+        lie = Tables()
+        if self.ranges is not None and any(isinstance(s, Piece) for s in loop.body):
+            lie = tables(loop, self.all, self.wanted, self.numbers, self.intervals, self.ranges)
+            self.lying[id(ring)] = Lying.before(ring, lie, self.stage)
         active = tuple(s for s in loop.body if s not in lie.idle)
         spans = {id(step): self.span(step, loop.axis, depth) for step in active}
         body = list(zip(active, self.steps(active, (*around, ring)), strict=True))
@@ -344,6 +301,7 @@ class Staging:
             turns.reverse()
         before, saved = tuple(ring.before), tuple(ring.saved)
         made = dict.fromkeys(made_by(loop))
+        keep = self.lying[id(ring)].keep if id(ring) in self.lying else lambda _: None
         after = [self.gather(name, depth) for name in made if self.needed[name] <= depth and name not in lie]
         drop = [name for name in made if self.needed[name] > 0] if depth == 0 else []
         passing = [
@@ -366,8 +324,7 @@ class Staging:
                     step(f)
                 for held, reach in stale:
                     held.pop((t - reach,), None)
-            for name in lie.after:
-                f.store[name] = {(): lie.whole(name, f.slots[tables][name])}
+            keep(f)
             for slot in saved:
                 f.slots[slot] = None
             for stack in after:
