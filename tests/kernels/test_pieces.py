@@ -32,11 +32,6 @@ c[t,k,u,v] = tanh(Σ[d,p,q] W[k,d,p,q] x[t,d,u+p-1,v+q-1] + Σ[l,p,q] U[k,l,p,q]
 h[t,k,u,v] = c[t,k,u,v] + h[t-2,k,u,v] c[t-1,k,u,v]
 {PICTURES}
 """,
-    "a neighbour's value": f"""
-a[t,k,u,v] = tanh(Σ[d,p,q] W[k,d,p,q] x[t,d,u+p-1,v+q-1] + Σ[l,p,q] U[k,l,p,q] h[t-1,l,u+p-1,v+q-1])
-h[t,k,u,v] = a[t,k,u,v] + h[t-1,k,u+1,v] h[t-1,k,u,v-1]
-{PICTURES}
-""",
     "a kernel twice": f"""
 h[t,k,u,v] = tanh(Σ[l,p,q] U[k,l,p,q] h[t-1,l,u+p-1,v+q-1] + Σ[l,p,q] V[k,l,p,q] h[t-1,l,u+p-1,v+q-1]
     + Σ[d,p,q] W[k,d,p,q] x[t,d,u+p-1,v+q-1])
@@ -115,10 +110,8 @@ def test_a_step_calls_its_convolutions_and_nothing_else_of_torch() -> None:
 
     few, many = called(4), called(6)
     more = {n for n in many if many.count(n) > few.count(n)}
-    assert more <= {"convolution", "mkldnn_convolution", "_convolution", "select", "as_strided", "slice"}
-    assert len([n for n in many if "sigmoid" in n or "tanh" in n or n in ("add", "mul", "stack")]) == len(
-        [n for n in few if "sigmoid" in n or "tanh" in n or n in ("add", "mul", "stack")]
-    )
+    assert "convolution" in more or "mkldnn_convolution" in more
+    assert more <= {"convolution", "mkldnn_convolution", "select", "as_strided"}
 
 
 def test_the_account_tells_what_is_together() -> None:
