@@ -203,6 +203,31 @@ def test_a_step_runs_what_is_hooked_on_its_layer() -> None:
     assert len(calls) == 2
 
 
+@pytest.mark.parametrize("name", CELLS)
+def test_a_parameter_that_lies_otherwise_is_seen_after_many_like_calls(name: str) -> None:
+    ours, theirs = pair(name)
+    x, hx = drawn(name)
+    with torch.no_grad():
+        for _ in range(3):
+            ours(x, hx)
+        for module in (ours, theirs):
+            module.weight_hh.data = module.weight_hh.data.T.contiguous().T
+            module.bias_hh.data = module.bias_hh.data + 1
+        same(row(ours(x, hx)), row(theirs(x, hx)))
+        for module in (ours, theirs):
+            module.weight_hh.data = module.weight_hh.data.flip(0).contiguous()
+        same(row(ours(x, hx)), row(theirs(x, hx)))
+
+
+def test_numbers_whose_signs_are_to_be_turned_are_turned() -> None:
+    turned = torch.randn(3, 1, dtype=torch.complex128).conj().imag  # what lies there is minus what it holds
+    assert turned.is_neg()
+    cell, net = chalkgrad.RNNCell(1, 4).double(), chalkgrad.layer("rnn", D=1, H=4, dtype=torch.float64)
+    for _ in range(2):
+        assert torch.equal(cell(turned), cell(turned.clone().resolve_neg()))
+        assert torch.equal(net(turned)[0], net(turned.clone().resolve_neg())[0])
+
+
 def test_layouts_that_are_ready_are_few() -> None:
     net = chalkgrad.layer("h[t] = tanh(x[t] W + h[t-1] U)", x=3, h=4)
     for steps in range(1, 80):

@@ -63,9 +63,12 @@ class Backwards:
         if key not in self._known:
             if len(self._known) >= _LAYOUTS:
                 self._known.clear()
-            self._known[key] = self._prepared(needs, saved, seeds)
+            self._known[key] = self._prepared(needs, saved, self._shaped(seeds))
         found = self._known[key]
-        return self._by_name(needs, saved, seeds) if found is None else found(saved, seeds)
+        return self._by_name(needs, saved, self._shaped(seeds)) if found is None else found(saved, seeds)
+
+    def _shaped(self, seeds: Sequence[Tensor | None]) -> list[Tensor | None]:
+        return [seed.shaped(grad) for seed, grad in zip(self.seeds, seeds, strict=True)]
 
     def _names(self, needs: tuple[bool, ...]) -> tuple[bool, ...]:
         """Which of the names need a gradient: those in tensors that do."""
@@ -147,7 +150,7 @@ def _writes(
     What it is given lies at ``spots`` in ``base`` tensors. A gradient that is not to be written so is a part
     of one of the function's own tables.
     """
-    made, values = list[torch.Size | Table](), made_spots(bound)
+    made, values = list[Table](), made_spots(bound)
     found: list[int | Spot | None] = [None] * len(grads)
     filled, own = [0] * len(grads), dict[int, int]()
     for k, table in enumerate(bound.tables):
@@ -160,7 +163,7 @@ def _writes(
         place = found[to.of]
         if not isinstance(place, int):
             place = found[to.of] = len(made)
-            made.append(grads[to.of].shape)
+            made.append(Table("", tuple(grads[to.of].shape), grads[to.of].stride(), zero=False))
         spots[table.name] = replace(to, of=base + place)
         filled[to.of] += prod(to.shape)
     for name, to in targets.items():
@@ -184,18 +187,18 @@ def _writes(
 class _Writes:
     """A compiled function that makes gradients of some tensors: some it writes, others are parts of tables.
 
-    ``made`` has what it writes: the shape of a gradient, or a table. ``found`` says of each tensor which of
+    ``made`` has what it writes: gradients and tables. ``found`` says of each tensor which of
     these its gradient is, or where in them it lies; None where it needs none.
     """
 
     run: Ready
     constants: Sequence[Tensor]
-    made: Sequence[torch.Size | Table]
+    made: Sequence[Table]
     found: Sequence[int | Spot | None]
 
     def __call__(self, saved: Sequence[Tensor], seeds: Sequence[Tensor | None]) -> list[Tensor | None]:
         dtype = self.run.bound.dtype
-        made = [m.new(dtype) if isinstance(m, Table) else torch.empty(m, dtype=dtype) for m in self.made]
+        made = [m.new(dtype) for m in self.made]
         self.run([*saved, *[s for s in seeds if s is not None], *self.constants, *made])
         return [
             None if f is None else made[f] if isinstance(f, int) else f.view(made).detach()
@@ -204,24 +207,32 @@ class _Writes:
 
 
 class _Seed:
-    """The gradient by a value, from those by the results that are parts of it; None where there are none."""
+    """The gradient by a value, from those by the results that are parts of it; None where there are none.
+
+    A gradient by all of the value may lack axes of one element, or have more of them.
+    """
 
     def __init__(self, value: Spot, parts: tuple[tuple[int, Spot], ...]) -> None:
         self.value, self.parts = value, parts
-        # A result may be all of the value, but for axes of one element.
-        self.whole = tuple(not r.first and r.long == value.long for _, r in parts)
+        self.whole = {j for j, r in parts if not r.first and r.long == value.long}
 
     def __call__(self, grads: Sequence[Tensor | None]) -> Tensor | None:
-        live = [(grads[j], r, whole) for (j, r), whole in zip(self.parts, self.whole, strict=True)]
-        live = [(g, r, whole) for g, r, whole in live if g is not None]
+        live = [j for j, _ in self.parts if grads[j] is not None]
         if not live:
             return None
-        grad, _, whole = live[0]
-        shape = self.value.shape
-        if len(live) == 1 and whole:
-            grad = grad if grad.shape == shape else grad.reshape(shape)
-            return grad if grad.stride(-1) == 1 else grad.contiguous()
-        found = torch.empty_strided(shape, self.value.strides, dtype=grad.dtype).zero_()
-        for grad, r, _ in live:
+        grad = grads[live[0]]
+        if grad is not None and len(live) == 1 and live[0] in self.whole:
+            return grad if not grad.dim() or grad.stride(-1) == 1 else grad.contiguous()
+        found: Tensor | None = None
+        for j, r in self.parts:
+            grad = grads[j]
+            if grad is None:
+                continue
+            if found is None:
+                found = torch.empty_strided(self.value.shape, self.value.strides, dtype=grad.dtype).zero_()
             found.as_strided(r.shape, r.strides, r.first).add_(grad)
         return found
+
+    def shaped(self, grad: Tensor | None) -> Tensor | None:
+        """It with the axes of the value."""
+        return None if grad is None else grad.reshape(self.value.shape)

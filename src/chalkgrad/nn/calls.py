@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from chalkgrad.kernels.c.loops import kernels_wanted
+from chalkgrad.nn.alike import Alike
 from chalkgrad.nn.backwards import Backwards, Bind, Forwards
 from chalkgrad.nn.function import Call, Differentiated
 from chalkgrad.nn.lying import Ready, Spot, hollow, made_spots, ready, spots_of, zeros_beside
@@ -44,6 +45,7 @@ class Calls:
     ) -> None:
         self.system, self.wanted, self.bind, self.finish, self.copied = system, wanted, bind, finish, copied
         self._known: dict[object, CompiledCall | None] = {}
+        self._recent: dict[bool, tuple[Alike, CompiledCall]] = {}  # with and without a gradient
 
     def __call__(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
         """The results."""
@@ -83,8 +85,16 @@ class Calls:
     def again(self, tensors: Sequence[Tensor]) -> Sequence[Tensor] | None:
         """The results, where tensors that lie like these have come before; None where they have not."""
         graded = torch.is_grad_enabled()
+        recent = self._recent.get(graded)
+        if recent is not None and recent[0](tensors):
+            return recent[1](tensors)
         found = self._known.get(_layout(tensors, [graded and t.requires_grad for t in tensors]))
-        return None if found is None else found(tensors)
+        if found is None:
+            return None
+        if found.alike is None or not found.alike(tensors):
+            found.alike = Alike(tensors)
+        self._recent[graded] = found.alike, found
+        return found(tensors)
 
     def ordinary(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
         """The results, computed as those of any system."""
@@ -102,6 +112,8 @@ def _layout(tensors: Sequence[Tensor], needs: Sequence[bool]) -> object | None:
     for t, needed in zip(tensors, needs, strict=True):  # a loop, since this is done at every call
         kind = type(t)
         if (kind is not Tensor and kind is not Parameter) or not t.is_cpu or t.layout is not torch.strided:
+            return None
+        if t.is_neg():  # what lies there is not what it holds
             return None
         found.append((t.shape, t.stride(), t.dtype, needed))
     return tuple(found)
@@ -158,11 +170,13 @@ class CompiledCall:
         self._tables, self._dtype = run.bound.tables, run.bound.dtype
         made = [t.name for t in self._tables]
         self._kept = [made.index(n) for n in call.kept]
+        where = [values[calls.wanted[r.of]] for r in results]
+        last = {of.of: k for k, of in enumerate(where) if of.of not in self._kept}
         self._views = [
-            (of.of, r.shape, r.strides, of.first + r.first, copied)
-            for r, copied in zip(results, calls.copied, strict=True)
-            for of in (values[calls.wanted[r.of]],)
+            (of.of, r.shape, r.strides, of.first + r.first, copied, last.get(of.of) == k)
+            for k, (of, r, copied) in enumerate(zip(where, results, calls.copied, strict=True))
         ]
+        self.alike: Alike | None = None
 
     def __call__(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
         return _Run.apply(self, *tensors) if self.call.wrt else self.run(tensors)[0]
@@ -173,16 +187,20 @@ class CompiledCall:
         tables = [t.new(dtype) for t in self._tables]
         self._run([*tensors, *self._constants, *tables])
         results: list[Tensor] = []
-        for k, shape, strides, first, copied in self._views:
-            part = tables[k].as_strided(shape, strides, first)
-            results.append(part.clone() if copied else part.detach())  # no view that autograd knows of
+        for k, shape, strides, first, copied, only in self._views:
+            if copied:
+                results.append(tables[k].as_strided(shape, strides, first).clone())
+            elif only:  # nothing else is to be made of the table
+                results.append(tables[k].as_strided_(shape, strides, first))
+            else:  # no view that autograd knows of
+                results.append(tables[k].as_strided(shape, strides, first).detach())
         return results, [tables[k] for k in self._kept]
 
     @cached_property
     def lying(self) -> list[tuple[Sequence[int], Sequence[int]]]:
         """The shape and the strides of each result, then of each that is kept."""
         kept = [(self._tables[k].shape, self._tables[k].strides) for k in self._kept]
-        return [*((shape, strides) for _, shape, strides, _, _ in self._views), *kept]
+        return [*((shape, strides) for _, shape, strides, *_ in self._views), *kept]
 
     @cached_property
     def gradient(self) -> Backwards:

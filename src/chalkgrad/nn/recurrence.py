@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -160,8 +159,7 @@ _Form = tuple[tuple[tuple[str, ...], ...], tuple[str, ...], int, bool]
 """What is in a row: the names in the stacks, the states' names, how many have starts, if it is one step."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stacks:
+class Stacks(NamedTuple):  # made at every call, in half of a dataclass's time
     """Parameters that hold several names' values each, one below the other."""
 
     tensors: Sequence[Tensor]
