@@ -53,9 +53,16 @@ class Backwards:
         self._known: dict[object, _Writes | None] = {}
 
     def __call__(
-        self, needs: tuple[bool, ...], saved: Sequence[Tensor], grads: Sequence[Tensor | None]
+        self,
+        needs: tuple[bool, ...],
+        saved: Sequence[Tensor],
+        grads: Sequence[Tensor | None],
+        apart: bool = False,
     ) -> Sequence[Tensor | None]:
-        """One for each tensor of the call; ``saved`` are those, then what it kept for this."""
+        """One for each tensor of the call; ``saved`` are those, then what it kept for this.
+
+        They may be parts of one tensor, but where they are asked for ``apart``.
+        """
         if torch.is_grad_enabled():
             return gradient_again(self.of.ordinary, needs, saved[: len(needs)], grads, graded=True)
         seeds = [seed(grads) for seed in self.seeds]
@@ -65,7 +72,9 @@ class Backwards:
                 self._known.clear()
             self._known[key] = self._prepared(needs, saved, self._shaped(seeds))
         found = self._known[key]
-        return self._by_name(needs, saved, self._shaped(seeds)) if found is None else found(saved, seeds)
+        if found is None:
+            return self._by_name(needs, saved, self._shaped(seeds))
+        return found(saved, seeds, apart)
 
     def _shaped(self, seeds: Sequence[Tensor | None]) -> list[Tensor | None]:
         return [seed.shaped(grad) for seed, grad in zip(self.seeds, seeds, strict=True)]
@@ -196,14 +205,19 @@ class _Writes:
     made: Sequence[Table]
     found: Sequence[int | Spot | None]
 
-    def __call__(self, saved: Sequence[Tensor], seeds: Sequence[Tensor | None]) -> list[Tensor | None]:
+    def __call__(
+        self, saved: Sequence[Tensor], seeds: Sequence[Tensor | None], apart: bool
+    ) -> list[Tensor | None]:
         dtype = self.run.bound.dtype
         made = [m.new(dtype) for m in self.made]
         self.run([*saved, *[s for s in seeds if s is not None], *self.constants, *made])
-        return [
-            None if f is None else made[f] if isinstance(f, int) else f.view(made).detach()
-            for f in self.found
-        ]
+        grads = list[Tensor | None]()
+        for f in self.found:
+            if f is None or isinstance(f, int):
+                grads.append(None if f is None else made[f])
+            else:
+                grads.append(f.view(made).clone() if apart else f.view(made).detach())
+        return grads
 
 
 class _Seed:

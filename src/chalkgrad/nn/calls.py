@@ -203,6 +203,11 @@ class CompiledCall:
         return [*((shape, strides) for _, shape, strides, *_ in self._views), *kept]
 
     @cached_property
+    def tables(self) -> list[int | None]:
+        """In which table each result is, then each that is kept; None for what has memory of its own."""
+        return [*(None if copied else k for k, _, _, _, copied, _ in self._views), *self._kept]
+
+    @cached_property
     def gradient(self) -> Backwards:
         """Its gradient."""
         made = [self.values[n] for n in self.calls.wanted]

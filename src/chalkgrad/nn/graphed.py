@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from chalkgrad.nn.alike import Alike
 from chalkgrad.nn.answers import enter
-from chalkgrad.nn.backwards import gradient_again
+from chalkgrad.nn.backwards import Backwards, gradient_again
 from chalkgrad.nn.function import Differentiated
 from chalkgrad.nn.recording import exporting, is_open, without_recording
 
@@ -61,19 +62,26 @@ class _Forwards:
         ]
         layout = [(tuple(t.shape), t.stride(), str(t.dtype)) for t in like]
         self.name = _name(text, needs, layout)
+        self._recent: tuple[Alike, CompiledCall, list[bool]] | None = None
         enter(self.name, self)
 
     def run(self, tensors: Sequence[Tensor], _: Sequence[int]) -> list[Tensor]:
         """The results, each where nothing else lies."""
-        found = self.calls.ready(tensors, self.needs)
-        if found is None:
-            with torch.autocast("cpu", enabled=False):
-                results, kept = self.calls.unready(tensors, self.needs)
-        else:
-            results, kept = found.run(tensors)
-        # What is kept is whole, and results may be parts of it.
-        kept = _apart(kept, self.lying[len(results) :])
-        return [*_apart(results, self.lying, beside=kept), *kept]
+        recent = self._recent
+        if recent is None or not recent[0](tensors):
+            found = self.calls.ready(tensors, self.needs)
+            if found is None:
+                with torch.autocast("cpu", enabled=False):
+                    results, kept = self.calls.unready(tensors, self.needs)
+                # What is kept is whole, and results may be parts of it.
+                kept = _apart(kept, self.lying[len(results) :])
+                return [*_apart(results, self.lying, beside=kept), *kept]
+            recent = self._recent = Alike(tensors), found, _copied(found, self.lying)
+        results, kept = recent[1].run(tensors)
+        return [
+            torch.empty_strided(*way, dtype=x.dtype).copy_(x) if copied else x
+            for x, copied, way in zip((*results, *kept), recent[2], self.lying, strict=True)
+        ]
 
     def like(self, tensors: Sequence[Tensor], _: Sequence[Any]) -> list[Tensor]:
         """Results without numbers."""
@@ -88,6 +96,7 @@ class _Backwards:
 
     def __init__(self, of: _Forwards, live: tuple[bool, ...]) -> None:
         self.of, self.live = of, live
+        self._recent: tuple[Alike, Backwards] | None = None
         self.name = _name(of.name, live)
         enter(self.name, self)
 
@@ -97,14 +106,20 @@ class _Backwards:
         before = len(tensors) - sum(self.live)
         own, came = tensors[: of.many], iter(tensors[before:])
         grads = [next(came) if there else None for there in self.live]
-        found = of.calls.ready(own, of.needs)
-        if found is None:
-            with torch.autocast("cpu", enabled=False):
-                made = gradient_again(of.calls.ordinary, of.needs, own, grads, graded=False)
-        else:
-            with torch.no_grad():
-                made = found.gradient(of.needs, tensors[:before], grads)
-        return _apart([t for t in made if t is not None], of.gradients)
+        recent = self._recent
+        if recent is None or not recent[0](own):
+            found = of.calls.ready(own, of.needs)
+            if found is None:
+                with torch.autocast("cpu", enabled=False):
+                    made = gradient_again(of.calls.ordinary, of.needs, own, grads, graded=False)
+                return _apart([t for t in made if t is not None], of.gradients)
+            recent = self._recent = Alike(own), found.gradient
+        with torch.no_grad():
+            made = recent[1](of.needs, tensors[:before], grads, apart=True)
+        return [
+            x if x.stride() == steps else torch.empty_strided(shape, steps, dtype=x.dtype).copy_(x)
+            for x, (shape, steps) in zip((t for t in made if t is not None), of.gradients, strict=True)
+        ]
 
     def like(self, tensors: Sequence[Tensor], _: Sequence[Any]) -> list[Tensor]:
         """Gradients without numbers."""
@@ -140,6 +155,19 @@ def _dense(shape: Sequence[int], strides: Sequence[int]) -> _Lying:
     """A shape, and the strides of a tensor that lies in the same order with nothing between."""
     like = torch.empty_strided(tuple(shape), tuple(strides), device="meta")
     return tuple(shape), torch.empty_like(like).stride()
+
+
+def _copied(found: CompiledCall, lying: Sequence[_Lying]) -> list[bool]:
+    """Which results, and what is kept, are copied, so that each lies as is said and where no other one does."""
+    results = len(found.results)
+    taken = {*found.tables[results:]}
+    copied = [tuple(way[1]) != steps for way, (_, steps) in zip(found.lying, lying, strict=True)]
+    for k, table in enumerate(found.tables[:results]):
+        # A graph may write where a result lies as soon as that one is used up.
+        copied[k] = copied[k] or table in taken
+        if not copied[k] and table is not None:
+            taken.add(table)
+    return copied
 
 
 def _apart(found: Sequence[Tensor], lying: Sequence[_Lying], beside: Sequence[Tensor] = ()) -> list[Tensor]:
