@@ -158,7 +158,7 @@ def _dense(shape: Sequence[int], strides: Sequence[int]) -> _Lying:
 
 
 def _copied(found: CompiledCall, lying: Sequence[_Lying]) -> list[bool]:
-    """Which results, and what is kept, are copied, so that each lies as is said and where no other one does."""
+    """Which results, and what is kept, are copied, to lie as is said and where no other one does."""
     results = len(found.results)
     taken = {*found.tables[results:]}
     copied = [tuple(way[1]) != steps for way, (_, steps) in zip(found.lying, lying, strict=True)]
