@@ -7,6 +7,7 @@ import torch
 from tests.kernels.comparing import Calls, drawn, normal
 from torch import Tensor
 
+from chalkgrad import layer
 from chalkgrad.kernels.backends import Backend
 
 GIVEN: dict[str, tuple[str, tuple[int, ...]]] = {
@@ -81,3 +82,17 @@ def test_another_norm_stays_as_it_is_written(name: str) -> None:
     forward, backward = both(*APART[name])
     assert "native_layer_norm" not in forward.names
     assert "native_layer_norm_backward" not in backward.names
+
+
+def test_half_numbers_stay_half_and_are_as_near_as_they_can_be() -> None:
+    x, seed = normal(2, 3, 8), normal(2, 3, 8, seed=1)
+    found: list[tuple[Tensor, ...]] = []
+    for dtype in (torch.bfloat16, torch.float64):
+        net, own = layer("layer_norm", D=8, dtype=dtype), x.to(torch.bfloat16).to(dtype).requires_grad_()
+        y = net(own)
+        found.append(
+            (y, *torch.autograd.grad(y, [own, *net.parameters()], seed.to(torch.bfloat16).to(dtype)))
+        )
+    for half, exact in zip(*found, strict=True):
+        assert half.dtype is torch.bfloat16
+        assert (half.double() - exact).abs().max() <= 2**-6 * exact.abs().max()

@@ -117,9 +117,9 @@ def _forward(
         out, mean, over = torch.native_layer_norm(x, x.shape[-1:], weight, bias, least)
         found = {y: _laid(back, out)}
         if s in kept:
-            found[s] = _laid(apart, x - mean)
+            found[s] = _laid(apart, (x - mean).to(x.dtype))
         if m in kept:
-            found[m] = _laid(below, over.reciprocal().squeeze(-1))
+            found[m] = _laid(below, over.reciprocal().squeeze(-1).to(x.dtype))
         return found
 
     given = tuple(n for n in (name, gain, shift) if n)
@@ -173,7 +173,9 @@ def _backward(
 
     def call(values: Mapping[str, Tensor], like: Tensor) -> dict[str, Tensor]:
         g, x, m = (_laid(lay, values[n]) for n, lay in (seed, deviation, under))
-        over = m.reciprocal().unsqueeze(-1)
+        # Off the CPU the library has the mean and the scale of half numbers in single precision.
+        wide = m if m.is_cpu or m.dtype == torch.float64 else m.float()
+        over = wide.reciprocal().unsqueeze(-1)
         w = values[weight] if weight else None
         # Of what is added it is only asked whether there is something.
         by, gain, shift = torch.ops.aten.native_layer_norm_backward(
