@@ -9,16 +9,13 @@ B batch   T time   H hidden   S steps that were kept
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from chalkgrad.language.resolve import read
-from chalkgrad.nn.layer import Layer, layer
-from chalkgrad.tasks.errors import TaskError
+from chalkgrad.nn.layer import layer
+from chalkgrad.tasks.encoder import recurrence
 from chalkgrad.tasks.transformer import EncoderBlock, nearer
-from chalkgrad.zoo import source_of
 
 # One entry per layer: what that layer carries on, each (B, …).
 States = tuple[tuple[Tensor, ...], ...]
@@ -98,45 +95,4 @@ class Transformer(Body):
         return self.norm(values), tuple(carried)
 
 
-def recurrence(cell: str, width: int) -> Layer:
-    """The cell as a layer, ``(B, T, width) → (B, T, width)``: everything in it is of one width.
-
-    Raises :class:`TaskError` where the cell is no such thing, or looks at tokens to come.
-    """
-    source = source_of(cell)
-    program = read(source).program
-    inputs, outputs = [name.name for name in program.given("input")], program.outputs
-    if not program.states:
-        raise TaskError("this cell is no recurrence: nothing in it is carried from step to step")
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise TaskError(
-            f"a language model's cell has one input and one output, and this one has "
-            f"inputs {', '.join(inputs) or 'none'} and outputs {', '.join(outputs)}"
-        )
-    ranges = (r for name in program.given("parameter") for r in name.ranges)
-    sizes: dict[str, Any] = dict.fromkeys((symbol for r in ranges for symbol in r.size.symbols), width)
-    made = layer(source, **sizes)
-    causal(made, width)
-    return made
-
-
-@torch.no_grad()
-def causal(made: Layer, width: int) -> None:
-    """Raise :class:`TaskError` unless step t of the output depends on inputs up to step t alone.
-
-    It is tried rather than read off the equations: what comes later is changed, what came before must stay.
-    """
-    steps, known = 5, 3
-    values = torch.linspace(-1, 1, steps * width).view(1, steps, width)
-    changed = torch.cat([values[:, :known], -values[:, known:] - 1], 1)
-    before, after = made(values)[0], made(changed)[0]
-    if before.shape != values.shape:
-        raise TaskError(
-            f"a language model's cell has an output of {width} numbers for each step of its input: from "
-            f"{tuple(values.shape)} this one makes {tuple(before.shape)}"
-        )
-    if not torch.equal(before[:, :known], after[:, :known]):
-        raise TaskError("this cell sees tokens that it is to predict: it reads ahead in time")
-
-
-__all__ = ["Body", "FeedForward", "Recurrent", "States", "Transformer", "recurrence"]
+__all__ = ["Body", "FeedForward", "Recurrent", "States", "Transformer"]
