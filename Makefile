@@ -40,10 +40,10 @@ check: $(READY)
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 
 test: check
-	$(BIN)/python -m pytest -n 2 --doctest-modules -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist worksteal --doctest-modules --durations=15 -m "not slow"
 
 test-all: check
-	$(BIN)/python -m pytest -n 2 --doctest-modules
+	$(BIN)/python -m pytest -n 2 --dist worksteal --doctest-modules --durations=15
 
 demo: $(READY)
 	$(BIN)/python -m chalkgrad.demo

@@ -2,15 +2,15 @@
 
 import doctest
 import io
+import re
 from contextlib import redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from test_readme import BLOCK
-
 ROOT = Path(__file__).parent.parent
+BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PEERS = ("keras",)
 """What a block may need that is not installed everywhere."""
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.test_readme import BLOCK
+from tests.test_docs import BLOCK
 from typer.testing import CliRunner, Result
 
 from chalkgrad.cli import app
