@@ -29,8 +29,9 @@ from torch import Tensor, nn
 
 from bench.measure import machine
 from chalkgrad.cli.lm.train import bar
+from chalkgrad.files import write_atomically
 from chalkgrad.tasks import training
-from chalkgrad.tasks.directory import Directory, write_atomically
+from chalkgrad.tasks.directory import Directory
 from chalkgrad.tasks.language_model import Config, TaskError, train
 from chalkgrad.tasks.language_model.bodies import Body, States
 from chalkgrad.tasks.language_model.config import Card, Metrics

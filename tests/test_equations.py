@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from tests.naive import evaluate
+from tests.often import often
 from tests.pages import PAGES, Page
 from torch import Tensor
 from torch.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
@@ -68,7 +69,7 @@ def test_gradients_by_inputs_states_and_parameters_are_the_differences(page: str
     assert gradcheck(call, values, eps=1e-6, atol=1e-7, rtol=1e-6)
 
 
-@pytest.mark.parametrize("page", [pytest.param(p, marks=pytest.mark.slow) if p in LONG else p for p in PAGES])
+@pytest.mark.parametrize("page", often(PAGES, seldom=LONG))
 def test_second_derivatives_are_the_differences_of_first_ones(page: str) -> None:
     call, values = function(PAGES[page], examples=1)
     assert gradgradcheck(call, values, eps=1e-6, atol=1e-6, rtol=1e-5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.often import often
 from tests.pages import PAGES
 
 import chalkgrad
@@ -236,9 +237,7 @@ QUICK = (
 
 
 @pytest.mark.parametrize("indexed", [False, True], ids=["matrices", "indices"])
-@pytest.mark.parametrize(
-    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in PAGES]
-)
+@pytest.mark.parametrize("name", often(PAGES, only=QUICK))
 def test_every_printed_derivation_is_a_right_claim(name: str, indexed: bool) -> None:
     text = PAGES[name].text
     resolved = read(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.often import LARGE, often
 from typer.testing import CliRunner, Result
 
 from chalkgrad.cli import app
@@ -90,7 +91,7 @@ def test_a_definition_that_reaches_no_output_is_warned_of() -> None:
     assert "warning: g never reaches the output h" in result.stderr
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", often(names(), seldom=LARGE))
 def test_every_standard_layer_passes_its_check(name: str) -> None:
     result = run("check", name)
     assert result.exit_code == 0, result.output

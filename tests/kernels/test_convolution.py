@@ -234,14 +234,29 @@ def agrees(program: Program, arrays: Mapping[str, np.ndarray]) -> Calls:
 COEFFICIENTS = st.sampled_from([-3, -2, -1, 1, 2, 3])
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
-@given(
+WINDOWS = given(
     COEFFICIENTS, COEFFICIENTS, st.integers(-6, 12), st.integers(1, 3), st.tuples(*[st.integers(1, 6)] * 3)
 )
+
+
+@settings(max_examples=50, deadline=None, derandomize=True)
+@WINDOWS
 def test_a_window_of_any_coefficients_is_what_it_says(
     alpha: int, beta: int, shift: int, divisor: int, sizes: tuple[int, int, int]
 ) -> None:
-    program = tied(alpha, beta, shift, divisor, sizes)
+    is_what_it_says(tied(alpha, beta, shift, divisor, sizes))
+
+
+@pytest.mark.slow
+@settings(max_examples=300, deadline=None)
+@WINDOWS
+def test_a_new_window_of_any_coefficients_is_what_it_says(
+    alpha: int, beta: int, shift: int, divisor: int, sizes: tuple[int, int, int]
+) -> None:
+    is_what_it_says(tied(alpha, beta, shift, divisor, sizes))
+
+
+def is_what_it_says(program: Program) -> None:
     arrays = numbers(program)
     agrees(program, arrays)
     gradients = normalise(derive(program))

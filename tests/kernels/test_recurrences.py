@@ -124,7 +124,7 @@ def agree_at(system: System, page: Drawn, at: Sizes, patch: pytest.MonkeyPatch) 
 QUIET = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 
 
-@settings(max_examples=6, derandomize=True, phases=[Phase.generate], **QUIET)
+@settings(max_examples=4, derandomize=True, phases=[Phase.generate], **QUIET)
 @given(page=recurrences(), points=st.lists(sizes(), min_size=4, max_size=4))
 def test_what_is_drawn_gives_the_same_compiled(page: Drawn, points: list[Sizes]) -> None:
     agree(page, points)

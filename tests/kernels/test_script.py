@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from tests.kernels.scripts import LAYERS, ODD, POSITIVE, Pair, checked, namespace, pair, program, written
 from tests.kernels.test_eager import READS
+from tests.often import often
 from tests.programs import CASES
 from tests.shorthand import d, eq, f, r, x
 
@@ -32,12 +33,16 @@ both = pytest.mark.parametrize("dialect", DIALECTS)
 
 def most_in_numpy(pages: Iterable[str]) -> list[Any]:
     """Every page in both dialects; torch's beyond the standard layers only where there is time."""
-    slow = pytest.mark.slow
     return [
-        pytest.param(page, d, id=f"{page} {d}", marks=slow if d == "torch" and page not in names() else ())
+        pytest.param(page, d, id=f"{page} {d}", marks=pytest.mark.slow if late(page, d) else ())
         for page in pages
         for d in DIALECTS
     ]
+
+
+def late(page: str, dialect: Dialect) -> bool:
+    """Difference after difference through many loops of Python, or no standard layer in torch."""
+    return page in ("conv_lstm", "conv3d") if dialect == "numpy" else page not in names()
 
 
 # --- what a script computes ----------------------------------------------------------------------------
@@ -68,9 +73,7 @@ def test_programs_built_by_hand_come_out_right(case: str, dialect: Dialect) -> N
     Pair(CASES[case].program, dialect).agrees({**CASES[case].numbers, "batch": 2})
 
 
-@pytest.mark.parametrize(
-    "page", [p if p in names() else pytest.param(p, marks=pytest.mark.slow) for p in (*LAYERS, *ODD)]
-)
+@pytest.mark.parametrize("page", often((*LAYERS, *ODD), only=names()))
 def test_one_script_serves_every_size(page: str) -> None:
     layer, drawn = program(page)[0], random.Random(page)
     tried = [[1] * 12, [2] * 12, *([drawn.choice((1, 2, 3, 5)) for _ in range(12)] for _ in range(3))]

@@ -7,6 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+from tests.often import often
 
 import chalkgrad
 from chalkgrad.language.parse.grammar import parse
@@ -40,7 +41,7 @@ def test_a_pasted_page_means_what_its_text_form_means(name: str) -> None:
     assert found.program == read(PAGES[page.same].text).program
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in LATEX])
+@pytest.mark.parametrize("name", often(LATEX, seldom=SLOW))
 def test_a_pasted_page_has_the_gradients_that_differences_have(name: str) -> None:
     page = LATEX[name]
     call, values = function(Page(page.text, page.keywords, page.inputs), examples=1)

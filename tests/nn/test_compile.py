@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from functorch.compile import make_boxed_func
+from tests.often import LARGE, often
 from torch import Tensor, nn
 from torch._dynamo.backends.common import aot_autograd
 from torch._dynamo.exc import Unsupported
@@ -26,7 +27,7 @@ from zoo_layers import NAMES, SEVERAL, drawn, drawn_with_all
 
 F64 = torch.float64
 SOME = ("lstm", "gru_after", "rnn_bidirectional", "conv1d", "conv_pool", "max_pool2d", "wavenet")
-ALL = [n if n in SOME else pytest.param(n, marks=pytest.mark.slow) for n in NAMES]
+ALL = often(NAMES, only=SOME)
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +62,7 @@ def test_a_compiled_layer_trains_as_it_does_uncompiled(name: str) -> None:
     same(trained(net, compiled(net), x), trained(net, net, x))
 
 
-@pytest.mark.parametrize("name", SEVERAL)
+@pytest.mark.parametrize("name", often(SEVERAL, seldom=LARGE))
 def test_a_compiled_layer_of_several_inputs_has_the_gradients_of_all(name: str) -> None:
     net, given = drawn_with_all(name)
     (_, x), *others = given.items()

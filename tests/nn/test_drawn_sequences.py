@@ -124,7 +124,7 @@ ASKED = st.fixed_dictionaries(
     {"truncate": st.integers(1, 4), "resets": RESETS}, optional={"lengths": LENGTHS}
 )
 QUIET = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
-FEW = settings(max_examples=8, derandomize=True, phases=[Phase.generate], **QUIET)
+FEW = settings(max_examples=4, derandomize=True, phases=[Phase.generate], **QUIET)
 MANY = settings(max_examples=16, **QUIET)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.often import often
 from torch import Tensor, nn
 
 import chalkgrad
@@ -82,7 +83,6 @@ def rows(found: Any, k: int) -> list[Tensor]:
 
 
 FEW = (
-    "LSTM everything",
     "GRU layer_norm",
     "indrnn",
     "lstm_coupled",
@@ -94,7 +94,7 @@ FEW = (
 
 def of(names: Iterable[str]) -> list[Any]:
     """All of these; by default a few are run, as each is compiled many times."""
-    return [n if n in FEW else pytest.param(n, marks=pytest.mark.slow) for n in names]
+    return often(names, only=FEW)
 
 
 @pytest.fixture(params=of([*OPTIONS, *PAGES]))

@@ -26,9 +26,9 @@ EVERYTHING = ("LSTM", {**PEEPHOLE[1], "layer_norm": True, "bidirectional": True,
 NORMED_GRU = ("GRU", {"layer_norm": True, "bidirectional": True, "bias": False, "zoneout": 0.3})
 NORMED_BEFORE = ("GRU", {**BEFORE[1], "layer_norm": True})
 NORMED_RNN = ("RNN", {"layer_norm": True, "recurrent_dropout": 0.4, "batch_first": False})
-CASES: list[tuple[str, dict[str, Any]]] = [
-    *(PEEPHOLE, NORMED, BEFORE),
-    *(EVERYTHING, NORMED_GRU, NORMED_BEFORE, NORMED_RNN),
+CASES: list[Any] = [
+    *(PEEPHOLE, NORMED, BEFORE, NORMED_GRU, NORMED_RNN),
+    *(pytest.param(*case, marks=pytest.mark.slow) for case in (EVERYTHING, NORMED_BEFORE)),
 ]
 
 

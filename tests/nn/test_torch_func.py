@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.often import LARGE, often
 from torch import Tensor
 from torch.autograd import forward_ad, gradgradcheck
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, vjp, vmap
@@ -16,7 +17,7 @@ from zoo_layers import NAMES, SEVERAL, drawn, drawn_with_all, flat
 
 F64 = torch.float64
 SOME = ("lstm", "mgu", "rnn_bidirectional", "conv1d", "conv_pool", "max_pool2d", "mlp")
-ALL = [n if n in SOME else pytest.param(n, marks=pytest.mark.slow) for n in NAMES]
+ALL = often(NAMES, only=SOME)
 Parameters = dict[str, Tensor]
 
 
@@ -67,7 +68,7 @@ def test_grad_and_vmap_of_grad_are_those_of_each_example(name: str) -> None:
     same({n: v[0] for n, v in each.items()}, plain(net, {**p, "x": x[0]}))
 
 
-@pytest.mark.parametrize("name", SEVERAL)
+@pytest.mark.parametrize("name", often(SEVERAL, seldom=LARGE))
 def test_several_inputs_are_mapped_and_derived_together(name: str) -> None:
     net, given = drawn_with_all(name, batch=3)
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from tests.calculus.page_reader import Reader
 from tests.calculus.test_notation import balanced
+from tests.often import LARGE, often
 from tests.pages import PAGES
 from tests.steps.losses import LOSSES, R3
 
@@ -55,7 +56,7 @@ def part(page: str, head: str) -> list[str]:
     return [line.strip() for line in block.splitlines()[1:] if line.strip()]
 
 
-@pytest.mark.parametrize("name", RECURRENT)
+@pytest.mark.parametrize("name", often(RECURRENT, seldom=LARGE))
 def test_every_line_of_a_recurrence_written_out_holds(name: str) -> None:
     found = written_out(RECURRENT[name])
     assert found.lines > 10

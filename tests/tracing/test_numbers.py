@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from tests.often import LARGE, often
 from torch import Tensor
 
 import chalkgrad
@@ -53,7 +54,7 @@ def against_the_layer(what: str, found: Trace) -> dict[str, tuple[Tensor, Tensor
     return pairs
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", often(LAYERS, seldom=LARGE))
 def test_every_number_is_the_layers(name: str) -> None:
     found = traced(name)
     for what, (ours, theirs) in against_the_layer(LAYERS[name], found).items():
