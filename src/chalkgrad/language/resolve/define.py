@@ -100,8 +100,8 @@ class Attempt(Given):
             for k in range(len(letters) + trailing)
         )
         if declaration is not None and declaration.dims:
-            said = tuple(self.sized(name, n) for n in declaration.dims[len(declaration.dims) - trailing :])
-            axes = (*axes[: len(letters)], *said)
+            said = tuple(self.sized(name, n) for n in declaration.dims)
+            axes = (*axes[: max(0, len(axes) - len(said))], *said[max(0, len(said) - len(axes)) :])
         shape = Shape(name, len(letters), axes, outside=self.outside(declaration, len(axes)))
         self.shapes[name] = self.assumed[name] = shape
         return shape

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from chalkgrad.language.parse.syntax import Symbol
 from chalkgrad.language.resolve.roles import Roles, Use, index_symbols
 
@@ -12,18 +14,34 @@ def find_recurrences(roles: Roles) -> None:
     roles.groups = tuple(groups)
     letters = {"t"}
     for group in groups:
-        for n in group:
-            for u in reads[n]:
-                if u.name not in group:
-                    continue
-                for letter in _all_letters(roles):
-                    if letter not in u.bound and any(roles.shift(n, i, letter) for i in u.at):
-                        letters.add(letter)
+        letters |= _letters_of(roles, {n: [u for u in reads[n] if u.name in group] for n in group})
     written = {a for d in roles.definitions.values() for a in d.letters}
     roles.recurrence = frozenset(letters & (written | {"t"} | _read_letters(roles)))
     _find_timed(roles)
     _order(roles, reads)
     _refuse_starts_from_themselves(roles, reads)
+
+
+def _letters_of(roles: Roles, reads: dict[str, list[Use]]) -> set[str]:
+    """Along what a cycle of definitions reads itself at a shift.
+
+    A letter with reads both ways is none of these where the others alone say what comes first: in
+    ``h[t,u] = h[t-1,u-1] + h[t-1,u+1]`` a step is along t, and along u there are only neighbours.
+    """
+    ways: dict[str, set[bool]] = {}
+    for n, us in reads.items():
+        for u in us:
+            for letter in _all_letters(roles) - u.bound:
+                for shift in filter(None, (roles.shift(n, i, letter) for i in u.at)):
+                    ways.setdefault(letter, set()).add(shift < 0)
+    found = {*ways}
+    for letter in sorted(ways):
+        others = found - {letter}
+        if len(ways[letter]) == 2 and not _cycles(
+            {n: [u.name for u in us if not _along(roles, n, u, others)] for n, us in reads.items()}
+        ):
+            found = others
+    return found
 
 
 def _all_letters(roles: Roles) -> set[str]:
@@ -117,10 +135,14 @@ def _in_place(roles: Roles, name: str, use: Use) -> bool:
 
 
 def _shifted(roles: Roles, name: str, use: Use) -> bool:
+    return _along(roles, name, use, roles.recurrence)
+
+
+def _along(roles: Roles, name: str, use: Use, letters: Set[str]) -> bool:
+    """Whether a read is of another step than the one that ``name`` defines."""
     if any(isinstance(item, Symbol) and item.name in use.past for item in use.at):
         return True
-    letters = roles.recurrence - use.bound
-    return any(roles.shift(name, item, letter) for letter in letters for item in use.at)
+    return any(roles.shift(name, item, letter) for letter in letters - use.bound for item in use.at)
 
 
 def _cycles(graph: dict[str, list[str]]) -> list[frozenset[str]]:
