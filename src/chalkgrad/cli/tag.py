@@ -8,13 +8,17 @@ from typing import Annotated
 import typer
 
 from chalkgrad.cli import page
-from chalkgrad.cli.labels import Batch, Held, Most, Rate, Steps, compared, folder, label
-from chalkgrad.cli.training import Devices, Nodes, Resume, Seed, absolute, settled
+from chalkgrad.cli.labels import Batch, Held, Most, Steps, compared, folder, label
+from chalkgrad.cli.training import Devices, Nodes, Resume, Seed, absolute, largest_step, settled
 
 app = typer.Typer(
     help="Learn a tag for each word of sentences, from what stands before it and from both sides.",
     no_args_is_help=True,
 )
+
+
+LARGEST = 0.006
+"""The largest step size for nets that have read nothing: a third leaves them below the commonest label."""
 
 
 @app.command()
@@ -42,7 +46,7 @@ def train(
     held: Held = None,
     steps: Steps = None,
     batch: Batch = None,
-    lr: Rate = None,
+    lr: Annotated[float | None, largest_step(str(LARGEST))] = None,
     seed: Seed = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Receives a folder for each tagger.")] = Path(
         "runs/tag"
@@ -78,6 +82,7 @@ def train(
             task="tag",
             data=absolute(data) or (None if resume else "brown"),
             test=absolute(test),
+            lr=lr if resume or lr is not None else LARGEST,
         )
         was = begun.net if begun else NetConfig(hidden=96)
         net = settled(NetConfig, {"cell": cell, "hidden": hidden, "layers": layers}, lambda: was)
