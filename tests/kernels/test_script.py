@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tests.kernels.scripts import LAYERS, ODD, POSITIVE, Pair, checked, namespace, pair, program, written
 from tests.kernels.test_eager import READS
-from tests.often import often
+from tests.often import LARGE, often
 from tests.programs import CASES
 from tests.shorthand import d, eq, f, r, x
 
@@ -49,7 +49,7 @@ def late(page: str, dialect: Dialect) -> bool:
 
 
 @both
-@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("layer", often(LAYERS, seldom=LARGE))
 def test_outputs_and_gradients_are_those_of_the_torch_backend(layer: str, dialect: Dialect) -> None:
     pair(layer, dialect).agrees(program(layer)[1])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.often import LARGE, often
 from tests.pages import PAGES
 from torch import Tensor, nn
 
@@ -305,7 +306,7 @@ def test_an_input_too_short_for_its_kernel_is_explained() -> None:
 # --- corners -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", often(names(), seldom=LARGE))
 def test_an_empty_batch_gives_an_empty_result_and_zero_gradients(name: str) -> None:
     sizes = {
         "conv1d": {"w": (3, 2, 2)},
