@@ -228,6 +228,15 @@ def test_numbers_whose_signs_are_to_be_turned_are_turned() -> None:
         assert torch.equal(net(turned)[0], net(turned.clone().resolve_neg())[0])
 
 
+def test_a_nest_turns_signs_too() -> None:
+    apart = chalkgrad.layer(
+        "y[k,i] = Σ[p<3,c] w[k,c,i,p] x[c,i+p] where x: input C×N", w=(3, 2, 1, 3), dtype=torch.float64
+    )
+    turned = torch.randn(4, 2, 3, dtype=torch.complex128).conj().imag
+    assert turned.is_neg()
+    assert torch.equal(apart(turned), apart(turned.clone().resolve_neg()))
+
+
 def test_layouts_that_are_ready_are_few() -> None:
     net = chalkgrad.layer("h[t] = tanh(x[t] W + h[t-1] U)", x=3, h=4)
     for steps in range(1, 80):

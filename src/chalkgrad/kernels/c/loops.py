@@ -194,7 +194,7 @@ class Bound:
         held: list[Tensor] = []
         steps: list[int] = []
         for name in self.given:
-            x = given[name].resolve_neg()  # what lies there is what it holds
+            x = given[name]
             along = x.stride()
             if along and along[-1] != 1 and x.shape[-1] > 1:
                 x = side_by_side(x)

@@ -118,16 +118,19 @@ class Plan:
     whole: bool = False
 
     def __call__(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        given: dict[str, Tensor] = {}
         for name, shape in self.shapes.items():
-            if tensors[name].shape != shape:
-                found = tuple(tensors[name].shape)
-                raise ValueError(f"{name} has shape {found}, and its equations make it {shape}")
+            x = tensors[name]
+            if x.shape != shape:
+                raise ValueError(f"{name} has shape {tuple(x.shape)}, and its equations make it {shape}")
+            # Compiled code reads what lies in memory, and that may be minus what the tensor holds.
+            given[name] = x.resolve_neg() if x.is_neg() else x
         if self.call:
-            values = self.call(tensors)
+            values = self.call(given)
             return {name: values[name] for name in self.wanted}
         frame = Frame(self.loops, self.slots)
-        for name in self.shapes:
-            frame.store[name] = {(): tensors[name]}
+        for name, x in given.items():
+            frame.store[name] = {(): x}
         for step in self.steps:
             step(frame)
         return {name: frame.store[name][()] for name in self.wanted}
