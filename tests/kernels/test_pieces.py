@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
+from tests.kernels.comparing import Calls
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from chalkgrad import layer
 from chalkgrad.kernels.account import account
@@ -60,18 +58,6 @@ def drawn(text: str, backend: Backend = "c", dtype: torch.dtype = F64, **sizes: 
 
 def normal(*shape: int, dtype: torch.dtype = F64) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(7), dtype=dtype).requires_grad_()
-
-
-class Calls(TorchDispatchMode):
-    """Which operators are run."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: list[str] = []
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.names.append(func.overloadpacket.__name__)
-        return func(*args, **(kwargs or {}))
 
 
 def everything(net: Layer, x: Tensor) -> list[Tensor]:

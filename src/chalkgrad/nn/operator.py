@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
-from typing import Self
 
 import torch
 from torch import Tensor
@@ -19,21 +18,16 @@ from chalkgrad.equations.walk import reads
 from chalkgrad.kernels.backends import Backend
 from chalkgrad.kernels.eager import Plan
 from chalkgrad.nn.function import Call, Run, Transformed, Watch
-from chalkgrad.nn.lineage import How, Lineage
+from chalkgrad.nn.lineage import Lineage
 from chalkgrad.nn.recording import exporting, is_open, is_recorded, without_recording
 
 
 class System(Lineage):
     """A program that can be called, and with it the programs made of it."""
 
-    def __init__(
-        self,
-        program: Program,
-        backend: Backend = "c",
-        made: tuple[Self, How, tuple[str, ...]] | None = None,
-    ) -> None:
-        super().__init__(program, backend, made)
-        self._calls: dict[object, Call] = {}
+    @cached_property
+    def _calls(self) -> dict[object, Call]:
+        return {}
 
     def call(
         self,

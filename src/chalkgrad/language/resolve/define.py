@@ -101,7 +101,7 @@ class Attempt(Given):
         )
         if declaration is not None and declaration.dims:
             said = tuple(self.sized(name, n) for n in declaration.dims)
-            axes = (*axes[: max(0, len(axes) - len(said))], *said[max(0, len(said) - len(axes)) :])
+            axes = (*axes[: len(axes) - len(said)], *said)
         shape = Shape(name, len(letters), axes, outside=self.outside(declaration, len(axes)))
         self.shapes[name] = self.assumed[name] = shape
         return shape
