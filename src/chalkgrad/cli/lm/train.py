@@ -96,7 +96,16 @@ def train(
     ] = None,
     lr: Annotated[
         float | None,
-        typer.Option(metavar="X", help="Step size.", show_default="rmsprop 0.004, adam 0.004, sgd 2.0"),
+        typer.Option(
+            metavar="X", help="Largest step size.", show_default="rmsprop 0.004, adam 0.004, sgd 2.0"
+        ),
+    ] = None,
+    schedule: Annotated[
+        str | None,
+        typer.Option(
+            help="cycle: the step size grows for a tenth of the steps, then falls to nothing; or constant.",
+            show_default="cycle",
+        ),
     ] = None,
     evaluate_every: Every = None,
     seed: Seed = None,

@@ -19,6 +19,9 @@ OPTIMIZERS = {"rmsprop": 4e-3, "adam": 4e-3, "sgd": 2.0}
 # The models, each with how many tokens back it looks; what a recurrent one remembers is its state.
 MODELS: dict[str, int | None] = {"ngram": 5, "mlp": 8, "recurrent": None, "transformer": 64}
 
+SCHEDULES = ("cycle", "constant")
+"""What becomes of the step size: it grows and then falls to nothing, or stays."""
+
 OBJECTIVES = ("causal", "masked", "bidirectional")
 """What a net may learn by: the next token, hidden tokens, the next and, read backwards, the one before."""
 
@@ -36,8 +39,9 @@ class Config:
     how many numbers a token's vector has (left out: ``hidden``); ``tied``: the readout has the embedding's
     weights. ``truncate`` counts the tokens a gradient goes back through, or, of an ``objective`` other than
     causal, that are read at a time; ``clip`` is the largest norm of all gradients together (0: no limit);
-    ``lr`` left out is the optimiser's own default; ``validation`` is the part of the text, at its end, that
-    is kept for measuring. No ``text`` means the plays that come with the package.
+    ``lr`` left out is the optimiser's own default, and ``schedule`` says what becomes of it: cycle (it grows
+    for a tenth of the steps, then falls to nothing) or constant; ``validation`` is the part of the text, at
+    its end, that is kept for measuring. No ``text`` means the plays that come with the package.
 
     >>> Config(hidden=0)
     Traceback (most recent call last):
@@ -64,6 +68,7 @@ class Config:
     clip: float = 1.0
     optimizer: str = "rmsprop"
     lr: float | None = None
+    schedule: str = "cycle"
     seed: int = 0
     evaluate_every: int = 100
     validation: float = 0.05
@@ -82,6 +87,8 @@ class Config:
             raise TaskError("a recurrent model has no context: what it remembers is its state")
         if self.optimizer not in OPTIMIZERS:
             raise TaskError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, not {self.optimizer!r}")
+        if self.schedule not in SCHEDULES:
+            raise TaskError(f"schedule must be one of {', '.join(SCHEDULES)}, not {self.schedule!r}")
         if self.lr is None:
             part = 4 if self.model == "transformer" else 1
             object.__setattr__(self, "lr", OPTIMIZERS[self.optimizer] / part)
@@ -115,7 +122,9 @@ class Card:
 
         def read(data: dict[str, Any]) -> Card:
             given = data.pop("config")
-            card = Card(Config(**{**given, "text": tuple(given["text"])}), **data)
+            # Before there were schedules, all step sizes were constant.
+            config = Config(**{"schedule": "constant", **given, "text": tuple(given["text"])})
+            card = Card(config, **data)
             if not all(isinstance(value, str) for value in (card.equations, card.digest)):
                 raise TypeError("the equations and the digest are texts")
             return card
@@ -164,4 +173,15 @@ def saved(path: Path | str) -> Config:
     return Card.load(Directory(Path(path)).card_file).config
 
 
-__all__ = ["FORMAT", "MAY_CHANGE", "MODELS", "OBJECTIVES", "OPTIMIZERS", "Card", "Config", "Metrics", "saved"]
+__all__ = [
+    "FORMAT",
+    "MAY_CHANGE",
+    "MODELS",
+    "OBJECTIVES",
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "Card",
+    "Config",
+    "Metrics",
+    "saved",
+]

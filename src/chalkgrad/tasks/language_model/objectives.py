@@ -20,6 +20,7 @@ from chalkgrad.tasks import training
 from chalkgrad.tasks.encoder import Encoder, Lengths
 from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.language_model.config import Config, Metrics
+from chalkgrad.tasks.language_model.descent import descent
 from chalkgrad.tasks.processes import ALONE, Group, part
 from chalkgrad.tasks.transformer import EncoderBlock, nearer
 
@@ -119,8 +120,8 @@ class Windows(training.Run[TwoSided, Shown, Metrics]):
         group: Group = ALONE,
         length: float = 1.0,
     ) -> None:
-        optimizer = training.OPTIMIZERS[config.optimizer](model.parameters(), lr=config.lr)
-        super().__init__(model, optimizer, seed=config.seed, clip=config.clip, group=group)
+        optimizer, cycle = descent(config, model)
+        super().__init__(model, optimizer, seed=config.seed, clip=config.clip, schedule=cycle, group=group)
         self.config, self.learned, self.length, self.first = config, learned, length, first
         self.tokens = model.embedding.num_embeddings
         size = min(config.truncate, len(held_out))

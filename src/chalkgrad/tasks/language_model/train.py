@@ -18,6 +18,7 @@ from chalkgrad.tasks.embeddings import Vectors
 from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.language_model.config import MAY_CHANGE, Card, Config, Metrics
 from chalkgrad.tasks.language_model.data import Streams, encoded, plays, read, split
+from chalkgrad.tasks.language_model.descent import descent
 from chalkgrad.tasks.language_model.model import States, detach, evaluate, nats, net
 from chalkgrad.tasks.language_model.ngram import counted
 from chalkgrad.tasks.language_model.objectives import Windows, two_sided
@@ -71,8 +72,8 @@ class Run(training.Run[nn.Module, Chunk, Metrics]):
         group: Group = ALONE,
         length: float = 1.0,
     ) -> None:
-        optimizer = training.OPTIMIZERS[config.optimizer](model.parameters(), lr=config.lr)
-        super().__init__(model, optimizer, seed=config.seed, clip=config.clip, group=group)
+        optimizer, cycle = descent(config, model)
+        super().__init__(model, optimizer, seed=config.seed, clip=config.clip, schedule=cycle, group=group)
         self.size, self.held_out, self.length = config.truncate, held_out, length
         self.streams = Streams(part(streams.inputs, group), part(streams.targets, group))
         self.position = 0
