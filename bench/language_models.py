@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from enum import StrEnum
+from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -51,6 +52,9 @@ PARAMETERS = 200_000
 
 ORDERS = range(1, 9)
 
+TRIED = 8.0
+"""Seconds in which a net's pace is found: the steps of its cycle are those that then fit into its minutes."""
+
 COMMON = Config(batch=50, truncate=50, optimizer="adam", steps=10**9, evaluate_every=10**9)
 NETS = {
     "mlp": replace(COMMON, model="mlp", context=12, embedding=32, lr=4e-3),
@@ -74,7 +78,9 @@ CALLED = {
     "torch.nn.LSTM": "torch.nn.LSTM",
 }
 
-BESIDE = Config(layers=2, hidden=128, truncate=50, batch=50, optimizer="rmsprop", lr=2e-3, steps=2000)
+BESIDE = Config(
+    layers=2, hidden=128, truncate=50, batch=50, optimizer="rmsprop", lr=2e-3, schedule="constant", steps=2000
+)
 """How our LSTM is compared with torch's, from the same first weights."""
 
 GATES = "ifgo"
@@ -148,16 +154,25 @@ def timed(name: str, config: Config, minutes: float, material: Material) -> dict
     """A net of :data:`PARAMETERS` parameters, trained for so many minutes."""
     config = width(config, len(material.vocabulary), PARAMETERS)
     size = sum(p.numel() for p in net(config, config.cell, len(material.vocabulary)).parameters())
-    with TemporaryDirectory() as folder, bar() as show:
-        pace = Pace(show)
-        result = train(config, Path(folder) / name, report=pace, seconds=60 * minutes)
-    if result.interrupted:
-        raise typer.Exit(130)
-    assert result.metrics is not None
+
+    def trained(config: Config, seconds: float = inf) -> tuple[Pace, Metrics, float]:
+        begun = time.perf_counter()
+        with TemporaryDirectory() as folder, bar() as show:
+            pace = Pace(show)
+            result = train(config, Path(folder) / name, report=pace, seconds=seconds)
+        if result.interrupted:
+            raise typer.Exit(130)
+        assert result.metrics is not None
+        return pace, result.metrics, (time.perf_counter() - begun) / 60
+
+    tried, _, _ = trained(config, TRIED)
+    fit = int(60 * minutes * tried.rate / (config.batch * config.truncate))
+    pace, metrics, taken = trained(replace(config, steps=max(1, fit)))
     layers = f"{config.layers} layers, " if config.layers > 1 else ""
     context = f", {config.context} back" if config.context else ""
     how = f"{layers}width {config.hidden}{context}, Adam {config.lr:g}"
-    return {"how": how, "parameters": size, "nats": result.metrics.validation, **measured(pace)}
+    found = {"how": how, "parameters": size, "nats": metrics.validation, "minutes": taken}
+    return found | measured(pace)
 
 
 def measured(pace: Pace) -> dict[str, Any]:
@@ -276,9 +291,10 @@ def page(rows: list[Row]) -> str:
 HEAD = """# Which language model predicts Shakespeare best
 
 Characters, the last 5 % of the text held out. Nets have about 200,000 parameters each and are trained for the
-same time on the same machine, by Adam, with gradients through 50 steps, 50 places side by side; the n-gram's
-order is chosen on the end of the text that is learned. An n-gram's parameters are the n-grams it has seen.
-Each net's step size did best, on the held-out text, of two or three that were tried for half a minute.
+same time on the same machine, by Adam, with gradients through 50 steps, 50 places side by side; the step size
+grows for a tenth of the steps that fit into the time, then falls to nothing. The n-gram's order is chosen on
+the end of the text that is learned. An n-gram's parameters are the n-grams it has seen. Each net's largest
+step size did best, on the held-out text, of two or three that were tried for half a minute.
 This page is written by
 
     python -m bench.language_models
@@ -349,9 +365,8 @@ def run(
             raise SystemExit(f"error: {error}") from None
         taken = (time.perf_counter() - begun) / 60
         bits = row["nats"] / torch.tensor(2.0).log().item()
-        made = Row(
-            text=text, model=name, bits=bits, minutes=taken, machine=heading, day=str(date.today()), **row
-        )
+        known = {"minutes": taken, "bits": bits, "machine": heading, "day": str(date.today())}
+        made = Row(text=text, model=name, **(known | row))
         kept = [r for r in rows_in(rows) if (r.text, r.model) != (text, name)]
         lines = "".join(json.dumps(asdict(r)) + "\n" for r in [*kept, made])
         write_atomically(rows, lines.encode())

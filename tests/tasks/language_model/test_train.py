@@ -47,6 +47,16 @@ def same(a: Path, b: Path) -> bool:
     return metrics(a) == metrics(b) and all(torch.equal(v, weights(b)[k]) for k, v in weights(a).items())
 
 
+def stopped(config: Config, out: Path, at: int) -> None:
+    """A run that Ctrl-C ends after so many steps."""
+
+    def stop(now: Progress) -> None:
+        if now.step == at:
+            press_ctrl_c()
+
+    assert train(config, out, report=stop).step == at
+
+
 def test_the_loss_goes_down_and_is_written_in_nats_and_bits(config: Config, tmp_path: Path) -> None:
     result = train(replace(config, steps=60, lr=0.02), tmp_path / "out")
     lines = metrics(tmp_path / "out")
@@ -116,7 +126,7 @@ def test_what_was_measured_after_the_last_checkpoint_is_measured_again(
 ) -> None:
     train(config, tmp_path / "whole")
     out = tmp_path / "cut"
-    train(replace(config, steps=20), out)
+    stopped(config, out, 20)
     with (out / "metrics.jsonl").open("a") as file:  # a line without its checkpoint, and half a line
         file.write('{"step": 30, "train_nats": 9, "validation_nats": 9}\n{"step": 4')
     train(config, out, resume=True)
@@ -150,6 +160,7 @@ def test_a_second_ctrl_c_does_not_wait(config: Config, tmp_path: Path) -> None:
 
 
 def test_a_resumed_run_may_go_on_for_longer(config: Config, tmp_path: Path) -> None:
+    config = replace(config, schedule="constant")
     train(config, tmp_path / "whole")
     train(replace(config, steps=20), tmp_path / "longer")
     train(config, tmp_path / "longer", resume=True)
@@ -157,6 +168,33 @@ def test_a_resumed_run_may_go_on_for_longer(config: Config, tmp_path: Path) -> N
     assert saved(tmp_path / "longer").steps == 30  # so that no --steps is needed to go on from there
     with pytest.raises(TaskError, match="has come to step 30, and 20 are asked for: give more steps"):
         train(replace(config, steps=20), tmp_path / "longer", resume=True)
+
+
+def test_a_run_that_goes_on_for_longer_goes_on_at_its_place_in_the_longer_cycle(
+    config: Config, tmp_path: Path
+) -> None:
+    def step_size(out: Path) -> float:
+        saved = torch.load(out / "checkpoint.pt", weights_only=True)
+        return saved["optimizer"]["param_groups"][0]["lr"]
+
+    train(config, tmp_path / "whole")
+    train(replace(config, steps=20), tmp_path / "longer")
+    assert step_size(tmp_path / "longer") == pytest.approx(
+        step_size(tmp_path / "whole"), rel=1
+    )  # nearly none
+    train(config, tmp_path / "longer", resume=True)
+    assert step_size(tmp_path / "longer") == step_size(tmp_path / "whole") < 0.05 * (config.lr or 0.0)
+
+
+def test_settings_saved_before_there_were_schedules_have_a_constant_step_size(
+    config: Config, tmp_path: Path
+) -> None:
+    train(replace(config, steps=1), tmp_path / "out")
+    file = tmp_path / "out" / "config.json"
+    card = json.loads(file.read_text())
+    assert card["config"].pop("schedule") == "cycle"
+    file.write_text(json.dumps(card))
+    assert saved(tmp_path / "out").schedule == "constant"
 
 
 def test_a_run_may_be_given_a_time_instead_of_a_number_of_steps(config: Config, tmp_path: Path) -> None:
@@ -366,6 +404,7 @@ def test_one_character_at_a_time_leaves_nothing_to_go_back_through(config: Confi
         ({"truncate": -3}, "truncate must be at least 1, not -3"),
         ({"lr": 0.0}, "lr must be a number above 0"),
         ({"clip": -1.0}, "clip must be 0"),
+        ({"schedule": "linear"}, "schedule must be one of cycle, constant, not 'linear'"),
         ({"optimizer": "lion"}, "optimizer must be one of rmsprop, adam, sgd, not 'lion'"),
         ({"validation": 1.0}, "validation must lie between"),
     ],
@@ -389,7 +428,7 @@ def test_every_model_cut_and_resumed_comes_to_the_same_numbers(
 ) -> None:
     config = replace(config, **{"lr": None, "context": None, **settings})
     train(config, tmp_path / "whole")
-    train(replace(config, steps=13), tmp_path / "cut")
+    stopped(config, tmp_path / "cut", 13)
     train(config, tmp_path / "cut", resume=True)
     whole, cut = metrics(tmp_path / "whole")[-1], metrics(tmp_path / "cut")[-1]
     assert whole["validation_nats"] == cut["validation_nats"]
