@@ -220,3 +220,9 @@ def test_a_start_may_be_written_with_its_other_index(rng: torch.Generator) -> No
 def test_a_size_under_a_product_element_by_element_is_its_number() -> None:
     [equation] = read("y[t] = x[t] ⊙ D where x[t]: D").program.equations
     assert show(equation) == "y[t,j] = x[t,j] D"
+
+
+@pytest.mark.parametrize("page", ["h[t] = P(W) + x[t]", "h_t = P(𝐖) + x_t", "h[t] = P \\mathbf{W} + x_t"])
+def test_a_matrix_in_brackets_after_a_capital_letter_is_a_factor(page: str) -> None:
+    assert str(read(page).program.equations) == str(read("h[t] = P W + x[t]").program.equations)
+    assert {n.name for n in read(page).program.names if n.role == "parameter"} == {"P", "W"}

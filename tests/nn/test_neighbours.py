@@ -101,3 +101,17 @@ def test_threads_share_places_and_wait_for_their_neighbours() -> None:
 def test_where_no_step_comes_first_it_is_refused(page: str) -> None:
     with pytest.raises(EquationError, match=r"both behind and ahead|one from behind and one from ahead"):
         chalkgrad.layer(page)
+
+
+@pytest.mark.parametrize(
+    ("page", "says"),
+    [
+        ("h[t,u] = x[t,u] + h[t-1,u-1] + h[t-1,u+1]", "where h: zero outside"),
+        ("h[t,u] = x[t,u] + h[t-1,u-1] + h[t-1,u+1]\nwhere x[t]: M, h[t]: M", "where h: … zero outside"),
+        ("h[t,u] = x[t,u] + g[t-1,u-1] + g[t-1,u+1]\ng[t,u] = 2 h[t,u]", "where g: zero outside"),
+    ],
+)
+def test_what_stands_beyond_the_ends_is_asked_for(page: str, says: str) -> None:
+    with pytest.raises(EquationError, match="two sizes disagree") as refused:
+        chalkgrad.layer(page)
+    assert refused.value.help == f"say what stands beyond the ends of `{says[6]}`: {says}"

@@ -110,9 +110,10 @@ def _refuse_unknown_functions(roles: Roles) -> None:
             match node:
                 case Call(Symbol(name) as symbol, args) if not is_function(name, roles.functions):
                     known = name in roles.definitions
-                    factor = len(args) == 1 and (known or name[:1].isupper() or "_" in name)
                     read = all(map(index_like, args))
-                    if not (read or factor) or (looks_like_a_function(name) and not known):
+                    if not (read or roles.is_factor(name, args)) or (
+                        looks_like_a_function(name) and not known
+                    ):
                         raise unknown_function(roles, symbol, len(args))
                 case _:
                     pass

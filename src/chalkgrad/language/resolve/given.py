@@ -71,8 +71,30 @@ class Given(ABC):
             f"two sizes disagree: {show(a.size)} and {show(b.size)}",
             (a.span, f"{a.what}: {show(a.size)}"),
             (b.span, f"{b.what}: {show(b.size)}"),
-            help="make them equal, or change one of the shapes",
+            help=self.beyond(a.span) or self.beyond(b.span) or "make them equal, or change one of the shapes",
         )
+
+    def beyond(self, span: Span) -> str | None:
+        """What to say of a definition that stands there, where a neighbour of something of its own loop is
+        read of which the text does not say what stands beyond its ends.
+        """
+        roles = self.roles
+        name = next((n for n, d in roles.definitions.items() if d.span == span), None)
+        for n in sorted(roles.group(name)) if name else ():
+            letters = {*roles.definitions[n].letters} - roles.recurrence
+            for u in self.all_uses[n]:
+                declared = roles.declared.get(u.name)
+                open_ended = declared is None or declared.outside is None
+                if (
+                    u.name in roles.group(n)
+                    and open_ended
+                    and any(roles.shift(n, i, a) for i in u.at for a in letters)
+                ):
+                    dims = "… " if declared and declared.dims else ""
+                    return (
+                        f"say what stands beyond the ends of `{u.name}`: where {u.name}: {dims}zero outside"
+                    )
+        return None
 
     def shown(self, size: Size) -> Size:
         """A size for an error: an unknown is called after the first name that has it."""

@@ -31,7 +31,7 @@ def _letters_of(roles: Roles, reads: dict[str, list[Use]]) -> set[str]:
     ways: dict[str, set[bool]] = {}
     for n, us in reads.items():
         for u in us:
-            for letter in _all_letters(roles) - u.bound:
+            for letter in roles.all_letters - u.bound:
                 for shift in filter(None, (roles.shift(n, i, letter) for i in u.at)):
                     ways.setdefault(letter, set()).add(shift < 0)
     found = {*ways}
@@ -42,10 +42,6 @@ def _letters_of(roles: Roles, reads: dict[str, list[Use]]) -> set[str]:
         ):
             found = others
     return found
-
-
-def _all_letters(roles: Roles) -> set[str]:
-    return {a for d in roles.definitions.values() for a in d.letters} | {"t"}
 
 
 def _read_letters(roles: Roles) -> set[str]:

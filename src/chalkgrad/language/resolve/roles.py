@@ -74,7 +74,22 @@ class Roles:
         """Every read in the definition of ``name`` (``among`` the starts, if given), from left to right."""
         definition = (self.definitions if among is None else among)[name]
         sides = (definition.right, *definition.also)
-        return tuple(u for side in sides for u in _uses(side, frozenset(), frozenset(), self.functions))
+        return tuple(u for side in sides for u in _uses(side, frozenset(), frozenset(), self))
+
+    @property
+    def all_letters(self) -> frozenset[str]:
+        """What stands in brackets on any left side, and t."""
+        return frozenset({a for d in self.definitions.values() for a in d.letters} | {"t"})
+
+    def is_factor(self, name: str, args: tuple[Node, ...]) -> bool:
+        """Whether a name that is no function may be multiplied by what stands in brackets after it: P(W)."""
+        return len(args) == 1 and (name in self.definitions or name[:1].isupper() or "_" in name)
+
+    def is_read(self, name: str, args: tuple[Node, ...], bound: frozenset[str]) -> bool:
+        """Whether what stands in round brackets are indices, as in f(i-a), and not a factor, as in P(W)."""
+        letters = bound | self.all_letters
+        strange = self.is_factor(name, args) and not {*index_symbols(args[0])} <= letters
+        return all(index_like(a) for a in args) and not strange
 
     def letters(self, name: str) -> tuple[str, ...]:
         """The letters of a definition's left side, the one it goes with unwritten included."""
@@ -96,26 +111,24 @@ class Roles:
 # --- reads ---------------------------------------------------------------------------------------------
 
 
-def _uses(
-    node: Node, bound: frozenset[str], past: frozenset[str], functions: dict[str, str]
-) -> Iterator[Use]:
+def _uses(node: Node, bound: frozenset[str], past: frozenset[str], roles: Roles) -> Iterator[Use]:
     match node:
         case Symbol(name):
             yield Use(name, (), node.span, bound, past)
         case Indexed(base, at):
             yield Use(base.name, at, node.span, bound, past)
-        case Call(Symbol(name) | Indexed(Symbol(name), _), args) if is_function(name, functions):
+        case Call(Symbol(name) | Indexed(Symbol(name), _), args) if is_function(name, roles.functions):
             for a in args:
-                yield from _uses(a, bound, past, functions)
-        case Call(Symbol(name), args) if all(index_like(a) for a in args):
+                yield from _uses(a, bound, past, roles)
+        case Call(Symbol(name), args) if roles.is_read(name, args, bound):
             yield Use(name, args, node.span, bound, past)
         case Big(_, binders, body):
             inner = bound | {b.index.name for b in binders}
             before = past | {b.index.name for b in binders if _ends_before(b)}
-            yield from _uses(body, inner, before, functions)
+            yield from _uses(body, inner, before, roles)
         case _:
             for p in parts(node):
-                yield from _uses(p, bound, past, functions)
+                yield from _uses(p, bound, past, roles)
 
 
 def shifted_letter(item: Node) -> tuple[str | None, int]:

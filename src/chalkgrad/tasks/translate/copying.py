@@ -61,8 +61,8 @@ COPYINGS = {
     for c in (
         Copying("attention", lambda: Attending(WORDS, WORDS, 96, dropout=0.1), 5, 20, 1200, (5, 10, 20, 30)),
         Copying("one vector", lambda: Fixed(WORDS, WORDS, 96, dropout=0.1), 5, 20, 1200, (5, 10, 20, 30)),
-        Copying("ten digits", lambda: Fixed(WORDS, WORDS, 64), 10, 10, 800, (10,)),
-        Copying("ten digits reversed", lambda: Fixed(WORDS, WORDS, 64, reverse=True), 10, 10, 800, (10,)),
+        Copying("ten digits", lambda: Fixed(WORDS, WORDS, 48), 10, 10, 800, (10,)),
+        Copying("ten digits reversed", lambda: Fixed(WORDS, WORDS, 48, reverse=True), 10, 10, 800, (10,)),
     )
 }
 
