@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from chalkgrad.cli import app
 from chalkgrad.tasks import translate as task
 from chalkgrad.tasks.fonts import families
+from chalkgrad.tasks.language_model.rescore import read_lists, read_references, rescore
 from chalkgrad.tasks.processes import Alone
 from chalkgrad.tasks.translate import Config, TaskError
 from chalkgrad.tasks.translate.picture import in_terminal, picture
@@ -320,6 +321,20 @@ def test_a_file_without_a_pair_is_not_measured_on(learned: Path, here: Path) -> 
     assert result.exit_code == 2
     assert "error: there is no pair to measure on" in result.output
     assert not (learned / "test.json").exists()
+
+
+def test_all_candidates_are_written_as_lm_rescore_reads_them(learned: Path, pairs: Path) -> None:
+    result = cli("evaluate", learned, "--beam", "3", "--examples", "0", "--nbest")
+    assert result.exit_code == 0
+    lists, bad = read_lists(learned / "candidates.tsv")
+    references, worse = read_references(learned / "references.tsv")
+    assert bad == worse == []
+    assert set(lists) == set(references)
+    assert all(1 <= len(some) <= 3 for some in lists.values())
+    rows = [line.split("\t") for line in (learned / "translations.tsv").read_text().splitlines()]
+    best = rescore(lists, references, weight=0.0, metric="bleu")
+    assert [c.text for c in best.picks.values()] == [found for _, _, found in rows]
+    assert list(references.values()) == [right for _, right, _ in rows]
 
 
 def test_other_pairs_are_measured_on_request(learned: Path, pairs: Path, here: Path) -> None:

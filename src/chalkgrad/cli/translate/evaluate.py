@@ -25,15 +25,23 @@ def evaluate(
     ] = None,
     beam: Beam = 5,
     normalise: Normalise = 1.0,
+    nbest: Annotated[
+        bool,
+        typer.Option(
+            "--nbest", help="Write all candidates and the references too, for `chalkgrad lm rescore`."
+        ),
+    ] = False,
     examples: Annotated[int, typer.Option(metavar="N", help="How many translations to show.", min=0)] = 5,
 ) -> None:
     """Translate the documents that training has not seen; BLEU and chrF, with sacrebleu's signatures.
 
     Writes all translations and the scores into DIR, and a picture of the attention.
 
-    Example:
+    Examples:
 
         chalkgrad translate evaluate runs/translate --beam 10
+
+        chalkgrad translate evaluate runs/translate --beam 10 --nbest
     """
     with page.task_complaints():
         from chalkgrad.files import write
@@ -58,6 +66,9 @@ def evaluate(
         with page.waiting("sentences") as report:
             result = task.evaluate(trained, pairs, beam=beam, normalise=normalise, report=report)
         write(directory / "translations.tsv", result.table())
+        lists = (directory / "candidates.tsv", directory / "references.tsv") if nbest else ()
+        for file, lines in zip(lists, result.lists(), strict=False):
+            write(file, lines)
         record = {
             **dataclasses.asdict(result.scores),
             "pairs": len(pairs),
@@ -72,6 +83,8 @@ def evaluate(
             print(f"{pair.source}\n  = {pair.target}\n  → {found.text}")
         print(f"{len(pairs)} sentences, beam {beam}")
         print(*result.scores.lines(), sep="\n")
+        if lists:
+            print(f"{lists[0]}, {lists[1]}: what was found, and what is right")
         if config.model != "fixed":
             # One that is neither short nor wide shows best.
             middle = sorted(range(len(pairs)), key=lambda i: abs(len(pairs[i].source.split()) - 9))[0]

@@ -34,13 +34,14 @@ class Trained:
 class Translation:
     """A translation with its log-probability in nats; ``tokens`` are its numbers, without begin and end.
 
-    ``finished`` says whether it came to its end or was cut.
+    ``finished`` says whether it came to its end or was cut; ``score`` is what it was ranked by.
     """
 
     text: str
     log_probability: float
     tokens: tuple[int, ...]
     finished: bool
+    score: float
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,21 @@ def translate(
     most: int = 200,
     report: Callable[[int, int], object] = lambda _done, _of: None,
 ) -> list[Translation]:
-    """The likeliest translation of each sentence that a beam search finds.
+    """The likeliest translation of each sentence that a beam search finds: the first of its candidates."""
+    found = candidates(trained, sentences, beam=beam, normalise=normalise, most=most, report=report)
+    return [best for best, *_ in found]
+
+
+def candidates(
+    trained: Trained,
+    sentences: Sequence[str],
+    *,
+    beam: int = 5,
+    normalise: float = 1.0,
+    most: int = 200,
+    report: Callable[[int, int], object] = lambda _done, _of: None,
+) -> list[list[Translation]]:
+    """The ``beam`` likeliest translations of each sentence that a beam search finds, the best first.
 
     A translation has at most ``most`` tokens, and at most three times as many as its source, and ten more.
     ``report`` is told (sentences so far, in all). Raises :class:`TaskError` for a sentence of nothing.
@@ -83,7 +98,7 @@ def translate(
     target = trained.card.vocabularies[1]
     pairs = numbered(tuple(Pair(text, "") for text in texts), trained.card.vocabularies)
     by_source = Numbered(pairs.sources, pairs.sources, pairs.pads)  # sorted by what is known of them
-    found: dict[int, Translation] = {}
+    found: dict[int, list[Translation]] = {}
     for chosen, batch in in_batches(by_source, BATCH):
         with torch.no_grad():
             state = trained.model.read(batch.source, batch.lengths)
@@ -93,9 +108,10 @@ def translate(
             begin=target.begin, end=target.end, beam=beam, most=longest, normalise=normalise,
         )  # fmt: skip
         for i, hypotheses in zip(chosen, rows, strict=True):
-            best = hypotheses[0]
-            text = clean(target.decode(best.tokens))
-            found[i] = Translation(text, best.log_probability, best.tokens, best.finished)
+            found[i] = [
+                Translation(clean(target.decode(h.tokens)), h.log_probability, h.tokens, h.finished, h.score)
+                for h in hypotheses
+            ]
         report(len(found), len(texts))
     return [found[i] for i in range(len(texts))]
 
@@ -147,4 +163,4 @@ def spans(vocabulary: Vocabulary, ids: Sequence[int]) -> list[tuple[str, int, in
     return found
 
 
-__all__ = ["Looks", "Trained", "Translation", "load", "looks", "spans", "translate"]
+__all__ = ["Looks", "Trained", "Translation", "candidates", "load", "looks", "spans", "translate"]
