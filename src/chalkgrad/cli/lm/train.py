@@ -10,7 +10,7 @@ import typer
 
 from chalkgrad.cli import page
 from chalkgrad.cli.bar import training_bar
-from chalkgrad.cli.training import Clip, Devices, Every, Nodes, Resume, Seed, settled, stopped
+from chalkgrad.cli.training import Clip, Devices, Every, Nodes, Resume, Seed, largest_step, settled, stopped
 
 
 def train(
@@ -94,12 +94,7 @@ def train(
     optimizer: Annotated[
         str | None, typer.Option(help="rmsprop, adam or sgd.", show_default="rmsprop")
     ] = None,
-    lr: Annotated[
-        float | None,
-        typer.Option(
-            metavar="X", help="Largest step size.", show_default="rmsprop 0.004, adam 0.004, sgd 2.0"
-        ),
-    ] = None,
+    lr: Annotated[float | None, largest_step("rmsprop 0.004, adam 0.004, sgd 2.0")] = None,
     schedule: Annotated[
         str | None,
         typer.Option(

@@ -9,7 +9,7 @@ import typer
 
 from chalkgrad.cli import page
 from chalkgrad.cli.bar import training_bar
-from chalkgrad.cli.training import Clip, Devices, Every, Nodes, Resume, Seed, settled, stopped
+from chalkgrad.cli.training import Clip, Devices, Every, Nodes, Resume, Seed, largest_step, settled, stopped
 
 
 def train(
@@ -56,10 +56,7 @@ def train(
     ] = None,
     batch: Annotated[int | None, typer.Option(help="Pairs in a step.", show_default="64")] = None,
     steps: Annotated[int | None, typer.Option(help="Updates of the weights.", show_default="1200")] = None,
-    lr: Annotated[
-        float | None,
-        typer.Option(metavar="X", help="Largest step size.", show_default="0.003; transformer 0.002"),
-    ] = None,
+    lr: Annotated[float | None, largest_step("0.003; transformer 0.002")] = None,
     smoothing: Annotated[
         float | None,
         typer.Option(help="Part of the probability that all tokens share.", show_default="0.1"),
