@@ -57,12 +57,12 @@ TRIED = 8.0
 
 COMMON = Config(batch=50, truncate=50, optimizer="adam", steps=10**9, evaluate_every=10**9)
 NETS = {
-    "mlp": replace(COMMON, model="mlp", context=12, embedding=32, lr=4e-3),
-    "rnn": replace(COMMON, cell="rnn", lr=2e-3),
-    "gru": replace(COMMON, cell="gru", lr=4e-3),
-    "lstm": replace(COMMON, cell="lstm", lr=8e-3),
-    "lstm_peephole": replace(COMMON, cell="lstm_peephole", lr=8e-3),
-    "transformer": replace(COMMON, model="transformer", context=50, layers=3, lr=4e-3),
+    "mlp": replace(COMMON, model="mlp", context=12, embedding=32, lr=8e-3),
+    "rnn": replace(COMMON, cell="rnn", lr=8e-3),
+    "gru": replace(COMMON, cell="gru", lr=8e-3),
+    "lstm": replace(COMMON, cell="lstm", lr=1.6e-2),
+    "lstm_peephole": replace(COMMON, cell="lstm_peephole", lr=1.6e-2),
+    "transformer": replace(COMMON, model="transformer", context=50, layers=3, lr=1.6e-2),
 }
 """The step sizes did best of two or three in half a minute each."""
 

@@ -243,7 +243,7 @@ def test_the_defaults_that_help_shows_are_those_that_hold() -> None:
         if isinstance(parameter.show_default, str)
     }
     held = {name: str(getattr(Config(), name)) for name in shown if name not in ("text", "lr")}
-    held["lr"] = ", ".join(f"{name} {lr}" for name, lr in OPTIMIZERS.items())
+    held["lr"] = ", ".join(f"{name} {lr}" for name, lr in OPTIMIZERS.items()) + "; half for a transformer"
     held["vocabulary"] = ", ".join(f"{name} {size}" for name, size in SIZES.items())
     held["context"] = ", ".join(f"{name} {n}" for name, n in MODELS.items() if n)
     held["embedding"] = "as many as hidden"

@@ -17,10 +17,6 @@ app = typer.Typer(
 )
 
 
-LARGEST = 0.006
-"""The largest step size for nets that have read nothing: a third leaves them below the commonest label."""
-
-
 @app.command()
 def train(
     ctx: typer.Context,
@@ -46,7 +42,7 @@ def train(
     held: Held = None,
     steps: Steps = None,
     batch: Batch = None,
-    lr: Annotated[float | None, largest_step(str(LARGEST))] = None,
+    lr: Annotated[float | None, largest_step("0.006")] = None,
     seed: Seed = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Receives a folder for each tagger.")] = Path(
         "runs/tag"
@@ -82,7 +78,6 @@ def train(
             task="tag",
             data=absolute(data) or (None if resume else "brown"),
             test=absolute(test),
-            lr=lr if resume or lr is not None else LARGEST,
         )
         was = begun.net if begun else NetConfig(hidden=96)
         net = settled(NetConfig, {"cell": cell, "hidden": hidden, "layers": layers}, lambda: was)

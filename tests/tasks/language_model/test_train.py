@@ -306,7 +306,7 @@ def test_a_disk_that_fills_up_ends_the_run_in_a_line(
 
 def test_resuming_with_other_settings_names_them_all(config: Config, tmp_path: Path) -> None:
     train(replace(config, steps=1), tmp_path / "out")
-    with pytest.raises(TaskError, match=r"hidden is 9, was 8; lr is 0\.1, was 0\.004") as caught:
+    with pytest.raises(TaskError, match=r"hidden is 9, was 8; lr is 0\.1, was 0\.01") as caught:
         train(replace(config, hidden=9, lr=0.1), tmp_path / "out", resume=True)
     assert "steps" not in str(caught.value)
 

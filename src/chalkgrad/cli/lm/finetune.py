@@ -33,7 +33,7 @@ def finetune(
     held: Held = None,
     steps: Steps = None,
     batch: Batch = None,
-    lr: Annotated[float | None, largest_step("0.002")] = None,
+    lr: Annotated[float | None, largest_step("0.006")] = None,
     seed: Seed = None,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Receives a folder for each of the two nets.")

@@ -94,7 +94,9 @@ def train(
     optimizer: Annotated[
         str | None, typer.Option(help="rmsprop, adam or sgd.", show_default="rmsprop")
     ] = None,
-    lr: Annotated[float | None, largest_step("rmsprop 0.004, adam 0.004, sgd 2.0")] = None,
+    lr: Annotated[
+        float | None, largest_step("rmsprop 0.01, adam 0.01, sgd 2.0; half for a transformer")
+    ] = None,
     schedule: Annotated[
         str | None,
         typer.Option(

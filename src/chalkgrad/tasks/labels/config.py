@@ -35,7 +35,7 @@ class Config:
     held: float = 0.2
     steps: int = 400
     batch: int = 32
-    lr: float = 2e-3
+    lr: float = 6e-3
     dropout: float = 0.3
     seed: int = 0
 

@@ -13,8 +13,8 @@ from chalkgrad.tasks.directory import Directory
 from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.tokens import KINDS
 
-# The optimisers, each with a step size that suits it; a Transformer takes a quarter of it.
-OPTIMIZERS = {"rmsprop": 4e-3, "adam": 4e-3, "sgd": 2.0}
+# The optimisers, each with a step size that suits it; a Transformer takes half of it.
+OPTIMIZERS = {"rmsprop": 1e-2, "adam": 1e-2, "sgd": 2.0}
 
 # The models, each with how many tokens back it looks; what a recurrent one remembers is its state.
 MODELS: dict[str, int | None] = {"ngram": 5, "mlp": 8, "recurrent": None, "transformer": 64}
@@ -90,7 +90,7 @@ class Config:
         if self.schedule not in SCHEDULES:
             raise TaskError(f"schedule must be one of {', '.join(SCHEDULES)}, not {self.schedule!r}")
         if self.lr is None:
-            part = 4 if self.model == "transformer" else 1
+            part = 2 if self.model == "transformer" else 1
             object.__setattr__(self, "lr", OPTIMIZERS[self.optimizer] / part)
 
 
