@@ -143,10 +143,10 @@ def train(
 
     Ctrl-C ends the run after the step it is in, with everything saved; after any other end, ``resume=True``
     goes on from the last measurement. Both come to the same numbers as a run that was never cut. ``report``
-    is called after each step; after ``seconds`` the run is measured, saved and left where it is (in the middle
-    of its cycle: a run that time ends has better a constant ``schedule``). The
-    processes of ``group`` share the streams of each batch. N-grams are counted at once, in one process: their
-    steps are the orders. A model of words may start from ``vectors``.
+    is called after each step; after ``seconds`` the run is measured, saved and left where it is, in the
+    middle of its cycle (a ``schedule`` that is constant suits a run that time ends). The processes of
+    ``group`` share the streams of each batch. N-grams are counted at once, in one process: their steps are
+    the orders. A model of words may start from ``vectors``.
 
     Raises :class:`TaskError` for what the user can put right, and :class:`chalkgrad.EquationError`
     for equations that cannot be read.
