@@ -53,7 +53,7 @@ PARAMETERS = 200_000
 ORDERS = range(1, 9)
 
 TRIED = 8.0
-"""Seconds in which a net's pace is found: the steps of its cycle are those that then fit into its minutes."""
+"""Seconds, at most, in which a pace is found: the steps of a cycle are those that fit into its minutes."""
 
 COMMON = Config(batch=50, truncate=50, optimizer="adam", steps=10**9, evaluate_every=10**9)
 NETS = {
@@ -165,7 +165,7 @@ def timed(name: str, config: Config, minutes: float, material: Material) -> dict
         assert result.metrics is not None
         return pace, result.metrics, (time.perf_counter() - begun) / 60
 
-    tried, _, _ = trained(config, TRIED)
+    tried, _, _ = trained(config, min(TRIED, 15 * minutes))
     fit = int(60 * minutes * tried.rate / (config.batch * config.truncate))
     pace, metrics, taken = trained(replace(config, steps=max(1, fit)))
     layers = f"{config.layers} layers, " if config.layers > 1 else ""
