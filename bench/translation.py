@@ -24,6 +24,7 @@ from chalkgrad.cli import page
 from chalkgrad.cli.translate.train import bar
 from chalkgrad.tasks import training
 from chalkgrad.tasks.directory import Directory
+from chalkgrad.tasks.transformer import WIDER
 from chalkgrad.tasks.translate.config import Card, Config, Metrics
 from chalkgrad.tasks.translate.evaluate import evaluate
 from chalkgrad.tasks.translate.model import State, Transformer, Translator
@@ -46,10 +47,10 @@ class Theirs(Transformer):
         encoder, decoder = ours.encoder, ours.decoder
         own: dict[str, Any] = {"batch_first": True, "norm_first": True, "dropout": dropout}
         self.encoder = nn.ModuleList(
-            nn.TransformerEncoderLayer(width, heads, 4 * width, **own) for _ in encoder
+            nn.TransformerEncoderLayer(width, heads, WIDER * width, **own) for _ in encoder
         )
         self.decoder = nn.ModuleList(
-            nn.TransformerDecoderLayer(width, heads, 4 * width, **own) for _ in decoder
+            nn.TransformerDecoderLayer(width, heads, WIDER * width, **own) for _ in decoder
         )
         self.load_state_dict(shared, strict=False)
         for mine, its in zip([*encoder, *decoder], [*self.encoder, *self.decoder], strict=True):
@@ -127,43 +128,40 @@ def run(
     vocabularies = vocabularies_of(config, corpus)
     learned, held_out = (numbered(p, vocabularies) for p in (corpus.train, corpus.validation))
 
-    def begin(which: Which) -> Run:
-        model: Translator = built(config, vocabularies)
-        if which == "theirs":
-            assert isinstance(model, Transformer)
-            source, target = map(len, vocabularies)
-            model = Theirs(model, source, target, config.dropout)
-        return Run(config, model, learned, held_out)
-
     card = Card(config, vocabularies, corpus.digest)
 
-    def said(_: Run) -> str:
-        return card.dump()
+    def trained(which: Which) -> tuple[Run, Metrics]:
+        def begin() -> Run:
+            model: Translator = built(config, vocabularies)
+            if which == "theirs":
+                assert isinstance(model, Transformer)
+                source, target = map(len, vocabularies)
+                model = Theirs(model, source, target, config.dropout)
+            return Run(config, model, learned, held_out)
 
-    for which in [only] if only else list(Which):
         runs: list[Run] = []
-
-        def begun(which: Which = which, runs: list[Run] = runs) -> Run:
-            runs.append(begin(which))
-            return runs[0]
-
-        since = time.perf_counter()
         with TemporaryDirectory() as folder, bar() as report:
             ended = training.follow(
-                begun, Directory(Path(folder) / "run"), said, Metrics.of,
-                seed=config.seed, steps=steps, every=config.evaluate_every, report=report,
+                begin, Directory(Path(folder) / "run"), lambda _: card.dump(), Metrics.of,
+                seed=config.seed, steps=steps, every=config.evaluate_every, report=report, end=runs.append,
             )  # fmt: skip
         if ended.interrupted:
             raise typer.Exit(130)
         assert ended.measured is not None
+        return runs[0], ended.measured
+
+    for which in [only] if only else list(Which):
+        since = time.perf_counter()
+        ended, measured = trained(which)
         minutes = (time.perf_counter() - since) / 60
+        model = ended.model.eval()
         with page.waiting("sentences") as told:
-            scores = evaluate(Trained(runs[0].model.eval(), card), corpus.test, beam=beam, report=told).scores
-        size = sum(p.numel() for p in runs[0].model.parameters())
-        loss, right = ended.measured.validation, ended.measured.right
+            scores = evaluate(Trained(model, card), corpus.test, beam=beam, report=told).scores
+        size = sum(p.numel() for p in model.parameters())
         print(
-            f"{which}: {size:,} parameters, {steps} steps, {loss:.3f} nats a token, {right:.1%} right, "
-            f"BLEU {scores.bleu:.1f}, chrF {scores.chrf:.1f}, {minutes:.1f} minutes"
+            f"{which}: {size:,} parameters, {steps} steps, {minutes:.1f} minutes, "
+            f"{measured.validation:.3f} nats a token, {measured.right:.1%} right, "
+            f"BLEU {scores.bleu:.1f}, chrF {scores.chrf:.1f}"
         )
 
 

@@ -11,13 +11,14 @@ import typer
 
 from chalkgrad.cli import page
 from chalkgrad.cli.bar import training_bar
-from chalkgrad.cli.training import stopped
+from chalkgrad.cli.training import largest_step, stopped
 
 if TYPE_CHECKING:  # torch takes a second to import, so the commands import it, and `--help` does not
     from chalkgrad.tasks import labels
 
 Steps = Annotated[int | None, typer.Option(help="Updates of the weights.", show_default="400")]
 Batch = Annotated[int | None, typer.Option(help="Texts in a step.", show_default="32")]
+Rate = Annotated[float | None, largest_step("0.006")]
 Most = Annotated[
     int | None, typer.Option(metavar="N", help="Train on the first N examples only.", show_default="all")
 ]
@@ -112,4 +113,4 @@ def bar(name: str) -> Any:
     )
 
 
-__all__ = ["Batch", "Held", "Most", "Steps", "bar", "compared", "folder", "label"]
+__all__ = ["Batch", "Held", "Most", "Rate", "Steps", "bar", "compared", "folder", "label"]

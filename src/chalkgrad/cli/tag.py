@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from chalkgrad.cli import page
-from chalkgrad.cli.labels import Batch, Held, Most, Steps, compared, folder, label
-from chalkgrad.cli.training import Devices, Nodes, Resume, Seed, absolute, largest_step, settled
+from chalkgrad.cli.labels import Batch, Held, Most, Rate, Steps, compared, folder, label
+from chalkgrad.cli.training import Devices, Nodes, Resume, Seed, absolute, settled
 
 app = typer.Typer(
     help="Learn a tag for each word of sentences, from what stands before it and from both sides.",
@@ -42,7 +42,7 @@ def train(
     held: Held = None,
     steps: Steps = None,
     batch: Batch = None,
-    lr: Annotated[float | None, largest_step("0.006")] = None,
+    lr: Rate = None,
     seed: Seed = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Receives a folder for each tagger.")] = Path(
         "runs/tag"

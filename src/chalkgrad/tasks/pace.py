@@ -8,7 +8,9 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import OneCycleLR
 
-WARM_UP = 0.25  # the part of the steps in which the step size grows
+# The part of the steps in which the step size grows; that of nets that write, word by word, is shorter.
+WARM_UP = 0.25
+WARM_UP_OF_WRITERS = 0.1
 
 
 def pace(step: int, steps: int) -> float:
@@ -48,4 +50,4 @@ class Cycle(OneCycleLR):
             self.step()
 
 
-__all__ = ["Cycle", "pace"]
+__all__ = ["WARM_UP_OF_WRITERS", "Cycle", "pace"]

@@ -15,7 +15,7 @@ import torch
 from tests.interrupting import ctrl_c_as_usual, press_ctrl_c
 
 from chalkgrad import files
-from chalkgrad.tasks.language_model import Config, Progress, TaskError, saved, train
+from chalkgrad.tasks.language_model import Config, Progress, Result, TaskError, saved, train
 from chalkgrad.tasks.language_model.data import Streams
 from chalkgrad.tasks.language_model.model import net
 from chalkgrad.tasks.language_model.train import Run
@@ -47,14 +47,14 @@ def same(a: Path, b: Path) -> bool:
     return metrics(a) == metrics(b) and all(torch.equal(v, weights(b)[k]) for k, v in weights(a).items())
 
 
-def stopped(config: Config, out: Path, at: int) -> None:
+def stopped(config: Config, out: Path, at: int) -> Result:
     """A run that Ctrl-C ends after so many steps."""
 
     def stop(now: Progress) -> None:
         if now.step == at:
             press_ctrl_c()
 
-    assert train(config, out, report=stop).step == at
+    return train(config, out, report=stop)
 
 
 def test_the_loss_goes_down_and_is_written_in_nats_and_bits(config: Config, tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_what_was_measured_after_the_last_checkpoint_is_measured_again(
 ) -> None:
     train(config, tmp_path / "whole")
     out = tmp_path / "cut"
-    stopped(config, out, 20)
+    assert stopped(config, out, 20).step == 20
     with (out / "metrics.jsonl").open("a") as file:  # a line without its checkpoint, and half a line
         file.write('{"step": 30, "train_nats": 9, "validation_nats": 9}\n{"step": 4')
     train(config, out, resume=True)
@@ -136,12 +136,7 @@ def test_what_was_measured_after_the_last_checkpoint_is_measured_again(
 def test_ctrl_c_saves_the_step_it_came_in(config: Config, tmp_path: Path) -> None:
     train(config, tmp_path / "whole")
     before = signal.getsignal(signal.SIGINT)
-
-    def interrupt(now: Progress) -> None:
-        if now.step == 13:
-            press_ctrl_c()
-
-    result = train(config, tmp_path / "cut", report=interrupt)
+    result = stopped(config, tmp_path / "cut", 13)
     assert result.interrupted
     assert result.step == 13
     assert torch.load(tmp_path / "cut" / "checkpoint.pt", weights_only=True)["step"] == 13
@@ -428,7 +423,7 @@ def test_every_model_cut_and_resumed_comes_to_the_same_numbers(
 ) -> None:
     config = replace(config, **{"lr": None, "context": None, **settings})
     train(config, tmp_path / "whole")
-    stopped(config, tmp_path / "cut", 13)
+    assert stopped(config, tmp_path / "cut", 13).step == 13
     train(config, tmp_path / "cut", resume=True)
     whole, cut = metrics(tmp_path / "whole")[-1], metrics(tmp_path / "cut")[-1]
     assert whole["validation_nats"] == cut["validation_nats"]

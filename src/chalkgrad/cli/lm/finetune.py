@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from chalkgrad.cli import page
-from chalkgrad.cli.labels import Batch, Held, Most, Steps, compared, folder
+from chalkgrad.cli.labels import Batch, Held, Most, Rate, Steps, compared, folder
 from chalkgrad.cli.lm.words import Directory
-from chalkgrad.cli.training import Devices, Nodes, Resume, Seed, absolute, largest_step, settled
+from chalkgrad.cli.training import Devices, Nodes, Resume, Seed, absolute, settled
 
 
 def finetune(
@@ -33,7 +33,7 @@ def finetune(
     held: Held = None,
     steps: Steps = None,
     batch: Batch = None,
-    lr: Annotated[float | None, largest_step("0.006")] = None,
+    lr: Rate = None,
     seed: Seed = None,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Receives a folder for each of the two nets.")

@@ -66,9 +66,6 @@ def evaluate(
         with page.waiting("sentences") as report:
             result = task.evaluate(trained, pairs, beam=beam, normalise=normalise, report=report)
         write(directory / "translations.tsv", result.table())
-        lists = (directory / "candidates.tsv", directory / "references.tsv") if nbest else ()
-        for file, lines in zip(lists, result.lists(), strict=False):
-            write(file, lines)
         record = {
             **dataclasses.asdict(result.scores),
             "pairs": len(pairs),
@@ -83,8 +80,11 @@ def evaluate(
             print(f"{pair.source}\n  = {pair.target}\n  → {found.text}")
         print(f"{len(pairs)} sentences, beam {beam}")
         print(*result.scores.lines(), sep="\n")
-        if lists:
-            print(f"{lists[0]}, {lists[1]}: what was found, and what is right")
+        if nbest:
+            files = directory / "candidates.tsv", directory / "references.tsv"
+            for file, lines in zip(files, result.lists(), strict=True):
+                write(file, lines)
+            print(f"{files[0]}, {files[1]}: what was found, and what is right")
         if config.model != "fixed":
             # One that is neither short nor wide shows best.
             middle = sorted(range(len(pairs)), key=lambda i: abs(len(pairs[i].source.split()) - 9))[0]

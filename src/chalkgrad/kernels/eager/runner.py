@@ -118,19 +118,18 @@ class Plan:
     whole: bool = False
 
     def __call__(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        given: dict[str, Tensor] = {}
         for name, shape in self.shapes.items():
             x = tensors[name]
             if x.shape != shape:
                 raise ValueError(f"{name} has shape {tuple(x.shape)}, and its equations make it {shape}")
-            # Compiled code reads what lies in memory, and that may be minus what the tensor holds.
-            given[name] = x.resolve_neg() if x.is_neg() else x
+            if x.is_neg():  # compiled code reads what lies in memory, and that is minus what it holds
+                tensors = {**tensors, name: x.resolve_neg()}
         if self.call:
-            values = self.call(given)
+            values = self.call(tensors)
             return {name: values[name] for name in self.wanted}
         frame = Frame(self.loops, self.slots)
-        for name, x in given.items():
-            frame.store[name] = {(): x}
+        for name in self.shapes:
+            frame.store[name] = {(): tensors[name]}
         for step in self.steps:
             step(frame)
         return {name: frame.store[name][()] for name in self.wanted}

@@ -80,20 +80,15 @@ class Given(ABC):
         """
         roles = self.roles
         name = next((n for n, d in roles.definitions.items() if d.span == span), None)
-        for n in sorted(roles.group(name)) if name else ():
-            letters = {*roles.definitions[n].letters} - roles.recurrence
+        group = roles.group(name) if name else frozenset[str]()
+        for n in sorted(group):
+            across = {*roles.definitions[n].letters} - roles.recurrence
             for u in self.all_uses[n]:
-                declared = roles.declared.get(u.name)
-                open_ended = declared is None or declared.outside is None
-                if (
-                    u.name in roles.group(n)
-                    and open_ended
-                    and any(roles.shift(n, i, a) for i in u.at for a in letters)
-                ):
-                    dims = "… " if declared and declared.dims else ""
-                    return (
-                        f"say what stands beyond the ends of `{u.name}`: where {u.name}: {dims}zero outside"
-                    )
+                said = roles.declared.get(u.name)
+                if u.name in group and not (said and said.outside) and roles.is_shifted(n, u, across):
+                    dims = "… " if said and said.dims else ""
+                    where = f"where {u.name}: {dims}zero outside"
+                    return f"say what stands beyond the ends of `{u.name}`: {where}"
         return None
 
     def shown(self, size: Size) -> Size:

@@ -138,7 +138,7 @@ def _along(roles: Roles, name: str, use: Use, letters: Set[str]) -> bool:
     """Whether a read is of another step than the one that ``name`` defines."""
     if any(isinstance(item, Symbol) and item.name in use.past for item in use.at):
         return True
-    return any(roles.shift(name, item, letter) for letter in letters - use.bound for item in use.at)
+    return roles.is_shifted(name, use, letters)
 
 
 def _cycles(graph: dict[str, list[str]]) -> list[frozenset[str]]:

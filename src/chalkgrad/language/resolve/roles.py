@@ -5,7 +5,7 @@ All of it is read off the syntax tree; no rank or size is needed yet.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 
 from chalkgrad.equations.ops import FUNCTIONS
@@ -87,9 +87,9 @@ class Roles:
 
     def is_read(self, name: str, args: tuple[Node, ...], bound: frozenset[str]) -> bool:
         """Whether what stands in round brackets are indices, as in f(i-a), and not a factor, as in P(W)."""
-        letters = bound | self.all_letters
-        strange = self.is_factor(name, args) and not {*index_symbols(args[0])} <= letters
-        return all(index_like(a) for a in args) and not strange
+        if not all(index_like(a) for a in args):
+            return False
+        return not self.is_factor(name, args) or {*index_symbols(args[0])} <= bound | self.all_letters
 
     def letters(self, name: str) -> tuple[str, ...]:
         """The letters of a definition's left side, the one it goes with unwritten included."""
@@ -102,6 +102,10 @@ class Roles:
         own = dict(zip(definition.letters, definition.shifts, strict=True)).get(letter, 0)
         shift = shift_of(item, letter)
         return None if shift is None else shift - own
+
+    def is_shifted(self, name: str, use: Use, letters: Set[str]) -> bool:
+        """Whether a read is at another place, along one of the letters, than the one ``name`` defines."""
+        return any(self.shift(name, item, letter) for letter in letters - use.bound for item in use.at)
 
     def group(self, name: str) -> frozenset[str]:
         """The cycle of definitions that ``name`` is in: itself alone where it is in none."""

@@ -6,10 +6,8 @@ from torch import nn
 from torch.optim import Optimizer
 
 from chalkgrad.tasks.language_model.config import Config
-from chalkgrad.tasks.pace import Cycle
+from chalkgrad.tasks.pace import WARM_UP_OF_WRITERS, Cycle
 from chalkgrad.tasks.training import OPTIMIZERS
-
-WARM_UP = 0.1  # the part of the steps in which the step size of a cycle grows
 
 
 def descent(config: Config, model: nn.Module) -> tuple[Optimizer, Cycle | None]:
@@ -17,7 +15,7 @@ def descent(config: Config, model: nn.Module) -> tuple[Optimizer, Cycle | None]:
     optimizer = OPTIMIZERS[config.optimizer](model.parameters(), lr=config.lr)
     if config.schedule == "constant":
         return optimizer, None
-    return optimizer, Cycle(optimizer, config.lr or 0.0, config.steps, WARM_UP)
+    return optimizer, Cycle(optimizer, config.lr or 0.0, config.steps, WARM_UP_OF_WRITERS)
 
 
 __all__ = ["descent"]

@@ -7,15 +7,7 @@ from chalkgrad.tasks.translate.evaluate import Evaluation, Scores, evaluate, sco
 from chalkgrad.tasks.translate.located import located
 from chalkgrad.tasks.translate.model import Attending, Fixed, Transformer, Translator
 from chalkgrad.tasks.translate.train import Progress, Result, corpus_of, train
-from chalkgrad.tasks.translate.translate import (
-    Looks,
-    Trained,
-    Translation,
-    candidates,
-    load,
-    looks,
-    translate,
-)
+from chalkgrad.tasks.translate.translate import Looks, Trained, Translation, load, looks, translate
 
 __all__ = [
     "Attending",
@@ -34,7 +26,6 @@ __all__ = [
     "Transformer",
     "Translation",
     "Translator",
-    "candidates",
     "corpus_of",
     "evaluate",
     "load",

@@ -16,7 +16,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import AdamW
 
 from chalkgrad.tasks.decoding import beam_search
-from chalkgrad.tasks.pace import Cycle
+from chalkgrad.tasks.pace import WARM_UP_OF_WRITERS, Cycle
 from chalkgrad.tasks.translate.data import Batch
 from chalkgrad.tasks.translate.model import Attending, Fixed, Translator
 
@@ -84,7 +84,7 @@ def learn(
         model = task.model()
     drawn = Generator().manual_seed(seed)
     optimizer = AdamW(model.parameters(), lr=task.lr, weight_decay=0.0)
-    cycle = Cycle(optimizer, task.lr, steps, warm_up=0.1)
+    cycle = Cycle(optimizer, task.lr, steps, WARM_UP_OF_WRITERS)
     for step in range(steps):
         length = int(torch.randint(task.low, task.high + 1, (1,), generator=drawn))
         batch = sequences(BATCH, length, drawn)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from chalkgrad.tasks.errors import TaskError
 from chalkgrad.tasks.extra import extra
 from chalkgrad.tasks.translate.data import Pair
-from chalkgrad.tasks.translate.translate import Trained, Translation, candidates
+from chalkgrad.tasks.translate.translate import Trained, Translation, translate
 
 TOKENIZERS = {"zh-cn": "zh", "zh-tw": "zh", "ja": "char"}
 """sacrebleu's way to cut a language that writes no blanks into words; all others: 13a."""
@@ -34,13 +34,8 @@ class Evaluation:
     """What became of some pairs, and how good that is."""
 
     pairs: tuple[Pair, ...]
-    candidates: tuple[list[Translation], ...]
+    translations: tuple[Translation, ...]
     scores: Scores
-
-    @property
-    def translations(self) -> tuple[Translation, ...]:
-        """The best of each pair's candidates."""
-        return tuple(best for best, *_ in self.candidates)
 
     def table(self) -> str:
         """Source, reference and translation, as tab-separated lines."""
@@ -51,8 +46,8 @@ class Evaluation:
         """All candidates (number, score, text) and the references (number, text): what `lm rescore` reads."""
         found = (
             f"{number}\t{one.score:.4f}\t{one.text}\n"
-            for number, some in enumerate(self.candidates, 1)
-            for one in some
+            for number, best in enumerate(self.translations, 1)
+            for one in (best, *best.others)
             if one.text
         )
         right = (f"{number}\t{pair.target}\n" for number, pair in enumerate(self.pairs, 1))
@@ -87,10 +82,8 @@ def evaluate(
     if not pairs:
         raise TaskError("there is no pair to measure on: lines of a sentence, a tab and its translation")
     extra("sacrebleu.metrics", "sacrebleu")  # what is needed at the end is asked for at the beginning
-    found = candidates(trained, [p.source for p in pairs], beam=beam, normalise=normalise, report=report)
-    measured = scores(
-        [best.text for best, *_ in found], [p.target for p in pairs], trained.card.config.target
-    )
+    found = translate(trained, [p.source for p in pairs], beam=beam, normalise=normalise, report=report)
+    measured = scores([f.text for f in found], [p.target for p in pairs], trained.card.config.target)
     return Evaluation(tuple(pairs), tuple(found), measured)
 
 

@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 from chalkgrad.tasks import tokens, training
 from chalkgrad.tasks.directory import Directory
 from chalkgrad.tasks.errors import TaskError
-from chalkgrad.tasks.pace import Cycle
+from chalkgrad.tasks.pace import WARM_UP_OF_WRITERS, Cycle
 from chalkgrad.tasks.processes import ALONE, Group, part, sharable
 from chalkgrad.tasks.settings import resumable
 from chalkgrad.tasks.translate.config import MAY_CHANGE, SPECIAL, Card, Config, Metrics
@@ -34,7 +34,6 @@ from chalkgrad.tasks.translate.model import Attending, Fixed, Transformer, Trans
 
 Progress = training.Progress[Metrics]
 
-WARM_UP = 0.1  # the part of the steps in which the step size grows
 WEIGHT_DECAY = 0.01
 
 
@@ -59,7 +58,7 @@ class Run(training.Run[Translator, Batch, Metrics]):
     ) -> None:
         lr = config.lr or 0.0
         optimizer = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.98), weight_decay=WEIGHT_DECAY)
-        cycle = Cycle(optimizer, lr, config.steps, WARM_UP)
+        cycle = Cycle(optimizer, lr, config.steps, WARM_UP_OF_WRITERS)
         super().__init__(model, optimizer, seed=config.seed, clip=config.clip, schedule=cycle, group=group)
         self.config, self.train, self.held_out = config, train, held_out
         self.lengths = train.lengths

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 
@@ -34,7 +34,8 @@ class Trained:
 class Translation:
     """A translation with its log-probability in nats; ``tokens`` are its numbers, without begin and end.
 
-    ``finished`` says whether it came to its end or was cut; ``score`` is what it was ranked by.
+    ``finished`` says whether it came to its end or was cut; ``score`` is what it was ranked by, before the
+    ``others`` of its sentence, the best first.
     """
 
     text: str
@@ -42,6 +43,7 @@ class Translation:
     tokens: tuple[int, ...]
     finished: bool
     score: float
+    others: tuple[Translation, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,21 +73,7 @@ def translate(
     most: int = 200,
     report: Callable[[int, int], object] = lambda _done, _of: None,
 ) -> list[Translation]:
-    """The likeliest translation of each sentence that a beam search finds: the first of its candidates."""
-    found = candidates(trained, sentences, beam=beam, normalise=normalise, most=most, report=report)
-    return [best for best, *_ in found]
-
-
-def candidates(
-    trained: Trained,
-    sentences: Sequence[str],
-    *,
-    beam: int = 5,
-    normalise: float = 1.0,
-    most: int = 200,
-    report: Callable[[int, int], object] = lambda _done, _of: None,
-) -> list[list[Translation]]:
-    """The ``beam`` likeliest translations of each sentence that a beam search finds, the best first.
+    """The likeliest translation of each sentence that a beam search finds, with the others of its beam.
 
     A translation has at most ``most`` tokens, and at most three times as many as its source, and ten more.
     ``report`` is told (sentences so far, in all). Raises :class:`TaskError` for a sentence of nothing.
@@ -98,7 +86,7 @@ def candidates(
     target = trained.card.vocabularies[1]
     pairs = numbered(tuple(Pair(text, "") for text in texts), trained.card.vocabularies)
     by_source = Numbered(pairs.sources, pairs.sources, pairs.pads)  # sorted by what is known of them
-    found: dict[int, list[Translation]] = {}
+    found: dict[int, Translation] = {}
     for chosen, batch in in_batches(by_source, BATCH):
         with torch.no_grad():
             state = trained.model.read(batch.source, batch.lengths)
@@ -108,10 +96,11 @@ def candidates(
             begin=target.begin, end=target.end, beam=beam, most=longest, normalise=normalise,
         )  # fmt: skip
         for i, hypotheses in zip(chosen, rows, strict=True):
-            found[i] = [
+            best, *others = (
                 Translation(clean(target.decode(h.tokens)), h.log_probability, h.tokens, h.finished, h.score)
                 for h in hypotheses
-            ]
+            )
+            found[i] = replace(best, others=tuple(others))
         report(len(found), len(texts))
     return [found[i] for i in range(len(texts))]
 
@@ -163,4 +152,4 @@ def spans(vocabulary: Vocabulary, ids: Sequence[int]) -> list[tuple[str, int, in
     return found
 
 
-__all__ = ["Looks", "Trained", "Translation", "candidates", "load", "looks", "spans", "translate"]
+__all__ = ["Looks", "Trained", "Translation", "load", "looks", "spans", "translate"]
